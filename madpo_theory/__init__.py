@@ -1,0 +1,29 @@
+"""madpo_theory: the theory of margin-adaptive DPO, verified, simulated and trained with.
+
+The formulas below take Python floats, NumPy arrays, torch tensors, SymPy expressions and
+python-flint Arb balls, and return the same kind. Losses are in :mod:`madpo_theory.losses`,
+the ledger of claims in :mod:`madpo_theory.claims`.
+"""
+
+from .landscape import pair_risk, risk_curvature, risk_slope
+from .robustness import influence_bound
+from .schedule import MarginSchedule, coefficient
+from .targets import dpo_target, effective_target, ipo_target
+from .weight import log_weight, log_weight_ratio, weight
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MarginSchedule",
+    "coefficient",
+    "dpo_target",
+    "effective_target",
+    "influence_bound",
+    "ipo_target",
+    "log_weight",
+    "log_weight_ratio",
+    "pair_risk",
+    "risk_curvature",
+    "risk_slope",
+    "weight",
+]

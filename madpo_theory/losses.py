@@ -1,0 +1,256 @@
+"""Losses of preference optimization, one per pair, in the field's signature.
+
+Every loss takes ``(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps,
+reference_rejected_logps)``: log-probabilities of whole responses, nats, one entry a pair, all
+of one shape, kind and floating type; and returns ``(losses, chosen_rewards,
+rejected_rewards)``, of the same shape. Nothing is reduced: the caller takes the mean. The
+implicit rewards are ``beta * (policy - reference)`` and carry no gradient. Log-probabilities
+must be finite and all arguments of one shape, else ValueError; mixed kinds or floating types
+are a TypeError.
+
+The implicit margin is m = (policy - reference)(chosen) - (policy - reference)(rejected), and
+l(z) = log(1 + e^-z).
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from .ops import elementwise, world_of
+from .weight import weight
+
+__all__ = [
+    "BetaDPOState",
+    "beta_dpo",
+    "beta_dpo_beta",
+    "beta_dpo_keep",
+    "beta_dpo_update",
+    "dpo",
+    "ipo",
+    "madpo",
+]
+
+_LOGPS = (
+    "policy_chosen_logps",
+    "policy_rejected_logps",
+    "reference_chosen_logps",
+    "reference_rejected_logps",
+)
+BETA_DPO_VARIANTS = ("authors", "madpo")
+
+
+def _positive(name, value):
+    """Refuse a coefficient that is not a positive finite number."""
+    world_of(**{name: value})
+    if isinstance(value, (int, float)) and not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a positive finite number, got {value}")
+    return value
+
+
+def _log_ratios(pc, pr, rc, rr):
+    return pc - rc, pr - rr
+
+
+def _rewards(xp, beta, chosen, rejected):
+    return beta * xp.stop_gradient(chosen), beta * xp.stop_gradient(rejected)
+
+
+@elementwise(*_LOGPS, same_shape=True)
+def dpo(
+    xp,
+    policy_chosen_logps,
+    policy_rejected_logps,
+    reference_chosen_logps,
+    reference_rejected_logps,
+    *,
+    beta=0.1,
+):
+    """DPO: l(beta m). Population target z* = h* (B1). Source: arXiv 2305.18290."""
+    _positive("beta", beta)
+    chosen, rejected = _log_ratios(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    losses = xp.softplus(-beta * (chosen - rejected))
+    return losses, *_rewards(xp, beta, chosen, rejected)
+
+
+@elementwise(*_LOGPS, same_shape=True)
+def ipo(
+    xp,
+    policy_chosen_logps,
+    policy_rejected_logps,
+    reference_chosen_logps,
+    reference_rejected_logps,
+    *,
+    beta=0.1,
+):
+    """IPO: (m - 1/(2 beta))^2, with beta the paper's tau. Source: arXiv 2310.12036.
+
+    Two conventions exist and the caller picks one by what it passes: summed log-probabilities
+    (the paper, the MADPO author) or log-probabilities divided by the number of response tokens
+    (TRL). Population target m* = tanh(h*/2)/(2 beta) (B2).
+    """
+    _positive("beta", beta)
+    chosen, rejected = _log_ratios(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    losses = (chosen - rejected - 1 / (2 * beta)) ** 2
+    return losses, *_rewards(xp, beta, chosen, rejected)
+
+
+@elementwise(*_LOGPS, "margin", same_shape=True)
+def madpo(
+    xp,
+    policy_chosen_logps,
+    policy_rejected_logps,
+    reference_chosen_logps,
+    reference_rejected_logps,
+    *,
+    margin,
+    schedule,
+    beta=0.1,
+):
+    """MADPO: w(margin) l(beta m). Source: arXiv 2510.05342.
+
+    `margin` is the reward model's score of the chosen response minus that of the rejected one
+    (nats; negative where the model disputes the label); no gradient flows through it. Population
+    target z* = :func:`~madpo_theory.effective_target` (T1).
+    """
+    losses, chosen_rewards, rejected_rewards = dpo.formula(
+        xp,
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+        beta=beta,
+    )
+    weights = weight.formula(xp, xp.stop_gradient(margin), schedule)
+    return weights * losses, chosen_rewards, rejected_rewards
+
+
+@dataclass(frozen=True)
+class BetaDPOState:
+    """Running mean and standard deviation of the margin that beta-DPO compares a batch with."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+
+def _check_variant(variant):
+    if variant not in BETA_DPO_VARIANTS:
+        raise ValueError(f"variant must be one of {BETA_DPO_VARIANTS}, got {variant!r}")
+
+
+def beta_dpo_beta(margin_mean, *, beta=0.1, alpha=0.6, running_mean=0.0, variant="authors"):
+    """Temperature of a batch: beta (1 + alpha (M - M0)), statement B3. Source: arXiv 2407.08639.
+
+    `margin_mean` M and `running_mean` M0 are in the variant's own units: raw implicit margins m
+    for ``"authors"`` (whose released code clamps the result at 1e-3), beta * m for ``"madpo"``
+    (the MADPO author's reimplementation, which does not clamp: the result is negative iff
+    M < M0 - 1/alpha).
+    """
+    _check_variant(variant)
+    batch_beta = _positive("beta", beta) * (1 + alpha * (margin_mean - running_mean))
+    if variant == "madpo":
+        return batch_beta
+    xp = world_of(beta=batch_beta)
+    return xp.where_greater(batch_beta, 1e-3, batch_beta, 1e-3 + 0 * batch_beta)
+
+
+@elementwise(*_LOGPS, same_shape=True)
+def beta_dpo(
+    xp,
+    policy_chosen_logps,
+    policy_rejected_logps,
+    reference_chosen_logps,
+    reference_rejected_logps,
+    *,
+    beta=0.1,
+    alpha=0.6,
+    running_mean=0.0,
+    kept=None,
+    variant="authors",
+):
+    """beta-DPO: l(beta_batch m) with one temperature for the batch. Source: arXiv 2407.08639.
+
+    ``beta_batch`` is :func:`beta_dpo_beta` of the batch's mean margin: over the kept pairs of
+    raw margins (variant ``"authors"``), or over all pairs of beta * m (variant ``"madpo"``).
+
+    Parameters
+    ----------
+    kept : boolean mask from :func:`beta_dpo_keep`, or None to keep all. A dropped pair has loss
+        exactly 0: reduce with ``losses.sum() / kept.sum()``.
+    running_mean : BetaDPOState.mean, in the variant's units.
+    """
+    chosen, rejected = _log_ratios(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    margins = chosen - rejected
+    held = beta_dpo_margins(xp.stop_gradient(margins), beta=beta, variant=variant)
+    if kept is not None and variant == "authors":
+        held = held[kept]
+    batch_beta = beta_dpo_beta(
+        held.mean(), beta=beta, alpha=alpha, running_mean=running_mean, variant=variant
+    )
+    losses = xp.softplus(-batch_beta * margins)
+    if kept is not None:
+        losses = losses * kept
+    return losses, *_rewards(xp, batch_beta, chosen, rejected)
+
+
+def beta_dpo_margins(margins, *, beta=0.1, variant="authors"):
+    """Implicit margins m in the units that a variant's filter and running mean work in."""
+    _check_variant(variant)
+    return margins if variant == "authors" else beta * margins
+
+
+def beta_dpo_keep(margins, state, *, fraction=0.8, generator):
+    """beta-DPO's filter: keep a fraction of the batch, drawn without replacement.
+
+    Pair i is drawn with probability proportional to ``exp(-(M_i - mean)^2 / (2 std^2))``.
+
+    Parameters
+    ----------
+    margins : torch tensor (pairs,), in the variant's units (:func:`beta_dpo_margins`).
+    state : BetaDPOState.
+    fraction : share to keep, in (0, 1]; at least one pair is kept.
+    generator : torch.Generator on the margins' device.
+
+    Returns a boolean mask (pairs,). Source: arXiv 2407.08639.
+    """
+    import torch
+
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction must lie in (0, 1], got {fraction}")
+    size = max(1, int(fraction * len(margins)))
+    logits = -(((margins.detach().double() - state.mean) / state.std) ** 2) / 2
+    # Gumbel top-k draws without replacement from exp(logits) without ever exponentiating:
+    # margins far from the mean, whose probabilities underflow, still have a place in the order.
+    uniform = torch.rand(
+        logits.shape, generator=generator, dtype=torch.float64, device=logits.device
+    )
+    order = torch.argsort(logits - torch.log(-torch.log(uniform)), descending=True)
+    mask = torch.zeros(len(margins), dtype=torch.bool, device=margins.device)
+    mask[order[:size]] = True
+    return mask
+
+
+def beta_dpo_update(state, margins, *, decay=0.9):
+    """Running statistics after a batch: exponential averages, no bias correction.
+
+    `margins` are those that the variant averages: the kept ones for ``"authors"``, all for
+    ``"madpo"``. A standard deviation needs two pairs; with one, it stays. Source: arXiv
+    2407.08639.
+    """
+    mean = decay * state.mean + (1 - decay) * float(margins.mean())
+    if len(margins) < 2:
+        return replace(state, mean=mean)
+    return BetaDPOState(mean, decay * state.std + (1 - decay) * float(margins.std()))

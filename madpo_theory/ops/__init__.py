@@ -1,0 +1,131 @@
+"""Number worlds: one formula, evaluated wherever its argument lives.
+
+A formula of this library is written once, as a function ``formula(xp, x, ...)`` over the
+primitives of a *world* ``xp``, and the type of the argument picks the world:
+
+========================  =============================  ==========================
+argument                  world                          used to
+========================  =============================  ==========================
+float, NumPy array        :mod:`~madpo_theory.ops.numpy_world`  compute
+torch tensor              :mod:`~madpo_theory.ops.torch_world`  train, differentiate
+SymPy expression          :mod:`~madpo_theory.ops.sympy_world`  derive
+Arb ball, power series    :mod:`~madpo_theory.ops.arb_world`    certify
+========================  =============================  ==========================
+
+Every world has the same primitives: ``exp log log1p sigmoid softplus tanh minimum
+where_greater stop_gradient`` and three whose numerical care is their whole point,
+``exp_difference(a, x) = e^-a (1 - e^-x)``, ``logistic(a, k) = 1/(1 + k e^a)`` and
+``mobius_exp(a, k) = (1 - e^a)/(1 + k e^a)``.
+"""
+
+import functools
+import importlib
+import inspect
+import sys
+
+import numpy as np
+
+__all__ = ["elementwise", "world_of"]
+
+# (package that must already be imported, attribute names of its value types, world module)
+_WORLDS = (
+    ("torch", ("Tensor",), "torch_world"),
+    ("sympy", ("Basic",), "sympy_world"),
+    ("flint", ("arb", "arb_series"), "arb_world"),
+)
+
+
+def _strong_world(value):
+    """Name of the world `value` belongs to, None for plain Python numbers."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return "numpy_world"
+    for package, types, world in _WORLDS:
+        module = sys.modules.get(package)  # a value of the type exists only if it is imported
+        if module is not None and isinstance(value, tuple(getattr(module, t) for t in types)):
+            return world
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return None
+    raise TypeError(
+        f"unsupported type {type(value).__module__}.{type(value).__qualname__}; pass a float, a "
+        "NumPy array, a torch tensor, a SymPy expression or a python-flint arb / arb_series"
+    )
+
+
+def world_of(**values):
+    """The world module that the named values share.
+
+    Python numbers join any world. Raises TypeError, with the argument's name, for an
+    unsupported type or for values of two worlds.
+    """
+    found = {}
+    for name, value in values.items():
+        try:
+            world = _strong_world(value)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}") from None
+        if world is not None:
+            found.setdefault(world, name)
+    if len(found) > 1:
+        (world_a, a), (world_b, b) = list(found.items())[:2]
+        raise TypeError(
+            f"{a} lives in {world_a.removesuffix('_world')} and {b} in "
+            f"{world_b.removesuffix('_world')}; convert one so that all arguments are of one kind"
+        )
+    return importlib.import_module(f"{__name__}.{next(iter(found), 'numpy_world')}")
+
+
+def elementwise(*names, same_shape=False):
+    """Decorator: turn ``formula(xp, *values, **rest)`` into a public function of the values.
+
+    The arguments called `names` are the values: they are checked (one world, one dtype,
+    finite, and of one shape if `same_shape`), lifted into that world, and results come
+    back as the kind and dtype that came in. The undecorated formula stays reachable as
+    ``function.formula`` for use inside other formulas, where the values are lifted already.
+    """
+
+    def decorate(formula):
+        signature = inspect.signature(formula)
+        public = signature.replace(parameters=list(signature.parameters.values())[1:])
+
+        @functools.wraps(formula)
+        def function(*args, **kwargs):
+            bound = public.bind(*args, **kwargs)
+            bound.apply_defaults()
+            values = {n: bound.arguments[n] for n in names if bound.arguments[n] is not None}
+            xp = world_of(**values)
+            lifted, lower = xp.lift(values, same_shape)
+            bound.arguments.update(lifted)
+            result = formula(xp, *bound.args, **bound.kwargs)
+            return tuple(map(lower, result)) if isinstance(result, tuple) else lower(result)
+
+        function.formula = formula
+        function.__signature__ = public
+        return function
+
+    return decorate
+
+
+def mixed_dtype_error(dtypes):
+    """The error for values of several floating types; `dtypes` maps argument name to dtype."""
+    listing = ", ".join(f"{name}: {dtype}" for name, dtype in dtypes.items())
+    return TypeError(
+        f"mixed floating types ({listing}); cast to one of them first, so that the precision "
+        "of the result is your choice"
+    )
+
+
+def not_finite_error(name, index, value):
+    """The error for a NaN or an infinity at `index` of argument `name`."""
+    where = f" at index {index}" if index != () else ""
+    return ValueError(
+        f"{name} must be finite, got {value}{where}; drop or repair that entry before the call"
+    )
+
+
+def shape_error(shapes):
+    """The error for values that must share one shape; `shapes` maps argument name to shape."""
+    listing = ", ".join(f"{name}: {tuple(shape)}" for name, shape in shapes.items())
+    return ValueError(
+        f"arguments must have one shape, got {listing}; per-pair values are 1-D, one entry a "
+        "pair (squeeze a trailing axis of length 1)"
+    )

@@ -1,0 +1,164 @@
+"""python-flint Arb balls and power series: rigorous enclosures of the same formulas.
+
+A ball that straddles a branch point gets the hull of both branches. For a power series that
+hull is taken coefficient by coefficient: of a continuous, piecewise smooth function the
+first-order coefficient then encloses every one-sided derivative on the ball, which is what a
+mean-value bound needs; a higher order would enclose nothing and is refused.
+"""
+
+import sys
+from fractions import Fraction
+
+from flint import arb, arb_series, fmpq
+
+from . import not_finite_error
+
+_ZERO = arb(0)
+
+
+def _apply(name, x):
+    return getattr(x, name)()
+
+
+def exp(x):
+    """e^x."""
+    return x.exp()
+
+
+def log(x):
+    """log x."""
+    return x.log()
+
+
+def expm1(x):
+    """e^x - 1."""
+    return x.expm1() if isinstance(x, arb) else x.exp() - 1
+
+
+def log1p(x):
+    """log(1 + x)."""
+    return x.log1p() if isinstance(x, arb) else (1 + x).log()
+
+
+def _monotone(x, point):
+    """Hull of a monotone function over the ball: its values at the two ends."""
+    return point(x.lower()).union(point(x.upper())) if not x.is_exact() else point(x)
+
+
+def sigmoid(x):
+    """1 / (1 + e^-x)."""
+    if isinstance(x, arb_series):
+        return 1 / (1 + (-x).exp())
+    return _monotone(x, lambda p: 1 / (1 + (-p).exp()))
+
+
+def softplus(x):
+    """log(1 + e^x)."""
+    if isinstance(x, arb_series):
+        return (1 + x.exp()).log()
+    return _monotone(x, lambda p: p.exp().log1p())
+
+
+def tanh(x):
+    """Hyperbolic tangent."""
+    return 2 * sigmoid(2 * x) - 1
+
+
+def exp_difference(a, x):
+    """e^-a (1 - e^-x)."""
+    return -exp(-a) * expm1(-x)
+
+
+def logistic(a, k):
+    """1 / (1 + k e^a)."""
+    if isinstance(a, arb_series):
+        return 1 / (1 + k * a.exp())
+    return _monotone(a, lambda p: 1 / (1 + k * p.exp()))
+
+
+def mobius_exp(a, k):
+    """(1 - e^a) / (1 + k e^a): decreasing in a, so its ends bound it."""
+    if isinstance(a, arb_series):
+        return (1 - a.exp()) / (1 + k * a.exp())
+    return _monotone(a, lambda p: -p.expm1() / (1 + k * p.exp()))
+
+
+def minimum(x, y):
+    """min(x, y)."""
+    return where_greater(x, y, y + 0 * x, x)
+
+
+def _constant(x):
+    return x[0] if isinstance(x, arb_series) else arb(x)
+
+
+def where_greater(x, threshold, above, below):
+    """`above` where x > threshold, else `below`; the hull of both where x straddles it."""
+    gap = _constant(x) - _constant(threshold)
+    kind = arb_series if arb_series in (type(above), type(below)) else arb
+    if gap > 0:
+        return kind(above)
+    if gap <= 0:
+        return kind(below)
+    above, below = kind(above), kind(below)
+    if kind is arb:
+        return above.union(below)
+    order = min(above.prec, below.prec)
+    if order > 2:
+        raise ValueError(
+            f"a power series of order {order} straddles a branch point, where only the first "
+            "derivative has an enclosure; split the ball at the branch point or use order 2"
+        )
+    return arb_series([above[i].union(below[i]) for i in range(order)], prec=order)
+
+
+def stop_gradient(x):
+    """The value, held constant; here just x."""
+    return x
+
+
+def number(value, like):
+    """A schedule parameter as a ball around its exact value; SymPy constants are evaluated."""
+    if isinstance(value, arb):
+        return value
+    if isinstance(value, Fraction):
+        return arb(fmpq(value.numerator, value.denominator))
+    sympy = sys.modules.get("sympy")
+    if sympy is not None and isinstance(value, sympy.Expr):
+        return _evaluate(sympy, value)
+    return arb(value)
+
+
+def _evaluate(sympy, expression):
+    if isinstance(expression, sympy.Rational):
+        return arb(fmpq(int(expression.p), int(expression.q)))
+    parts = [_evaluate(sympy, part) for part in expression.args]
+    if isinstance(expression, sympy.Add):
+        return sum(parts, _ZERO)
+    if isinstance(expression, sympy.Mul):
+        product = arb(1)
+        for part in parts:
+            product *= part
+        return product
+    if isinstance(expression, sympy.Pow):
+        return parts[0] ** parts[1]
+    if isinstance(expression, (sympy.log, sympy.exp)):
+        return _apply(type(expression).__name__, parts[0])
+    raise TypeError(
+        f"cannot enclose {expression}; schedule parameters in interval arithmetic are built from "
+        "rationals with +, *, **, log and exp"
+    )
+
+
+def lift(values, same_shape):
+    """Balls and series with finite coefficients."""
+    lifted = {
+        name: value if isinstance(value, (arb, arb_series)) else arb(value)
+        for name, value in values.items()
+    }
+    for name, value in lifted.items():
+        balls = list(value) if isinstance(value, arb_series) else [value]
+        for index, ball in enumerate(balls):
+            if not ball.is_finite():
+                raise not_finite_error(name, () if value is ball else index, ball)
+    return lifted, lambda result: result

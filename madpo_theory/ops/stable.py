@@ -1,0 +1,29 @@
+"""The primitives that carry the numerical care, over any world that rounds.
+
+Each splits its argument into a negative and a positive part, of which one is an exact zero,
+and only ever exponentiates a number <= 0: no overflow, no inf * 0, in value or in gradient.
+"""
+
+
+def _parts(xp, x):
+    negative = xp.minimum(x, 0.0)
+    return negative, x - negative
+
+
+def exp_difference(xp, a, x):
+    """e^-a (1 - e^-x) = e^-a - e^-(a + x) for a >= 0 and a + x >= 0, without cancellation."""
+    negative, positive = _parts(xp, x)
+    return xp.exp(-(a + negative)) * xp.expm1(negative) - xp.exp(-a) * xp.expm1(-positive)
+
+
+def logistic(xp, a, k):
+    """1 / (1 + k e^a) for k > 0 and every a."""
+    negative, positive = _parts(xp, a)
+    decay = xp.exp(-positive)
+    return decay / (decay + k * xp.exp(negative))
+
+
+def mobius_exp(xp, a, k):
+    """(1 - e^a) / (1 + k e^a) for k > 0 and every a, without cancellation near a = 0."""
+    negative, positive = _parts(xp, a)
+    return (xp.expm1(-positive) - xp.expm1(negative)) / (xp.exp(-positive) + k * xp.exp(negative))

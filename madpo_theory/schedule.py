@@ -1,0 +1,121 @@
+"""The margin schedule: how the temperature coefficient c falls with the size of the margin."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from .ops import elementwise, world_of
+
+__all__ = ["MarginSchedule", "coefficient"]
+
+
+@dataclass(frozen=True)
+class MarginSchedule:
+    """The four numbers of MADPO's coefficient c(|h|), validated and immutable.
+
+    ``c(u) = c_min + (c_max - c_min) / (1 + kappa e^(lam (u - tau)))`` with
+    ``kappa = (c_max - 1) / (1 - c_min)``, so that c(tau) = 1.
+
+    Parameters
+    ----------
+    c_max : amplification limit of hard pairs, > 1.
+    c_min : dampening limit of easy pairs, 0 <= c_min < 1.
+    lam : steepness, > 0, per nat.
+    tau : the margin, in nats, at which c = 1; > 0.
+
+    Parameters may be floats, :class:`fractions.Fraction`, SymPy expressions or Arb balls
+    (a ball stands for every schedule in it). Raises ValueError or TypeError with the rule that
+    a parameter breaks. Source: arXiv 2510.05342; the released code for the defaults.
+    """
+
+    c_max: float = 2.0
+    c_min: float = 0.5
+    lam: float = 1.0
+    tau: float = math.log(999)
+
+    def __post_init__(self):
+        for name, rule, ok in (
+            ("c_max", "c_max > 1", lambda v: v > 1),
+            ("c_min", "0 <= c_min < 1", lambda v: (v >= 0) & (v < 1)),
+            ("lam", "lam > 0", lambda v: v > 0),
+            ("tau", "tau > 0", lambda v: v > 0),
+        ):
+            _check(name, getattr(self, name), rule, ok)
+
+    @classmethod
+    def released(cls, c_max=2, *, exact=False):
+        """The released settings: c_min = 1/c_max, lam = 1, tau = log 999.
+
+        With ``exact=True`` the parameters are exact (rationals and SymPy's log 999), for
+        derivations and certificates; otherwise floats.
+        """
+        if not exact:
+            return cls(float(c_max), 1.0 / c_max, 1.0, math.log(999))
+        import sympy
+
+        return cls(Fraction(c_max), 1 / Fraction(c_max), Fraction(1), sympy.log(999))
+
+    @classmethod
+    def class_defaults(cls, *, exact=False):
+        """The defaults of the released loss class: c_max = 2, c_min = 1/2, lam = 1, tau = 2."""
+        kind = Fraction if exact else float
+        return cls(kind(2), kind(1) / 2, kind(1), kind(2))
+
+    def in_world(self, xp, like):
+        """(c_max, c_min, lam, tau, kappa) as numbers of the world `xp`."""
+        c_max, c_min, lam, tau = (
+            xp.number(value, like) for value in (self.c_max, self.c_min, self.lam, self.tau)
+        )
+        return c_max, c_min, lam, tau, (c_max - 1) / (1 - c_min)
+
+
+def _check(name, value, rule, ok):
+    if isinstance(value, Fraction):
+        valid = ok(value)
+    else:
+        world_of(**{name: value})
+        finite = getattr(value, "is_finite", None)
+        finite = finite() if callable(finite) else finite
+        if finite is None and isinstance(value, (int, float)):
+            finite = math.isfinite(value)
+        if finite is False:
+            raise ValueError(f"{name} must be finite, got {value}; the rule is {rule}")
+        valid = ok(value)
+    # A SymPy relation between symbols stays undecided: the derivation carries it as assumption.
+    if valid is False or valid == False:  # noqa: E712
+        raise ValueError(f"{name} = {value} breaks the rule {rule}; choose it so")
+
+
+def magnitude(xp, h):
+    """|h|, with slope -1 at 0 to match the branch h <= 0 of every formula here."""
+    return xp.where_greater(h, 0, h, -h)
+
+
+@elementwise("h")
+def coefficient(xp, h, schedule):
+    """Temperature coefficient of a pair with reward-model margin h.
+
+    ``c(|h|) = c_min + (c_max - c_min) / (1 + kappa e^(lam (|h| - tau)))``, strictly
+    decreasing in |h| from just below c_max to c_min, 1 at |h| = tau.
+
+    Parameters
+    ----------
+    h : margin toward the observed label, nats, any shape; finite.
+    schedule : MarginSchedule.
+
+    Returns the coefficient (no unit), of the kind, dtype and shape of h.
+    Source: arXiv 2510.05342; statement S1.
+    """
+    c_max, c_min, lam, tau, kappa = schedule.in_world(xp, h)
+    return c_min + (c_max - c_min) * xp.logistic(lam * (magnitude(xp, h) - tau), kappa)
+
+
+@elementwise("h")
+def excess(xp, h, schedule):
+    """c(|h|) - 1 without cancellation at |h| = tau: (c_max - 1)(1 - E)/(1 + kappa E).
+
+    E = e^(lam (|h| - tau)); equal to ``coefficient - 1`` by an identity that the ledger proves
+    (S1). Shapes, kinds and errors as in :func:`coefficient`. Derived here.
+    """
+    c_max, _, lam, tau, kappa = schedule.in_world(xp, h)
+    return (c_max - 1) * xp.mobius_exp(lam * (magnitude(xp, h) - tau), kappa)

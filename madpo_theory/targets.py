@@ -1,0 +1,38 @@
+"""Effective targets: where each method's population loss sends a pair's implicit margin."""
+
+from .ops import elementwise
+from .weight import log_weight_ratio
+
+__all__ = ["dpo_target", "effective_target", "ipo_target"]
+
+
+@elementwise("h_true", "h_model")
+def effective_target(xp, h_true, h_model, schedule):
+    """MADPO's target for z = beta m: the unique minimizer of :func:`pair_risk`.
+
+    ``z* = h_true + log w(h_model) - log w(-h_model)``
+
+    Parameters
+    ----------
+    h_true : true Bradley-Terry margin, nats.
+    h_model : margin of the reward model toward the same response, nats; broadcast with h_true.
+    schedule : MarginSchedule.
+
+    Returns z* in nats, of the kind and dtype of the margins. Statements T1-T4; derived here.
+    """
+    return h_true + log_weight_ratio.formula(xp, h_model, schedule)
+
+
+@elementwise("h_true")
+def dpo_target(xp, h_true):
+    """DPO's target for z = beta m: the true margin itself (B1). Source: arXiv 2305.18290."""
+    return h_true + 0 * h_true
+
+
+@elementwise("h_true")
+def ipo_target(xp, h_true, beta):
+    """IPO's target for m (not z): tanh(h_true/2) / (2 beta), bounded however large h_true is.
+
+    `beta` is IPO's tau, per nat. Statement B2. Source: arXiv 2310.12036.
+    """
+    return xp.tanh(h_true / 2) / (2 * xp.number(beta, h_true))
