@@ -93,10 +93,14 @@ def _constant(x):
 
 
 def where_greater(x, threshold, above, below):
-    """`above` where x > threshold, else `below`; the hull of both where x straddles it."""
+    """`above` where x > threshold, else `below`; the hull of both where x straddles it.
+
+    A ball that only touches the threshold from above counts as above: every formula here is
+    continuous at its branch points, and its one-sided derivative there is the one wanted.
+    """
     gap = _constant(x) - _constant(threshold)
     kind = arb_series if arb_series in (type(above), type(below)) else arb
-    if gap > 0:
+    if gap >= 0:
         return kind(above)
     if gap <= 0:
         return kind(below)
