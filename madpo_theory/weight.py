@@ -1,7 +1,7 @@
 """The published weight w(h) = sigma(c h) / sigma(h), in logarithms and without cancellation."""
 
 from .ops import elementwise
-from .schedule import excess, magnitude
+from .schedule import coefficient, excess, magnitude
 
 __all__ = ["log_weight", "log_weight_ratio", "weight"]
 
@@ -10,11 +10,12 @@ def _pieces(xp, h, schedule):
     """u = |h|, x = (c - 1) u, and g = log w(u): what every branch is built from.
 
     sigma(c u)/sigma(u) = (1 + e^-u)/(1 + e^-cu) = 1 + sigma(cu) (e^-u - e^-cu), and the last
-    difference is exp_difference(u, x): exact, whichever side of tau u lies on.
+    difference is exp_difference(u, cu, x): exact, whichever side of tau u lies on.
     """
     u = magnitude(xp, h)
     x = excess.formula(xp, h, schedule) * u
-    return u, x, xp.log1p(xp.sigmoid(u + x) * xp.exp_difference(u, x))
+    cu = coefficient.formula(xp, h, schedule) * u
+    return u, x, xp.log1p(xp.sigmoid(cu) * xp.exp_difference(u, cu, x))
 
 
 @elementwise("h")

@@ -14,7 +14,7 @@ Arb ball, power series    :mod:`~madpo_theory.ops.arb_world`    certify
 
 Every world has the same primitives: ``exp log log1p sigmoid softplus tanh minimum
 where_greater stop_gradient`` and three whose numerical care is their whole point,
-``exp_difference(a, x) = e^-a (1 - e^-x)``, ``logistic(a, k) = 1/(1 + k e^a)`` and
+``exp_difference(a, b, b - a) = e^-a - e^-b``, ``logistic(a, k) = 1/(1 + k e^a)`` and
 ``mobius_exp(a, k) = (1 - e^a)/(1 + k e^a)``.
 """
 

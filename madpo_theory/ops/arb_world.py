@@ -64,8 +64,8 @@ def tanh(x):
     return 2 * sigmoid(2 * x) - 1
 
 
-def exp_difference(a, x):
-    """e^-a (1 - e^-x)."""
+def exp_difference(a, b, x):
+    """e^-a - e^-b, with x = b - a given."""
     return -exp(-a) * expm1(-x)
 
 

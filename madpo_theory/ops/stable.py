@@ -10,10 +10,14 @@ def _parts(xp, x):
     return negative, x - negative
 
 
-def exp_difference(xp, a, x):
-    """e^-a (1 - e^-x) = e^-a - e^-(a + x) for a >= 0 and a + x >= 0, without cancellation."""
+def exp_difference(xp, a, b, x):
+    """e^-a - e^-b for a, b >= 0, without cancellation: x = b - a, known better than by subtracting.
+
+    The larger exponential stands outside the difference, so the result inherits the relative
+    accuracy of min(a, b) in absolute terms: of a or b as given, never of a rebuilt sum.
+    """
     negative, positive = _parts(xp, x)
-    return xp.exp(-(a + negative)) * xp.expm1(negative) - xp.exp(-a) * xp.expm1(-positive)
+    return xp.exp(-b) * xp.expm1(negative) - xp.exp(-a) * xp.expm1(-positive)
 
 
 def logistic(xp, a, k):

@@ -25,8 +25,8 @@ def softplus(x):
     return sp.log(1 + sp.exp(x))
 
 
-def exp_difference(a, x):
-    """e^-a (1 - e^-x)."""
+def exp_difference(a, b, x):
+    """e^-a - e^-b, with x = b - a given."""
     return sp.exp(-a) * (1 - sp.exp(-x))
 
 
