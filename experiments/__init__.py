@@ -1,0 +1,1 @@
+"""One file per study: a frozen config and the order of its stages."""

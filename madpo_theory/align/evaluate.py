@@ -1,0 +1,114 @@
+"""Evaluation: reward and divergence on held-out prompts, accuracy on held-out pairs."""
+
+import torch
+
+from .batch import PairData
+from .generate import generate
+from .logprobs import Layout, continuation_logps, hidden_states, response_mask, stem
+from .logprobs import token_kl, token_logps
+from .pairs import text_of
+from .policy import Vocabulary, add_adapter, load_adapter, load_model
+from .randomness import torch_generator
+from .scorer import reward, score
+from .store import stage
+
+__all__ = ["divergence", "evaluate"]
+
+BATCH = 16
+
+
+@torch.no_grad()
+def divergence(causal_lm, peft_model, tokens, layout, layers, eos):
+    """Sequence KL(policy || reference) of sampled continuations, two unbiased estimates, (B,) nats.
+
+    First the sum over positions of the exact KL of the next token (the sampled prefix is the only
+    randomness left), then the plain log-ratio of the sample. The reference is the same model with
+    its adapter off.
+    """
+    lower = stem(causal_lm, tokens, layout, layers)
+    mask = response_mask(tokens[:, layout.prompt :], eos)
+    policy = hidden_states(causal_lm, lower, layout, layers)
+    with peft_model.disable_adapter():
+        base = hidden_states(causal_lm, lower, layout, layers)
+    at = layout.predictors(tokens.device)
+    flat = [hidden[:, at].reshape(-1, hidden.shape[-1]) for hidden in (policy, base)]
+    exact = token_kl(causal_lm.lm_head.weight, *flat).view_as(mask)
+    ratio = (
+        token_logps(causal_lm, policy, tokens, layout)
+        - token_logps(causal_lm, base, tokens, layout)
+    )[:, 0]
+    return (exact * mask).sum(1), (ratio * mask).sum(1)
+
+
+@stage
+def evaluate(run, config, tokens, pairs, reference, model, sft, scorer, precision, policy=None):
+    """Stage: one sample for every evaluation prompt and, of a policy, its margins on held-out pairs.
+
+    Without a policy it evaluates the reference. Every policy gets the same prompts and the same
+    uniform numbers.
+    """
+    import pandas
+
+    settings, seed, layers = config["generate"], config["seed"], config["layers"]
+    prompts = tokens.read_tensors("tokens.safetensors")["evaluation"]
+    vocabulary = Vocabulary.load(model)
+    eos = vocabulary.special("eos")
+    causal_lm = load_model(model, precision, sft)
+    if policy is not None:
+        peft_model = add_adapter(causal_lm, policy.read_json("adapter.json"), seed, "align")
+        load_adapter(peft_model, policy.read_tensors("adapter.safetensors"))
+    layout = Layout(settings.prompt_tokens, settings.new_tokens, 1)
+
+    def sampled(part):
+        batch = prompts[part].to(causal_lm.device)
+        responses = generate(
+            causal_lm,
+            batch,
+            new_tokens=settings.new_tokens,
+            eos=eos,
+            generator=torch_generator(seed, "evaluation", part.start),
+        )
+        result = {"responses": responses[:, 0].cpu()}
+        if policy is None:
+            return result | {"kl": torch.zeros(len(batch)), "kl_mc": torch.zeros(len(batch))}
+        both = [
+            divergence(causal_lm, peft_model, rows, layout, layers, eos)
+            for rows in layout.join(batch, responses).split(2 * BATCH)
+        ]
+        exact, plain = (torch.cat(values).cpu() for values in zip(*both, strict=True))
+        return result | {"kl": exact, "kl_mc": plain}
+
+    size = 2 * settings.batch_size
+    slices = [slice(i, i + size) for i in range(0, len(prompts), size)]
+    samples = run.parts("samples", slices, sampled)
+    texts = text_of(vocabulary, prompts, samples["responses"])
+    table = pandas.DataFrame(
+        {
+            "prompt": vocabulary.decode(prompts[:, 1:]),
+            "text": texts,
+            "reward": reward(score(scorer, texts, precision)),
+            "kl": samples["kl"].double().numpy(),
+            "kl_mc": samples["kl_mc"].double().numpy(),
+        }
+    )
+    run.write_table("samples.parquet", table)
+    if policy is not None:
+        held_out_margins(run, PairData.load(pairs, reference, layers), pairs, causal_lm, eos)
+
+
+def held_out_margins(run, data, pairs, causal_lm, eos):
+    """Implicit margins of the held-out pairs toward their observed labels, beside the true ones."""
+
+    @torch.no_grad()
+    def compute(part):
+        indices = torch.arange(data.train, len(data.tokens))[part]
+        batch, lower = data.inputs(causal_lm, indices)
+        logps = continuation_logps(causal_lm, lower, batch, data.layout, data.layers, eos)
+        chosen, rejected = data.chosen_first(logps.cpu() - data.reference[indices], indices)
+        return {"margin": chosen - rejected}
+
+    count = len(data.tokens) - data.train
+    slices = [slice(i, i + BATCH) for i in range(0, count, BATCH)]
+    margin = run.parts("held_out", slices, compute)["margin"]
+    table = pairs.read_table("pairs.parquet").iloc[data.train :][["pair", "true_margin"]]
+    run.write_table("held_out.parquet", table.assign(margin=margin.double().numpy()))

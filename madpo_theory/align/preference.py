@@ -1,0 +1,146 @@
+"""Alignment: one preference loss, one policy."""
+
+import math
+
+import torch
+
+from .. import MarginSchedule
+from ..losses import (
+    BetaDPOState,
+    beta_dpo,
+    beta_dpo_keep,
+    beta_dpo_margins,
+    beta_dpo_update,
+    dpo,
+    ipo,
+    madpo,
+)
+from .batch import PairData
+from .logprobs import continuation_logps
+from .policy import Vocabulary, adapter_parameters, adapter_settings, add_adapter, load_model
+from .randomness import torch_generator
+from .store import stage
+from .train import train
+
+__all__ = ["align", "mean_loss", "schedule_of"]
+
+TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.5}
+"""Largest |m| at the first update, nats: rounding of a sum of log-probabilities of ~100 nats
+whose batches differ. The policy's adapters start at zero, so anything larger is a mistake."""
+
+
+def schedule_of(method):
+    return MarginSchedule(c_max=method.c_max, c_min=method.c_min, lam=method.lam, tau=method.tau)
+
+
+def mean_loss(method, logps, margin, *, generator, state):
+    """Mean loss of a batch and the new state.
+
+    `logps` are the four log-probabilities of the losses' signature, `margin` the reward model's
+    margin toward the observed label; `state` holds beta-DPO's running statistics.
+    """
+    if method.loss == "dpo":
+        return dpo(*logps, beta=method.beta)[0].mean(), state
+    if method.loss == "ipo":
+        return ipo(*logps, beta=method.beta)[0].mean(), state
+    if method.loss == "madpo":
+        losses, _, _ = madpo(*logps, margin=margin, schedule=schedule_of(method), beta=method.beta)
+        return losses.mean(), state
+    running = BetaDPOState(**state)
+    implicit = implicit_margin(logps).detach().cpu()
+    margins = beta_dpo_margins(implicit, beta=method.beta, variant=method.variant)
+    kept = beta_dpo_keep(margins, running, fraction=method.fraction, generator=generator)
+    averaged = margins[kept] if method.variant == "authors" else margins
+    updated = beta_dpo_update(running, averaged)
+    kept = kept.to(logps[0].device)
+    losses, _, _ = beta_dpo(
+        *logps,
+        beta=method.beta,
+        alpha=method.alpha,
+        running_mean=running.mean,
+        kept=kept,
+        variant=method.variant,
+    )
+    return losses.sum() / kept.sum(), {"mean": updated.mean, "std": updated.std}
+
+
+def implicit_margin(logps):
+    """m = log-ratio of the chosen response minus that of the rejected one, nats."""
+    policy_chosen, policy_rejected, reference_chosen, reference_rejected = logps
+    return (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)
+
+
+def check_start(method, margins, loss, dtype):
+    """At the first update the policy is the reference: m = 0, and DPO's loss is log 2."""
+    tolerance = TOLERANCE[dtype]
+    largest = margins.abs().max().item()
+    if not largest <= tolerance:
+        raise AssertionError(
+            f"{method.name}: at the first update |m| reaches {largest:.2e} nats, above "
+            f"{tolerance:.0e}: the policy differs from the stored reference; is a dropout layer "
+            "on, or was the reference computed with another model?"
+        )
+    if method.loss == "dpo" and not abs(loss - math.log(2)) <= method.beta * tolerance:
+        raise AssertionError(f"{method.name}: the first loss is {loss:.6f}, not log 2")
+
+
+@stage
+def align(run, config, pairs, reference, reward_model, model, sft, precision):
+    """Stage: train one policy with one loss."""
+    method, settings, seed = config["method"], config["model"], config["seed"]
+    data = PairData.load(pairs, reference, settings.first_adapted_layer)
+    margin = reward_model.read_tensors("margins.safetensors")["margin"]
+    eos = Vocabulary.load(model).special("eos")
+    causal_lm = load_model(model, precision, sft)
+    peft_model = add_adapter(causal_lm, adapter_settings(settings), seed, "align")
+    parameters = adapter_parameters(peft_model)
+
+    def loss_of(indices, step, state):
+        tokens, lower = data.inputs(causal_lm, indices)
+        policy = continuation_logps(causal_lm, lower, tokens, data.layout, data.layers, eos)
+        fixed = data.reference[indices].to(policy.device)
+        logps = (*data.chosen_first(policy, indices), *data.chosen_first(fixed, indices))
+        finite(logps, step, indices)
+        margins = implicit_margin(logps).detach()
+        # A microbatch has its own stream: its first pair is in no other of this update.
+        generator = torch_generator(seed, "keep", step, int(indices[0]))
+        loss, state = mean_loss(
+            method, logps, margin[indices].to(policy.device), generator=generator, state=state
+        )
+        if step == 0:
+            check_start(method, margins, loss.item(), causal_lm.dtype)
+        numbers = {
+            "margin": margins.mean().item(),
+            "accuracy": (margins > 0).float().mean().item(),
+            "chosen_ratio": (logps[0] - logps[2]).mean().item(),
+        }
+        return loss, numbers, state
+
+    state = {"mean": 0.0, "std": 1.0} if method.loss == "beta_dpo" else {}
+    train(
+        run,
+        parameters,
+        data.train,
+        config["train"],
+        loss_of,
+        seed=seed,
+        path=("align",),
+        state=state,
+    )
+    run.write_tensors("adapter.safetensors", parameters)
+    run.write_json("adapter.json", adapter_settings(settings))
+
+
+def finite(logps, step, indices):
+    """Stop at the first NaN or infinite log-probability, naming where."""
+    for name, values in zip(
+        ("policy chosen", "policy rejected", "reference chosen", "reference rejected"),
+        logps,
+        strict=True,
+    ):
+        bad = ~torch.isfinite(values.detach()).cpu()
+        if bad.any():
+            raise ArithmeticError(
+                f"{name} log-probabilities of pairs {indices[bad].tolist()} are not finite at "
+                f"update {step}; lower lr, or use float32"
+            )

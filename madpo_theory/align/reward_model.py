@@ -1,0 +1,65 @@
+"""The reward model: the policy's backbone with adapters and a linear head on the last token."""
+
+import torch
+
+from ..losses import dpo
+from .batch import PairData
+from .logprobs import hidden_states, last_hidden
+from .policy import Vocabulary, adapter_parameters, adapter_settings, add_adapter, load_model
+from .store import stage
+from .train import train
+
+__all__ = ["bradley_terry", "reward_model"]
+
+BATCH = 16
+
+
+def bradley_terry(chosen, rejected):
+    """-log sigmoid(chosen - rejected) per pair: DPO with scores for log-ratios, at beta 1."""
+    zero = torch.zeros_like(chosen)
+    return dpo(chosen, rejected, zero, zero, beta=1.0)[0]
+
+
+@stage
+def reward_model(run, config, pairs, reference, model, sft, precision):
+    """Stage: train on the observed labels; store every pair's margin toward its label, once."""
+    settings, seed = config["model"], config["seed"]
+    data = PairData.load(pairs, reference, settings.first_adapted_layer)
+    eos = Vocabulary.load(model).special("eos")
+    causal_lm = load_model(model, precision, sft)
+    peft_model = add_adapter(causal_lm, adapter_settings(settings), seed, "reward")
+    head = torch.zeros(causal_lm.config.hidden_size, 1, device=causal_lm.device, requires_grad=True)
+    parameters = {"head": head} | adapter_parameters(peft_model)
+
+    def scores(indices):
+        tokens, lower = data.inputs(causal_lm, indices)
+        hidden = hidden_states(causal_lm, lower, data.layout, data.layers)
+        last = last_hidden(hidden, tokens, data.layout, eos).float()
+        return data.chosen_first((last @ head)[..., 0], indices)
+
+    def loss_of(indices, step, state):
+        chosen, rejected = scores(indices)
+        accuracy = (chosen > rejected).float().mean().item()
+        return bradley_terry(chosen, rejected).mean(), {"accuracy": accuracy}, state
+
+    train(run, parameters, data.train, config["train"], loss_of, seed=seed, path=("reward",))
+    run.write_tensors("reward_model.safetensors", parameters)
+
+    @torch.no_grad()
+    def margins_of(part):
+        chosen, rejected = scores(torch.arange(len(data.tokens))[part])
+        return {"margin": (chosen - rejected).cpu()}
+
+    slices = [slice(i, i + BATCH) for i in range(0, len(data.tokens), BATCH)]
+    margin = run.parts("margins", slices, margins_of)["margin"]
+    zero = torch.zeros_like(margin)
+    held_out = slice(data.train, None)
+    run.write_json(
+        "quality.json",
+        {
+            "train_loss": bradley_terry(margin, zero)[: data.train].mean().item(),
+            "held_out_loss": bradley_terry(margin, zero)[held_out].mean().item(),
+            "train_accuracy": (margin > 0)[: data.train].float().mean().item(),
+            "held_out_accuracy": (margin > 0)[held_out].float().mean().item(),
+        },
+    )

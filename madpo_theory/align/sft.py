@@ -1,0 +1,88 @@
+"""Supervised fine-tuning on positive reviews, and the reference's log-probabilities."""
+
+import math
+
+import torch
+
+from .logprobs import Layout, continuation_logps, hidden_states, stem, token_logps
+from .policy import Vocabulary, adapter_parameters, adapter_settings, add_adapter, load_model
+from .store import stage
+from .train import train
+
+__all__ = ["reference", "sft"]
+
+BATCH = 16
+
+
+def mean_nll(causal_lm, rows, layers):
+    """Negative log-likelihood per token of texts (B, T) after their first token, nats."""
+    layout = Layout(prompt=1, new=rows.shape[1] - 1, branches=1)
+    hidden = hidden_states(causal_lm, stem(causal_lm, rows, layout, layers), layout, layers)
+    return -token_logps(causal_lm, hidden, rows, layout)
+
+
+def masked_mean(nll, rows, unknown):
+    """Mean over the tokens that the vocabulary kept."""
+    known = (rows[:, None, 1:] != unknown).float()
+    return (nll * known).sum() / known.sum()
+
+
+@stage
+def sft(run, config, tokens, model, precision):
+    """Stage: adapters trained on positive reviews; merged, they give the reference policy."""
+    settings, seed = config["model"], config["seed"]
+    layers = settings.first_adapted_layer
+    rows = tokens.read_tensors("tokens.safetensors")["sft"]
+    train_rows, test_rows = rows[: config["sft_examples"]], rows[config["sft_examples"] :]
+    unknown = Vocabulary.load(model).special("unk")
+    causal_lm = load_model(model, precision)
+    peft_model = add_adapter(causal_lm, adapter_settings(settings), seed, "sft")
+    parameters = adapter_parameters(peft_model)
+
+    @torch.no_grad()
+    def perplexity():
+        losses = [
+            masked_mean(mean_nll(causal_lm, part, layers), part, unknown).item()
+            for part in test_rows.to(causal_lm.device).split(BATCH)
+        ]
+        return math.exp(sum(losses) / len(losses))
+
+    def loss_of(indices, step, state):
+        part = train_rows[indices].to(causal_lm.device)
+        return masked_mean(mean_nll(causal_lm, part, layers), part, unknown), {}, state
+
+    if not run.has("before.json"):
+        run.write_json("before.json", {"perplexity": perplexity()})
+    train(run, parameters, len(train_rows), config["train"], loss_of, seed=seed, path=("sft",))
+    run.write_tensors("adapter.safetensors", parameters)
+    run.write_json("adapter.json", adapter_settings(settings))
+    run.write_json("after.json", {"perplexity": perplexity()})
+
+
+@stage
+def reference(run, config, pairs, model, sft, precision):
+    """Stage: of every pair's two responses, log-probabilities (pairs, 2) under the reference.
+
+    Where lower layers carry no adapter, their output is stored too: policy, reference and reward
+    model all start from it.
+    """
+    layers = config["layers"]
+    sampled = pairs.read_tensors("pairs.safetensors")
+    causal_lm = load_model(model, precision, sft)
+    eos = Vocabulary.load(model).special("eos")
+    layout = Layout(sampled["prompts"].shape[1], sampled["responses"].shape[2], 2)
+    everything = layout.join(sampled["prompts"], sampled["responses"])
+
+    @torch.no_grad()
+    def compute(part):
+        batch = everything[part].to(causal_lm.device)
+        lower = stem(causal_lm, batch, layout, layers)
+        logps = continuation_logps(causal_lm, lower, batch, layout, layers, eos)
+        result = {"tokens": batch.cpu(), "logps": logps.cpu()}
+        return result | ({"stem": lower.cpu()} if layers else {})
+
+    slices = [slice(i, i + BATCH) for i in range(0, len(everything), BATCH)]
+    logps = run.parts("reference", slices, compute)["logps"]
+    bad = torch.nonzero(~torch.isfinite(logps).all(1)).flatten().tolist()
+    if bad:
+        raise ArithmeticError(f"reference log-probabilities of pairs {bad} are not finite")

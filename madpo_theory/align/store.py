@@ -1,0 +1,267 @@
+"""Run directories: cached, checked, and safe to stop at any moment.
+
+A stage is a function ``(run, config, *parents)`` that fills one directory ``runs/<stage>-<hash>``.
+The hash covers the stage's own settings and the keys of the stages it reads. Every file is
+written to a temporary name and moved into place; the manifest, written last, holds the SHA-256
+of each file and marks the run as finished.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import platform
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+
+__all__ = ["Run", "RunError", "canonical", "key_of", "stage"]
+
+MANIFEST = "manifest.json"
+UNCHECKED = {MANIFEST, "env.json", "timing.json"}
+SCHEMA = 1  # part of every key: raise it when a stage's results change for the same settings
+
+
+class RunError(RuntimeError):
+    """A run directory does not hold what its manifest says."""
+
+
+def canonical(value):
+    """Canonical JSON of plain values and dataclasses: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
+def _plain(value):
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"a setting must be plain data or a dataclass, got {type(value).__name__}")
+
+
+def key_of(stage, config, parents=()):
+    """Name of a run: the stage and a short hash of its settings and of its parents' names."""
+    text = canonical({"schema": SCHEMA, "stage": stage, "config": config, "parents": parents})
+    return f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def environment():
+    """What a result depends on besides its settings."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    def installed(name):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    packages = ("torch", "transformers", "peft", "tokenizers", "numpy", "pandas", "scikit-learn")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "packages": {name: installed(name) for name in packages},
+    }
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def replacing(path):
+    """A temporary path that takes the place of `path` once the block has ended well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory and the typed files in it."""
+
+    path: Path
+
+    @property
+    def key(self):
+        return self.path.name
+
+    def damaged(self, name, expected, found):
+        return RunError(
+            f"{self.path / name}: expected {expected}, found {found}; "
+            f"delete the folder {self.path} and run again"
+        )
+
+    def manifest(self):
+        """SHA-256 by file name of a finished run, or None."""
+        try:
+            text = (self.path / MANIFEST).read_text()
+        except FileNotFoundError:
+            return None
+        try:
+            return dict(json.loads(text)["files"])
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise self.damaged(MANIFEST, "a manifest in JSON", f"{error}") from error
+
+    def check(self):
+        """Compare every file with the manifest; True if the run is finished and intact."""
+        manifest = self.manifest()
+        if manifest is None:
+            return False
+        for name, expected in manifest.items():
+            path = self.path / name
+            if not path.is_file():
+                raise self.damaged(name, "a file of the manifest", "none")
+            if (found := digest(path)) != expected:
+                raise self.damaged(name, f"SHA-256 {expected}", found)
+        return True
+
+    def finish(self):
+        """Write the manifest: from here on the run is complete and read-only."""
+        for path in self.path.glob(".*.tmp"):
+            path.unlink()
+        files = {
+            str(path.relative_to(self.path)): digest(path)
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and path.name not in UNCHECKED
+        }
+        self.write_json(MANIFEST, {"files": files})
+
+    def has(self, name):
+        return (self.path / name).is_file()
+
+    def remove(self, name):
+        (self.path / name).unlink(missing_ok=True)
+
+    def write_json(self, name, value):
+        with replacing(self.path / name) as path:
+            path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+    def read_json(self, name):
+        with self._reading(name) as path:
+            return json.loads(path.read_text())
+
+    def write_lines(self, name, rows):
+        """JSON Lines, written whole."""
+        with replacing(self.path / name) as path:
+            path.write_text("".join(canonical(row) + "\n" for row in rows))
+
+    def write_tensors(self, name, tensors, metadata=None):
+        from safetensors.torch import save_file
+
+        metadata = {key: canonical(value) for key, value in (metadata or {}).items()}
+        with replacing(self.path / name) as path:
+            save_file({k: v.detach().contiguous() for k, v in tensors.items()}, path, metadata)
+
+    def read_tensors(self, name):
+        from safetensors.torch import load_file
+
+        with self._reading(name) as path:
+            # A mapped file aligns tensors to 8 bytes, and matrix kernels may round by alignment.
+            return {key: value.clone() for key, value in load_file(path).items()}
+
+    def read_metadata(self, name):
+        from safetensors import safe_open
+
+        with self._reading(name) as path, safe_open(path, "pt") as file:
+            return {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
+
+    def write_table(self, name, frame):
+        with replacing(self.path / name) as path:
+            frame.to_parquet(path, index=False)
+
+    def read_table(self, name):
+        import pandas
+
+        with self._reading(name) as path:
+            return pandas.read_parquet(path)
+
+    def parts(self, name, items, compute):
+        """Tensors computed item by item, each item saved as it is done, joined at the end.
+
+        `compute(item)` returns a dict of tensors; the joined file ``<name>.safetensors`` holds
+        each of them concatenated along its first axis.
+        """
+        import torch
+        from tqdm import tqdm
+
+        joined = f"{name}.safetensors"
+        if not self.has(joined):
+            items = list(items)
+            files = [f"{name}.part{i:05d}.safetensors" for i in range(len(items))]
+            for file, item in zip(tqdm(files, desc=f"{self.key} {name}"), items, strict=True):
+                if not self.has(file):
+                    self.write_tensors(file, compute(item))
+            parts = [self.read_tensors(file) for file in files]
+            self.write_tensors(joined, {k: torch.cat([p[k] for p in parts]) for k in parts[0]})
+        for file in self.path.glob(f"{name}.part*.safetensors"):
+            file.unlink()
+        return self.read_tensors(joined)
+
+    @contextmanager
+    def _reading(self, name):
+        path = self.path / name
+        try:
+            yield path
+        except FileNotFoundError as error:
+            raise self.damaged(name, "a file", "none") from error
+        except Exception as error:
+            raise self.damaged(
+                name, "a readable file", f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def stage(function):
+    """Turn ``function(run, config, *parents)`` into a cached ``(root, config, *parents) -> Run``."""
+
+    @functools.wraps(function)
+    def cached(root, config, *parents):
+        name = function.__name__
+        run = Run(Path(root) / key_of(name, config, [parent.key for parent in parents]))
+        if run.check():
+            say(f"{run.key}: cached")
+            return run
+        resumed = run.has("config.json")
+        say(f"{run.key}: {'resumed' if resumed else 'running'}")
+        run.path.mkdir(parents=True, exist_ok=True)
+        if not resumed:
+            run.write_json("env.json", environment())
+            settings = json.loads(canonical(config))
+            run.write_json(
+                "config.json",
+                {"stage": name, "config": settings, "parents": [p.key for p in parents]},
+            )
+        with timed(run):
+            function(run, config, *parents)
+        run.finish()
+        say(f"{run.key}: done in {seconds(run):.0f} s")
+        return run
+
+    return cached
+
+
+@contextmanager
+def timed(run):
+    """Add the block's wall time, interrupted ends excepted, to the run's timing."""
+    start = time.monotonic()
+    before = seconds(run)
+    try:
+        yield
+    finally:
+        run.write_json("timing.json", {"seconds": before + time.monotonic() - start})
+
+
+def seconds(run):
+    """Wall seconds that a run has taken so far."""
+    return run.read_json("timing.json")["seconds"] if run.has("timing.json") else 0.0
+
+
+def say(line):
+    """One line of progress, beside the bars."""
+    print(f"[sentiment] {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,160 @@
+"""The experiment's result: one row a method, the details behind it, and reading them back."""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .store import Run, RunError, seconds, stage
+
+__all__ = ["SentimentResult", "experiment", "load_result"]
+
+COLUMNS = (
+    "method beta c_max tau seed reward reward_lo reward_hi gain gain_lo gain_hi kl kl_lo kl_hi "
+    "kl_mc accuracy_observed accuracy_true pairs steps seconds"
+).split()
+
+
+@dataclass(frozen=True)
+class SentimentResult:
+    """A finished experiment."""
+
+    path: Path
+    """Its run folder."""
+    summary: object
+    """pandas.DataFrame, one row a method, `sft` first."""
+    details: dict
+    """Quality of the scorer and reward model, perplexities, weights, counts, number format."""
+
+
+def load_result(path):
+    """Read a finished experiment back; a missing, damaged or incomplete one is a RunError."""
+    run = Run(Path(path))
+    if not run.check():
+        raise RunError(f"{path} is not a finished experiment: run madpo sentiment to finish it")
+    summary = run.read_table("summary.parquet")
+    missing = [name for name in COLUMNS if name not in summary.columns]
+    if missing:
+        raise run.damaged("summary.parquet", f"the columns {missing}", f"{list(summary.columns)}")
+    return SentimentResult(run.path, summary, run.read_json("details.json"))
+
+
+def row_of(method, seed, samples, baseline, held_out, generator_of, evaluation):
+    """One row of the summary, from the tables of an evaluation stage."""
+    from .statistics import bootstrap_mean
+
+    def interval(name, values):
+        mean, low, high = bootstrap_mean(
+            values,
+            generator=generator_of(),
+            resamples=evaluation.resamples,
+            level=evaluation.level,
+        )
+        return {name: mean, f"{name}_lo": low, f"{name}_hi": high}
+
+    row = {"method": "sft", "beta": math.nan, "c_max": math.nan, "tau": math.nan, "seed": seed}
+    if method is not None:
+        about = {"method": method.name, "beta": method.beta}
+        row |= about | {k: v for k, v in asdict(method).items() if k in ("c_max", "tau") and v}
+    row |= interval("reward", samples["reward"])
+    row |= interval("gain", samples["reward"] - baseline["reward"])
+    row |= interval("kl", samples["kl"]) | {"kl_mc": float(samples["kl_mc"].mean())}
+    row |= {"accuracy_observed": math.nan, "accuracy_true": math.nan}
+    if held_out is not None:
+        observed = held_out["margin"] > 0
+        row["accuracy_observed"] = float(observed.mean())
+        row["accuracy_true"] = float((observed == (held_out["true_margin"] > 0)).mean())
+    return row
+
+
+def pair_table(pairs, reference, reward_model):
+    """Every pair with its texts, rewards, label, margins and reference log-probabilities."""
+    table = pairs.read_table("pairs.parquet")
+    logps = reference.read_tensors("reference.safetensors")["logps"].double().numpy()
+    margin = reward_model.read_tensors("margins.safetensors")["margin"].double().numpy()
+    return table.assign(
+        model_margin=margin, reference_first=logps[:, 0], reference_second=logps[:, 1]
+    )
+
+
+def details_of(config, table, data, scorer, model, sft, reward_model, precision):
+    """What stands behind the table of methods."""
+    train = table[table["split"] == "train"]
+    margin = train["model_margin"].to_numpy()
+    details = {
+        "reviews": data.read_table("reviews.parquet")["block"].value_counts().to_dict(),
+        "scorer": scorer.read_json("quality.json"),
+        "vocabulary": model.read_json("vocabulary.json"),
+        "perplexity": {
+            "before": sft.read_json("before.json")["perplexity"],
+            "after": sft.read_json("after.json")["perplexity"],
+        },
+        "reward_model": reward_model.read_json("quality.json"),
+        "precision": precision.read_json("precision.json"),
+        "pairs": {
+            "train": len(train),
+            "held_out": len(table) - len(train),
+            "label_agrees_with_reward": float((train["true_margin"] > 0).mean()),
+            "true_margin_std": float(train["true_margin"].std()),
+            "margin_correlation": float(train["true_margin"].corr(train["model_margin"])),
+        },
+    }
+    for method in config["methods"]:
+        if method.loss == "madpo":
+            from ..weight import weight
+            from .preference import schedule_of
+            from .statistics import weight_statistics
+
+            weights = weight(margin, schedule_of(method))
+            details["weights"] = weight_statistics(margin, weights)
+    return details
+
+
+@stage
+def experiment(
+    run,
+    config,
+    data,
+    scorer,
+    model,
+    sft,
+    pairs,
+    reference,
+    reward_model,
+    precision,
+    baseline,
+    *policies,
+):
+    """Stage: the tables. `policies` alternate: an alignment run, then its evaluation run."""
+    import pandas
+
+    from .randomness import numpy_generator
+
+    table = pair_table(pairs, reference, reward_model)
+    run.write_table("pairs.parquet", table)
+    details = details_of(config, table, data, scorer, model, sft, reward_model, precision)
+    run.write_json("details.json", details)
+
+    def add(method, evaluated, trained=None):
+        row = row_of(
+            method,
+            config["seed"],
+            evaluated.read_table("samples.parquet"),
+            baseline.read_table("samples.parquet"),
+            evaluated.read_table("held_out.parquet") if trained else None,
+            lambda: numpy_generator(config["seed"], "bootstrap"),
+            config["evaluate"],
+        )
+        losses = (trained or sft).path / "metrics.jsonl"
+        row["pairs"] = details["pairs"]["train"] if trained else 0
+        row["steps"] = len(losses.read_text().splitlines())
+        row["seconds"] = seconds(trained or sft) + seconds(evaluated)
+        rows.append(row)
+
+    rows = []
+    add(None, baseline)
+    for method, trained, evaluated in zip(
+        config["methods"], policies[::2], policies[1::2], strict=True
+    ):
+        add(method, evaluated, trained)
+    summary = pandas.DataFrame(rows)[list(COLUMNS)]
+    run.write_table("summary.parquet", summary)

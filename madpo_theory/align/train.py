@@ -1,0 +1,135 @@
+"""One training loop for the scorer, the fine-tuning, the reward model and the policies."""
+
+import math
+
+import torch
+from tqdm import tqdm
+
+from .randomness import numpy_generator
+
+__all__ = ["NonFiniteLoss", "learning_rate", "train", "updates"]
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+class NonFiniteLoss(ArithmeticError):
+    """A loss or gradient is NaN or infinite."""
+
+
+def updates(examples, config):
+    """Number of updates: whole batches only."""
+    per_epoch = examples // (config.batch_size * config.accumulation)
+    if per_epoch == 0:
+        raise ValueError(
+            f"{examples} examples do not fill one batch of batch_size {config.batch_size} x "
+            f"accumulation {config.accumulation}; lower these or add examples"
+        )
+    return config.epochs * per_epoch
+
+
+def learning_rate(step, total, config):
+    """Learning rate of an update counted from 0: linear warm-up, then decay to zero."""
+    warm = max(1, round(config.warmup * total))
+    if step < warm:
+        return config.lr * (step + 1) / warm
+    left = (total - step) / (total - warm + 1)
+    if config.decay == "linear":
+        return config.lr * left
+    return config.lr * 0.5 * (1 - math.cos(math.pi * left))
+
+
+def batches(step, examples, config, seed, path):
+    """Microbatches (index tensors) of an update: a fresh permutation in every epoch."""
+    size = config.batch_size * config.accumulation
+    epoch, at = divmod(step, examples // size)
+    order = numpy_generator(seed, *path, "order", epoch).permutation(examples)
+    return torch.from_numpy(order[at * size : (at + 1) * size]).split(config.batch_size)
+
+
+def accumulate(parameters, microbatches, loss_of, step, state):
+    """Gradients of the mean loss over all microbatches; returns (loss, metrics, state).
+
+    `loss_of(indices, step, state)` returns the microbatch's mean loss, numbers to log, and the
+    new state.
+    """
+    for parameter in parameters.values():
+        parameter.grad = None
+    examples = sum(len(indices) for indices in microbatches)
+    total, logged = 0.0, {}
+    for indices in microbatches:
+        loss, numbers, state = loss_of(indices, step, state)
+        if not torch.isfinite(loss):
+            raise NonFiniteLoss(
+                f"the loss is {loss.item()} at update {step}, examples {indices.tolist()}; "
+                "look at these examples, or lower lr"
+            )
+        share = len(indices) / examples
+        (loss * share).backward()
+        total += loss.item() * share
+        for name, value in numbers.items():
+            logged[name] = logged.get(name, 0.0) + value * share
+    return total, logged, state
+
+
+def train(run, parameters, examples, config, loss_of, *, seed, path, state=None):
+    """Train `parameters` (name -> tensor) in place, from the last checkpoint if there is one.
+
+    Everything random is a function of (seed, path, update), so a checkpoint holds only the
+    parameters, AdamW's moments, `state` (plain data that `loss_of` passes on) and the log, in one
+    file that is replaced at once. Returns the final state; ``metrics.jsonl`` gets a line per update.
+    """
+    total = updates(examples, config)
+    optimizer = torch.optim.AdamW(
+        parameters.values(),
+        lr=config.lr,
+        betas=(config.beta1, config.beta2),
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+    )
+    start, state, log = 0, state or {}, []
+    if run.has(CHECKPOINT):
+        start, state, log = restore(run, parameters, optimizer)
+    bar = tqdm(range(start, total), initial=start, total=total, desc=run.key)
+    for step in bar:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, total, config)
+        microbatches = batches(step, examples, config, seed, path)
+        loss, numbers, state = accumulate(parameters, microbatches, loss_of, step, state)
+        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip).item()
+        if not math.isfinite(norm):
+            raise NonFiniteLoss(
+                f"the gradient norm is {norm} at update {step}, examples "
+                f"{torch.cat(list(microbatches)).tolist()}; look at these examples, or lower lr"
+            )
+        optimizer.step()
+        log.append({"step": step, "loss": loss, "gradient_norm": norm, **numbers})
+        bar.set_postfix(loss=f"{loss:.3f}")
+        if (step + 1) % config.checkpoint_every == 0 and step + 1 < total:
+            save(run, parameters, optimizer, step + 1, state, log)
+    run.write_lines("metrics.jsonl", log)
+    return state
+
+
+def save(run, parameters, optimizer, step, state, log):
+    run.write_lines("metrics.jsonl", log)
+    tensors = {}
+    for name, parameter in parameters.items():
+        moments = optimizer.state[parameter]
+        tensors[f"{name}/value"] = parameter
+        tensors[f"{name}/exp_avg"] = moments["exp_avg"]
+        tensors[f"{name}/exp_avg_sq"] = moments["exp_avg_sq"]
+    run.write_tensors(CHECKPOINT, tensors, {"step": step, "state": state, "log": log})
+
+
+def restore(run, parameters, optimizer):
+    tensors = run.read_tensors(CHECKPOINT)
+    about = run.read_metadata(CHECKPOINT)
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[f"{name}/value"])
+            optimizer.state[parameter] = {
+                "step": torch.tensor(float(about["step"])),
+                "exp_avg": tensors[f"{name}/exp_avg"].to(parameter.device),
+                "exp_avg_sq": tensors[f"{name}/exp_avg_sq"].to(parameter.device),
+            }
+    return about["step"], about["state"], about["log"]
