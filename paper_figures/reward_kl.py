@@ -1,0 +1,45 @@
+"""The methods of the sentiment experiment on the plane of reward and KL."""
+
+from .style import INK, PAGE, column, new, place_labels, point, styled, unique
+
+__all__ = ["draw"]
+
+
+@styled
+def draw(table):
+    """Each method a point with 95 % intervals both ways; SFT is the reference at KL = 0.
+
+    Columns: preset, method, label, beta, seed, reward, reward_lo, reward_hi, kl, kl_lo, kl_hi.
+    """
+    figure, axes = new(0.72 * PAGE, 3.7)
+    names = (
+        "method", "label", "reward", "reward_lo", "reward_hi", "kl", "kl_lo", "kl_hi",
+    )  # fmt: skip
+    rows = list(zip(*(column(table, name).tolist() for name in names), strict=True))
+    order = [method for method in unique(table, "method") if method != "sft"]
+    labels, crosses, labelled = [], [], set()
+    for method, label, reward, low, high, kl, left, right in rows:
+        style = point(method, order.index(method) if method in order else 0)
+        if method == "sft":
+            axes.axhline(reward, color=INK, lw=0.7, ls=(0, (2, 3)), zorder=1)
+        axes.errorbar(
+            kl, reward, xerr=[[kl - left], [right - kl]], yerr=[[reward - low], [high - reward]],
+            ls="", elinewidth=0.9, capsize=2, zorder=4, ms=11 if method == "sft" else 7,
+            mec="white", mew=0.6, **style,
+        )  # fmt: skip
+        crosses += [(left, reward, right, reward), (kl, low, kl, high), (kl, reward, kl, reward)]
+        if label not in labelled:  # one label a method, at its first seed
+            labelled.add(label)
+            labels.append((kl, reward, label, INK))
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(-0.04 * high, low), high + 0.12 * (high - low))
+    axes.margins(y=0.12)
+    axes.set(
+        xlabel=r"KL$(\pi\,\|\,\pi_{\mathrm{ref}})$ per continuation (nats)",
+        ylabel="mean true reward",
+    )
+    seeds = len(unique(table, "seed"))
+    preset = unique(table, "preset")[0]
+    axes.set_title(f"Sentiment, preset {preset}, {seeds} seed{'s' if seeds != 1 else ''}")
+    place_labels(axes, labels, crosses)
+    return figure
