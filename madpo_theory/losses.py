@@ -12,10 +12,9 @@ The implicit margin is m = (policy - reference)(chosen) - (policy - reference)(r
 l(z) = log(1 + e^-z).
 """
 
-import math
 from dataclasses import dataclass, replace
 
-from .ops import elementwise, world_of
+from .ops import check_number, elementwise, shape_error, world_of
 from .weight import weight
 
 __all__ = [
@@ -39,11 +38,11 @@ BETA_DPO_VARIANTS = ("authors", "madpo")
 
 
 def _positive(name, value):
-    """Refuse a coefficient that is not a positive finite number."""
-    world_of(**{name: value})
-    if isinstance(value, (int, float)) and not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive finite number, got {value}")
-    return value
+    return check_number(name, value, f"{name} > 0", lambda v: v > 0)
+
+
+def _finite(name, value):
+    return check_number(name, value, f"{name} finite", lambda v: True)
 
 
 def _log_ratios(pc, pr, rc, rr):
@@ -135,10 +134,17 @@ def madpo(
 
 @dataclass(frozen=True)
 class BetaDPOState:
-    """Running mean and standard deviation of the margin that beta-DPO compares a batch with."""
+    """Running mean and standard deviation of the margin that beta-DPO compares a batch with.
+
+    `mean` is finite, `std` > 0, both in the units of :func:`beta_dpo_margins`; else ValueError.
+    """
 
     mean: float = 0.0
     std: float = 1.0
+
+    def __post_init__(self):
+        _finite("mean", self.mean)
+        _positive("std", self.std)
 
 
 def _check_variant(variant):
@@ -146,7 +152,8 @@ def _check_variant(variant):
         raise ValueError(f"variant must be one of {BETA_DPO_VARIANTS}, got {variant!r}")
 
 
-def beta_dpo_beta(margin_mean, *, beta=0.1, alpha=0.6, running_mean=0.0, variant="authors"):
+@elementwise("margin_mean")
+def beta_dpo_beta(xp, margin_mean, *, beta=0.1, alpha=0.6, running_mean=0.0, variant="authors"):
     """Temperature of a batch: beta (1 + alpha (M - M0)), statement B3. Source: arXiv 2407.08639.
 
     `margin_mean` M and `running_mean` M0 are in the variant's own units: raw implicit margins m
@@ -155,11 +162,11 @@ def beta_dpo_beta(margin_mean, *, beta=0.1, alpha=0.6, running_mean=0.0, variant
     M < M0 - 1/alpha).
     """
     _check_variant(variant)
-    batch_beta = _positive("beta", beta) * (1 + alpha * (margin_mean - running_mean))
-    if variant == "madpo":
-        return batch_beta
-    xp = world_of(beta=batch_beta)
-    return xp.where_greater(batch_beta, 1e-3, batch_beta, 1e-3 + 0 * batch_beta)
+    _positive("beta", beta), _finite("alpha", alpha), _finite("running_mean", running_mean)
+    batch_beta = beta * (1 + alpha * (margin_mean - running_mean))
+    return (
+        batch_beta if variant == "madpo" else xp.where_greater(batch_beta, 1e-3, batch_beta, 1e-3)
+    )
 
 
 @elementwise(*_LOGPS, same_shape=True)
@@ -194,11 +201,15 @@ def beta_dpo(
         reference_rejected_logps,
     )
     margins = chosen - rejected
+    if 0 in margins.shape:
+        raise ValueError("beta_dpo needs at least one pair for its batch mean, got none")
     held = beta_dpo_margins(xp.stop_gradient(margins), beta=beta, variant=variant)
+    if kept is not None:
+        _check_mask(kept, margins)
     if kept is not None and variant == "authors":
         held = held[kept]
-    batch_beta = beta_dpo_beta(
-        held.mean(), beta=beta, alpha=alpha, running_mean=running_mean, variant=variant
+    batch_beta = beta_dpo_beta.formula(
+        xp, held.mean(), beta=beta, alpha=alpha, running_mean=running_mean, variant=variant
     )
     losses = xp.softplus(-batch_beta * margins)
     if kept is not None:
@@ -206,10 +217,32 @@ def beta_dpo(
     return losses, *_rewards(xp, batch_beta, chosen, rejected)
 
 
+def _check_mask(kept, margins):
+    """Refuse a mask that is not boolean, of the margins' kind and shape, with a pair in it."""
+    if type(kept) is not type(margins) or str(kept.dtype).removeprefix("torch.") != "bool":
+        found = getattr(kept, "dtype", type(kept).__qualname__)
+        raise TypeError(f"kept must be a boolean mask of the margins' kind, got {found}")
+    if kept.shape != margins.shape:
+        raise shape_error({"kept": kept.shape, "margins": margins.shape})
+    if not kept.any():
+        raise ValueError("kept drops every pair; keep at least one, the batch mean needs it")
+
+
 def beta_dpo_margins(margins, *, beta=0.1, variant="authors"):
     """Implicit margins m in the units that a variant's filter and running mean work in."""
     _check_variant(variant)
     return margins if variant == "authors" else beta * margins
+
+
+def _check_batch(margins):
+    """Refuse anything but a non-empty 1-D floating torch tensor of finite margins."""
+    world = world_of(margins=margins)
+    if not world.__name__.endswith("torch_world"):
+        raise TypeError(f"margins must be a torch tensor, got {type(margins).__qualname__}")
+    world.lift({"margins": margins}, same_shape=False)
+    if margins.ndim != 1 or len(margins) == 0:
+        shape = tuple(margins.shape)
+        raise ValueError(f"margins must be 1-D with at least one pair, got shape {shape}")
 
 
 def beta_dpo_keep(margins, state, *, fraction=0.8, generator):
@@ -219,7 +252,7 @@ def beta_dpo_keep(margins, state, *, fraction=0.8, generator):
 
     Parameters
     ----------
-    margins : torch tensor (pairs,), in the variant's units (:func:`beta_dpo_margins`).
+    margins : torch tensor (pairs,), finite, in the variant's units (:func:`beta_dpo_margins`).
     state : BetaDPOState.
     fraction : share to keep, in (0, 1]; at least one pair is kept.
     generator : torch.Generator on the margins' device.
@@ -228,8 +261,8 @@ def beta_dpo_keep(margins, state, *, fraction=0.8, generator):
     """
     import torch
 
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction must lie in (0, 1], got {fraction}")
+    check_number("fraction", fraction, "0 < fraction <= 1", lambda v: (v > 0) & (v <= 1))
+    _check_batch(margins)
     size = max(1, int(fraction * len(margins)))
     logits = -(((margins.detach().double() - state.mean) / state.std) ** 2) / 2
     # Gumbel top-k draws without replacement from exp(logits) without ever exponentiating:
@@ -250,6 +283,8 @@ def beta_dpo_update(state, margins, *, decay=0.9):
     ``"madpo"``. A standard deviation needs two pairs; with one, it stays. Source: arXiv
     2407.08639.
     """
+    check_number("decay", decay, "0 <= decay <= 1", lambda v: (v >= 0) & (v <= 1))
+    _check_batch(margins)
     mean = decay * state.mean + (1 - decay) * float(margins.mean())
     if len(margins) < 2:
         return replace(state, mean=mean)

@@ -1,6 +1,6 @@
 """Effective targets: where each method's population loss sends a pair's implicit margin."""
 
-from .ops import elementwise
+from .ops import check_number, elementwise
 from .weight import log_weight_ratio
 
 __all__ = ["dpo_target", "effective_target", "ipo_target"]
@@ -33,6 +33,7 @@ def dpo_target(xp, h_true):
 def ipo_target(xp, h_true, beta):
     """IPO's target for m (not z): tanh(h_true/2) / (2 beta), bounded however large h_true is.
 
-    `beta` is IPO's tau, per nat. Statement B2. Source: arXiv 2310.12036.
+    `beta` is IPO's tau, per nat, > 0. Statement B2. Source: arXiv 2310.12036.
     """
+    check_number("beta", beta, "beta > 0", lambda v: v > 0)
     return xp.tanh(h_true / 2) / (2 * xp.number(beta, h_true))

@@ -31,8 +31,10 @@ def log_weight(xp, h, schedule):
     schedule : MarginSchedule.
 
     Returns log w, of the kind, dtype and shape of h; zero exactly at h = 0, |h| = tau and
-    below -tau. Source: arXiv 2510.05342 (weight); the stable form is derived here and proved
-    equal in the ledger (S2).
+    below -tau. In float64 the relative error is below 1e-13 for |h| <= 1e4 and lam >= 0.05; for
+    slower schedules the rounding of c alone costs up to 3 (c h) 2^-52 where log w ~ e^-ch is
+    about to underflow (c h > 500). Source: arXiv 2510.05342 (weight); the stable form is derived
+    here and proved equal in the ledger (S2).
     """
     _, x, g = _pieces(xp, h, schedule)
     tau = xp.number(schedule.tau, h)

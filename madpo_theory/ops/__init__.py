@@ -21,11 +21,13 @@ where_greater stop_gradient`` and three whose numerical care is their whole poin
 import functools
 import importlib
 import inspect
+import math
 import sys
+from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["elementwise", "world_of"]
+__all__ = ["check_number", "elementwise", "world_of"]
 
 # (package that must already be imported, attribute names of its value types, world module)
 _WORLDS = (
@@ -74,6 +76,28 @@ def world_of(**values):
     return importlib.import_module(f"{__name__}.{next(iter(found), 'numpy_world')}")
 
 
+def check_number(name, value, rule, holds):
+    """Return `value` if it is one finite real number for which `holds(value)` is not false.
+
+    Floats, fractions, SymPy expressions, Arb balls and 0-d arrays or tensors are numbers. A
+    SymPy relation between symbols stays undecided: the derivation carries it as an assumption.
+    Raises TypeError or ValueError with the name, the value and the rule.
+    """
+    if not isinstance(value, Fraction):
+        world_of(**{name: value})
+    if getattr(value, "ndim", 0):
+        raise ValueError(
+            f"{name} must be one number, got shape {tuple(value.shape)}; call once per value"
+        )
+    finite = value.is_finite if hasattr(value, "is_finite") else math.isfinite(value)
+    finite = finite() if callable(finite) else finite
+    if finite is False or getattr(value, "is_real", None) is False:
+        raise ValueError(f"{name} must be finite and real, got {value}; the rule is {rule}")
+    if holds(value) == False:  # noqa: E712  (SymPy's and NumPy's False are not Python's)
+        raise ValueError(f"{name} = {value} breaks the rule {rule}; choose it so")
+    return value
+
+
 def elementwise(*names, same_shape=False):
     """Decorator: turn ``formula(xp, *values, **rest)`` into a public function of the values.
 
@@ -91,7 +115,7 @@ def elementwise(*names, same_shape=False):
         def function(*args, **kwargs):
             bound = public.bind(*args, **kwargs)
             bound.apply_defaults()
-            values = {n: bound.arguments[n] for n in names if bound.arguments[n] is not None}
+            values = {n: bound.arguments[n] for n in names}
             xp = world_of(**values)
             lifted, lower = xp.lift(values, same_shape)
             bound.arguments.update(lifted)

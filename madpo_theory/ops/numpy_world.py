@@ -28,8 +28,8 @@ def stop_gradient(x):
 
 
 def number(value, like):
-    """A schedule parameter as a float of the dtype of `like`."""
-    return np.asarray(like).dtype.type(float(value))
+    """A schedule parameter as a Python float (NumPy keeps the array's dtype)."""
+    return float(value)
 
 
 def lift(values, same_shape):

@@ -6,15 +6,14 @@ and only ever exponentiates a number <= 0: no overflow, no inf * 0, in value or 
 
 
 def _parts(xp, x):
-    negative = xp.minimum(x, 0.0)
-    return negative, x - negative
+    return xp.minimum(x, 0.0), -xp.minimum(-x, 0.0)
 
 
 def exp_difference(xp, a, b, x):
     """e^-a - e^-b for a, b >= 0, without cancellation: x = b - a, known better than by subtracting.
 
-    The larger exponential stands outside the difference, so the result inherits the relative
-    accuracy of min(a, b) in absolute terms: of a or b as given, never of a rebuilt sum.
+    The larger exponential stands outside the difference: the relative error is the absolute
+    error of min(a, b) as it was given, and a sum a + x, less exact than b, is never formed.
     """
     negative, positive = _parts(xp, x)
     return xp.exp(-b) * xp.expm1(negative) - xp.exp(-a) * xp.expm1(-positive)
