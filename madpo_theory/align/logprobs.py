@@ -155,13 +155,17 @@ def last_hidden(hidden, tokens, layout, eos):
 
 
 @torch.no_grad()
-def token_kl(weight, policy, reference):
-    """KL(policy || reference) of the next token, nats, (M,), from hidden states (M, D)."""
+def token_kl(weight, policy, reference, targets):
+    """KL(policy || reference) of the next token and the targets' log-ratio, nats, (M,) each.
+
+    Exact over the vocabulary, from hidden states (M, D), in float32, chunk by chunk.
+    """
     rows = max(1, CHUNK // len(weight))
-    parts = []
+    exact, ratio = [], []
     for start in range(0, len(policy), rows):
         part = slice(start, start + rows)
         log_p = F.log_softmax(F.linear(policy[part], weight).float(), dim=-1)
-        log_q = F.log_softmax(F.linear(reference[part], weight).float(), dim=-1)
-        parts.append((log_p.exp() * (log_p - log_q)).sum(-1))
-    return torch.cat(parts)
+        difference = log_p - F.log_softmax(F.linear(reference[part], weight).float(), dim=-1)
+        exact.append((log_p.exp_() * difference).sum(-1))
+        ratio.append(difference.gather(1, targets[part, None])[:, 0])
+    return torch.cat(exact), torch.cat(ratio)

@@ -1,9 +1,10 @@
-"""Prompts, fine-tuning texts, and preference pairs: two samples a prompt, labelled by Bradley-Terry."""
+"""Prompts, fine-tuning texts, and preference pairs labelled by Bradley-Terry."""
 
 import numpy as np
 import torch
 
 from .data import block
+from .extras import optional
 from .generate import generate
 from .policy import Vocabulary, load_model
 from .randomness import numpy_generator, torch_generator
@@ -62,8 +63,7 @@ def label(rewards, generator):
 @stage
 def pairs(run, config, tokens, model, sft, scorer, precision):
     """Stage: sample, score and label pairs; training pairs first, held-out pairs behind them."""
-    import pandas
-
+    pandas = optional("pandas")
     settings, seed = config["generate"], config["seed"]
     data = tokens.read_tensors("tokens.safetensors")
     prompts = torch.cat([data["prompts"], data["held_out"]])

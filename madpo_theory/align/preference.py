@@ -17,7 +17,13 @@ from ..losses import (
 )
 from .batch import PairData
 from .logprobs import continuation_logps
-from .policy import Vocabulary, adapter_parameters, adapter_settings, add_adapter, load_model
+from .policy import (
+    adapter_parameters,
+    adapter_settings,
+    add_adapter,
+    load_model,
+    special_token,
+)
 from .randomness import torch_generator
 from .store import stage
 from .train import train
@@ -90,7 +96,7 @@ def align(run, config, pairs, reference, reward_model, model, sft, precision):
     method, settings, seed = config["method"], config["model"], config["seed"]
     data = PairData.load(pairs, reference, settings.first_adapted_layer)
     margin = reward_model.read_tensors("margins.safetensors")["margin"]
-    eos = Vocabulary.load(model).special("eos")
+    eos = special_token(model, "eos")
     causal_lm = load_model(model, precision, sft)
     peft_model = add_adapter(causal_lm, adapter_settings(settings), seed, "align")
     parameters = adapter_parameters(peft_model)

@@ -5,7 +5,13 @@ import torch
 from ..losses import dpo
 from .batch import PairData
 from .logprobs import hidden_states, last_hidden
-from .policy import Vocabulary, adapter_parameters, adapter_settings, add_adapter, load_model
+from .policy import (
+    adapter_parameters,
+    adapter_settings,
+    add_adapter,
+    load_model,
+    special_token,
+)
 from .store import stage
 from .train import train
 
@@ -25,7 +31,7 @@ def reward_model(run, config, pairs, reference, model, sft, precision):
     """Stage: train on the observed labels; store every pair's margin toward its label, once."""
     settings, seed = config["model"], config["seed"]
     data = PairData.load(pairs, reference, settings.first_adapted_layer)
-    eos = Vocabulary.load(model).special("eos")
+    eos = special_token(model, "eos")
     causal_lm = load_model(model, precision, sft)
     peft_model = add_adapter(causal_lm, adapter_settings(settings), seed, "reward")
     head = torch.zeros(causal_lm.config.hidden_size, 1, device=causal_lm.device, requires_grad=True)

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.special import expit
 
 from .data import block
-from .extras import optional
+from .extras import optional, transformers
 from .precision import use
-from .randomness import numpy_generator, seeded_globally
+from .randomness import numpy_generator
 from .store import stage
 from .train import train
 
@@ -24,7 +25,7 @@ def reward(p_positive):
 
 
 def crops(texts, words, generator):
-    """One crop of at most `words` words from each text: even ones from its start, others anywhere."""
+    """One crop of at most `words` words from each text: half of them its first words."""
     result = []
     for index, text in enumerate(texts):
         split = text.split()
@@ -50,18 +51,16 @@ def scorer(run, config, data, precision):
     elif settings.kind == "minilm":
         table = table.iloc[: settings.examples]
         texts = crops(table["text"], settings.crop_words, generator)
-        fit_minilm(run, texts, table["label"].to_numpy(), settings, seed, precision)
+        fit_minilm(run, texts, table["label"].tolist(), settings, seed, precision)
     run.write_json("scorer.json", {"kind": settings.kind, "max_tokens": 4 * settings.max_tokens})
     test = block(data, "scorer_test_negative", "scorer_test_positive")
     labels = test["label"].to_numpy()
     p = score(run, first_words(test["text"], settings.test_words), precision)
-    from sklearn.metrics import roc_auc_score
-
     numbers = {
         "words": settings.test_words,
         "reviews": len(test),
         "accuracy": float(((p > 0.5) == labels).mean()),
-        "auc": float(roc_auc_score(labels, p)),
+        "auc": float(optional("sklearn.metrics").roc_auc_score(labels, p)),
     }
     run.write_json("quality.json", numbers)
 
@@ -119,7 +118,7 @@ def encode(tokenizer, texts, device):
 
 def minilm(device):
     """The encoder in float32, dropout off, embeddings frozen, and a head of zeros."""
-    encoder = optional("transformers").AutoModel.from_pretrained(
+    encoder = transformers().AutoModel.from_pretrained(
         minilm_folder(), dtype=torch.float32, add_pooling_layer=False
     )
     encoder = encoder.to(device).eval().requires_grad_(False)
@@ -144,7 +143,7 @@ def fit_minilm(run, texts, labels, settings, seed, precision):
     device, _ = use(precision)
     encoder, head = minilm(device)
     tokenizer = minilm_tokenizer(settings.max_tokens)
-    labels = torch.as_tensor(labels, dtype=torch.float32, device=device)
+    labels = torch.tensor(labels, dtype=torch.float32, device=device)
 
     def loss_of(indices, step, state):
         logits = pooled(encoder, encode(tokenizer, [texts[i] for i in indices], device)) @ head
@@ -161,25 +160,25 @@ def fit_minilm(run, texts, labels, settings, seed, precision):
 
 
 def fit_tfidf(run, table):
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, max_features=50_000)
+    vectorizer = optional("sklearn.feature_extraction.text").TfidfVectorizer(
+        ngram_range=(1, 2), min_df=2, max_features=50_000
+    )
     features = vectorizer.fit_transform(table["text"])
-    fit = LogisticRegression(C=10.0, max_iter=200).fit(features, table["label"])
+    regression = optional("sklearn.linear_model").LogisticRegression(C=10.0, max_iter=200)
+    fit = regression.fit(features, table["label"])
     run.write_json("terms.json", vectorizer.get_feature_names_out().tolist())
     numbers = {"idf": vectorizer.idf_, "coefficients": fit.coef_[0], "intercept": fit.intercept_}
     run.write_tensors("scorer.safetensors", {k: torch.from_numpy(v) for k, v in numbers.items()})
 
 
 def score_tfidf(run, texts):
-    from scipy.special import expit
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.preprocessing import normalize
-
     fit = {k: v.numpy() for k, v in run.read_tensors("scorer.safetensors").items()}
-    vectorizer = CountVectorizer(vocabulary=run.read_json("terms.json"), ngram_range=(1, 2))
-    features = normalize(vectorizer.transform(texts).multiply(fit["idf"]).tocsr())
+    vectorizer = optional("sklearn.feature_extraction.text").CountVectorizer(
+        vocabulary=run.read_json("terms.json"), ngram_range=(1, 2)
+    )
+    features = optional("sklearn.preprocessing").normalize(
+        vectorizer.transform(texts).multiply(fit["idf"]).tocsr()
+    )
     return expit(features @ fit["coefficients"] + fit["intercept"][0])
 
 
@@ -187,15 +186,14 @@ def score_tfidf(run, texts):
 
 
 def hub_scorer(source, max_tokens, device):
-    transformers = optional("transformers")
-    classifier = transformers.AutoModelForSequenceClassification.from_pretrained(
+    classifier = transformers().AutoModelForSequenceClassification.from_pretrained(
         source, dtype=torch.float32
     )
     classifier = classifier.to(device).eval()
     names = {str(name).lower(): index for index, name in classifier.config.id2label.items()}
     if "positive" not in names:
         raise ValueError(f"scorer {source!r} has labels {sorted(names)}, none of them 'positive'")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source).backend_tokenizer
+    tokenizer = transformers().AutoTokenizer.from_pretrained(source).backend_tokenizer
     tokenizer.enable_truncation(max_tokens)
     tokenizer.enable_padding(
         pad_id=classifier.config.pad_token_id or 0,

@@ -5,7 +5,13 @@ import math
 import torch
 
 from .logprobs import Layout, continuation_logps, hidden_states, stem, token_logps
-from .policy import Vocabulary, adapter_parameters, adapter_settings, add_adapter, load_model
+from .policy import (
+    adapter_parameters,
+    adapter_settings,
+    add_adapter,
+    load_model,
+    special_token,
+)
 from .store import stage
 from .train import train
 
@@ -34,7 +40,7 @@ def sft(run, config, tokens, model, precision):
     layers = settings.first_adapted_layer
     rows = tokens.read_tensors("tokens.safetensors")["sft"]
     train_rows, test_rows = rows[: config["sft_examples"]], rows[config["sft_examples"] :]
-    unknown = Vocabulary.load(model).special("unk")
+    unknown = special_token(model, "unk")
     causal_lm = load_model(model, precision)
     peft_model = add_adapter(causal_lm, adapter_settings(settings), seed, "sft")
     parameters = adapter_parameters(peft_model)
@@ -69,7 +75,7 @@ def reference(run, config, pairs, model, sft, precision):
     layers = config["layers"]
     sampled = pairs.read_tensors("pairs.safetensors")
     causal_lm = load_model(model, precision, sft)
-    eos = Vocabulary.load(model).special("eos")
+    eos = special_token(model, "eos")
     layout = Layout(sampled["prompts"].shape[1], sampled["responses"].shape[2], 2)
     everything = layout.join(sampled["prompts"], sampled["responses"])
 

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 
+from .extras import optional
+
 __all__ = ["Run", "RunError", "canonical", "key_of", "stage"]
 
 MANIFEST = "manifest.json"
@@ -153,22 +155,19 @@ class Run:
             path.write_text("".join(canonical(row) + "\n" for row in rows))
 
     def write_tensors(self, name, tensors, metadata=None):
-        from safetensors.torch import save_file
-
+        save_file = optional("safetensors.torch").save_file
         metadata = {key: canonical(value) for key, value in (metadata or {}).items()}
         with replacing(self.path / name) as path:
             save_file({k: v.detach().contiguous() for k, v in tensors.items()}, path, metadata)
 
     def read_tensors(self, name):
-        from safetensors.torch import load_file
-
+        load_file = optional("safetensors.torch").load_file
         with self._reading(name) as path:
             # A mapped file aligns tensors to 8 bytes, and matrix kernels may round by alignment.
             return {key: value.clone() for key, value in load_file(path).items()}
 
     def read_metadata(self, name):
-        from safetensors import safe_open
-
+        safe_open = optional("safetensors").safe_open
         with self._reading(name) as path, safe_open(path, "pt") as file:
             return {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
 
@@ -177,8 +176,7 @@ class Run:
             frame.to_parquet(path, index=False)
 
     def read_table(self, name):
-        import pandas
-
+        pandas = optional("pandas")
         with self._reading(name) as path:
             return pandas.read_parquet(path)
 
@@ -218,7 +216,7 @@ class Run:
 
 
 def stage(function):
-    """Turn ``function(run, config, *parents)`` into a cached ``(root, config, *parents) -> Run``."""
+    """Turn ``function(run, config, *parents)`` into a cached ``(root, config, *parents)``."""
 
     @functools.wraps(function)
     def cached(root, config, *parents):

@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .extras import optional
 from .store import Run, RunError, seconds, stage
 
 __all__ = ["SentimentResult", "experiment", "load_result"]
@@ -125,8 +126,7 @@ def experiment(
     *policies,
 ):
     """Stage: the tables. `policies` alternate: an alignment run, then its evaluation run."""
-    import pandas
-
+    pandas = optional("pandas")
     from .randomness import numpy_generator
 
     table = pair_table(pairs, reference, reward_model)

@@ -76,7 +76,8 @@ def train(run, parameters, examples, config, loss_of, *, seed, path, state=None)
 
     Everything random is a function of (seed, path, update), so a checkpoint holds only the
     parameters, AdamW's moments, `state` (plain data that `loss_of` passes on) and the log, in one
-    file that is replaced at once. Returns the final state; ``metrics.jsonl`` gets a line per update.
+    file that is replaced at once. ``metrics.jsonl`` gets a line per
+    update. Returns the final state.
     """
     total = updates(examples, config)
     optimizer = torch.optim.AdamW(
