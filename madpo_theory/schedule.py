@@ -10,7 +10,7 @@ __all__ = ["MarginSchedule", "coefficient"]
 
 
 # Beyond it kappa and lam tau leave float32's range, and a formula would return inf/inf.
-_LARGEST = 10**9
+_LARGEST = 10**8
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MarginSchedule:
 
     Parameters
     ----------
-    c_max : amplification limit of hard pairs, > 1 (this, lam and tau at most 1e9).
+    c_max : amplification limit of hard pairs, > 1 (this, lam and tau at most 1e8).
     c_min : dampening limit of easy pairs, 0 <= c_min < 1.
     lam : steepness, > 0, per nat.
     tau : the margin, in nats, at which c = 1; > 0.

@@ -1,0 +1,124 @@
+"""Textbook definitions in 400-digit arithmetic: what every number world is compared with.
+
+Written once more, on purpose naively, and from the statements rather than from the library: 400
+digits leave 60 after the worst cancellation (h = 1e-300). Names and signatures are the library's.
+"""
+
+import functools
+from fractions import Fraction
+
+import mpmath as mp
+import sympy as sp
+
+DIGITS = 400
+beta = 0.5
+
+
+def precise(function):
+    """Evaluate `function` with every real argument as an exact 400-digit number."""
+
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        with mp.workdps(max(DIGITS, mp.mp.dps)):  # mp.diff asks for more
+            return function(
+                *map(exact, args), **{name: exact(value) for name, value in kwargs.items()}
+            )
+
+    return wrapped
+
+
+def exact(value):
+    """`value` in high precision; schedules and other objects pass through."""
+    if isinstance(value, Fraction):
+        return mp.mpf(value.numerator) / value.denominator
+    if isinstance(value, sp.Expr):
+        return mp.mpf(str(sp.N(value, DIGITS)))
+    return mp.mpf(float(value)) if isinstance(value, (int, float)) else value
+
+
+def sigma(x):
+    return 1 / (1 + mp.exp(-x))
+
+
+def ell(z):
+    return mp.log(1 + mp.exp(-z))
+
+
+@precise
+def coefficient(h, s):
+    c_max, c_min, lam, tau = map(exact, (s.c_max, s.c_min, s.lam, s.tau))
+    kappa = (c_max - 1) / (1 - c_min)
+    return c_min + (c_max - c_min) / (1 + kappa * mp.exp(lam * (abs(h) - tau)))
+
+
+@precise
+def excess(h, s):
+    return coefficient(h, s) - 1
+
+
+@precise
+def weight(h, s):
+    return sigma(coefficient(h, s) * h) / sigma(h) if h > -exact(s.tau) else mp.mpf(1)
+
+
+@precise
+def log_weight(h, s):
+    return mp.log(weight(h, s))
+
+
+@precise
+def log_weight_ratio(h, s):
+    return log_weight(h, s) - log_weight(-h, s)
+
+
+@precise
+def effective_target(h_true, h_model, s):
+    return h_true + log_weight(h_model, s) - log_weight(-h_model, s)
+
+
+@precise
+def dpo_target(h_true):
+    return h_true
+
+
+@precise
+def ipo_target(h_true, beta):
+    return mp.tanh(h_true / 2) / (2 * beta)
+
+
+@precise
+def pair_risk(z, h_true, h_model, s):
+    p, q = sigma(h_true) * weight(h_model, s), sigma(-h_true) * weight(-h_model, s)
+    return p * ell(z) + q * ell(-z)
+
+
+@precise
+def risk_slope(z, h_true, h_model, s):
+    p, q = sigma(h_true) * weight(h_model, s), sigma(-h_true) * weight(-h_model, s)
+    return -p * sigma(-z) + q * sigma(z)
+
+
+@precise
+def risk_curvature(z, h_true, h_model, s):
+    p, q = sigma(h_true) * weight(h_model, s), sigma(-h_true) * weight(-h_model, s)
+    return (p + q) * sigma(z) * sigma(-z)
+
+
+@precise
+def dpo(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
+    chosen, rejected = policy_chosen - reference_chosen, policy_rejected - reference_rejected
+    return ell(beta * (chosen - rejected)), beta * chosen, beta * rejected
+
+
+@precise
+def ipo(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta):
+    chosen, rejected = policy_chosen - reference_chosen, policy_rejected - reference_rejected
+    return (chosen - rejected - 1 / (2 * beta)) ** 2, beta * chosen, beta * rejected
+
+
+@precise
+def madpo(
+    policy_chosen, policy_rejected, reference_chosen, reference_rejected, *, margin, schedule, beta
+):
+    loss, *rewards = dpo(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta)
+    return weight(margin, schedule) * loss, *rewards
