@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from fractions import Fraction
+from itertools import pairwise
 
 from flint import arb, arb_series, ctx, fmpq
 
@@ -57,7 +58,7 @@ def _check(certificate):
 def _check_cover(boxes, lo, hi):
     if not boxes or boxes[0][0] != lo or boxes[-1][1] != hi:
         raise ValueError(f"the boxes do not start at {lo} and end at {hi}")
-    for (_, right), (left, _) in zip(boxes, boxes[1:], strict=False):
+    for (_, right), (left, _) in pairwise(boxes):
         if right != left:
             raise ValueError(f"the boxes leave a gap or overlap at {float(right)}")
 

@@ -1,0 +1,222 @@
+"""One decorator for each kind of evidence: what it runs, and when it agrees."""
+
+import functools
+import inspect
+
+import numpy as np
+import sympy as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ..certify import certify, check, write_certificate
+from ..schedule import MarginSchedule
+from .ledger import Evidence
+
+__all__ = [
+    "certified",
+    "describe",
+    "enclosed",
+    "margins",
+    "observed",
+    "property_test",
+    "schedules",
+    "simulated",
+    "symbolic",
+]
+
+
+def describe(schedule):
+    """(c_max, c_min, lam, tau) of a schedule, as text."""
+    return f"({schedule.c_max}, {schedule.c_min}, {schedule.lam}, {schedule.tau})"
+
+
+def margins(largest=60.0):
+    """Hypothesis strategy of margins, nats: zero, tiny and large ones of either sign."""
+    return st.floats(-largest, largest, allow_nan=False, allow_subnormal=False)
+
+
+def schedules():
+    """Hypothesis strategy of valid schedules, from nearly constant to nearly a step."""
+    return st.builds(
+        MarginSchedule,
+        c_max=st.floats(1.001, 20),
+        c_min=st.floats(0, 0.999),
+        lam=st.floats(0.01, 20),
+        tau=st.floats(0.01, 40),
+    )
+
+
+def symbolic(name):
+    """Evidence from a function that returns steps ``[(text, lhs, rhs), ...]``.
+
+    It agrees if SymPy simplifies every lhs - rhs to zero (or a relation to true).
+    """
+
+    def decorate(derivation):
+        @functools.wraps(derivation)
+        def evidence():
+            lines, agrees, residuals = [], True, []
+            for text, lhs, rhs in derivation():
+                residual = simplified(lhs - rhs)
+                agrees &= residual == 0
+                residuals.append(str(residual))
+                lines.append(f"{text}: {sp.sstr(lhs)} = {sp.sstr(rhs)}; difference {residual}")
+            return Evidence(
+                kind="symbolic",
+                name=name,
+                computed="differences simplified to " + ", ".join(residuals),
+                theory="0 for each",
+                agrees=bool(agrees and residuals),
+                detail="SymPy, for symbolic c_max, c_min, lambda, tau unless a step says otherwise",
+                steps=tuple(lines),
+            )
+
+        evidence.kind = "symbolic"
+        return evidence
+
+    return decorate
+
+
+def simplified(expression):
+    """The expression, brought to one fraction in the exponentials it holds.
+
+    Every e^(k t) becomes the k-th power of a symbol for e^t. What is zero as a rational function
+    of those symbols is zero as a function; anything else counts as not proved.
+    """
+    names = {}
+
+    def power(exponent):
+        product = sp.Integer(1)
+        for term in sp.Add.make_args(sp.expand(sp.cancel(exponent))):
+            count, base = term.as_coeff_Mul()
+            if not count.is_Integer:
+                count, base = sp.Integer(1), term
+            product *= names.setdefault(base, sp.Dummy(positive=True)) ** count
+        return product
+
+    expression = sp.expand_log(sp.sympify(expression), force=True)
+    fraction = expression.replace(sp.exp, power).replace(sp.log, _log_of_fraction)
+    fraction = sp.cancel(sp.together(fraction))
+    return fraction.subs({name: sp.exp(base) for base, name in names.items()})
+
+
+def _log_of_fraction(argument):
+    return sp.log(sp.cancel(sp.together(argument)))
+
+
+def certified(name, quantity, schedule, *, below=None, above=None, digits=6):
+    """Evidence that the certified supremum of a quantity lies between two numbers.
+
+    The certificate is written, read by the independent checker, and named in the evidence.
+    """
+
+    def evidence(folder):
+        certificate = certify(quantity, schedule)
+        path = write_certificate(certificate, folder)
+        check(certificate)
+        lower, upper = certificate["lower"], certificate["upper"]
+        agrees = (below is None or upper <= below) and (above is None or lower >= above)
+        bounds = [f"<= {below}"] * (below is not None) + [f">= {above}"] * (above is not None)
+        return Evidence(
+            kind="certified",
+            name=name,
+            computed=f"[{lower:.{digits}f}, {upper:.{digits}f}]",
+            theory=" and ".join(bounds),
+            agrees=agrees,
+            detail=f"sup {quantity}, {len(certificate['boxes'])} boxes and tail, "
+            f"schedule {describe(schedule)}",
+            certificate=path.name,
+        )
+
+    evidence.__name__ = f"certified_{quantity}"
+    evidence.kind, evidence.writes = "certified", True
+    return evidence
+
+
+def observed(kind, name, theory, detail):
+    """Evidence of the given kind from a function that returns (text, truth)."""
+
+    def decorate(observation):
+        @functools.wraps(observation)
+        def evidence():
+            text, agrees = observation()
+            return Evidence(kind, name, text, theory, bool(agrees), detail)
+
+        evidence.kind = kind
+        return evidence
+
+    return decorate
+
+
+def enclosed(name, theory):
+    """Evidence from Arb balls evaluated at points; the function returns (text, truth)."""
+    return observed("certified", name, theory, "Arb balls, 128 bits, at points")
+
+
+def property_test(name, theory, *, examples=200):
+    """Evidence from a Hypothesis test: its annotated-by-default strategies, many examples.
+
+    The test's keyword defaults are strategies; it asserts. It agrees if no example fails, and
+    reports the shrunk counterexample if one does.
+    """
+
+    def decorate(test):
+        strategies = {n: p.default for n, p in inspect.signature(test).parameters.items()}
+        plain = functools.partial(test)
+        run = 0
+
+        def counted(**values):
+            nonlocal run
+            run += 1
+            plain(**values)
+
+        trial = settings(
+            max_examples=examples,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            print_blob=False,
+            suppress_health_check=list(HealthCheck),
+        )(given(**strategies)(counted))
+
+        @functools.wraps(test)
+        def evidence():
+            nonlocal run
+            run = 0
+            try:
+                trial()
+                computed, agrees = f"no counterexample in {run} examples", True
+            except AssertionError as error:
+                notes = " ".join(getattr(error, "__notes__", []))
+                computed, agrees = f"counterexample: {error} {notes}", False
+            return Evidence(
+                "property", name, computed, theory, agrees, "Hypothesis, all valid schedules"
+            )
+
+        evidence.kind = "property"
+        return evidence
+
+    return decorate
+
+
+def simulated(name, theory, *, sigmas=5.0):
+    """Evidence from a function that returns (text, z-scores): agrees if none exceeds `sigmas`."""
+
+    def decorate(simulation):
+        @functools.wraps(simulation)
+        def evidence():
+            text, scores = simulation()
+            worst = float(np.abs(scores).max())
+            return Evidence(
+                "simulation",
+                name,
+                f"{text}; largest deviation {worst:.2f} standard errors of {np.size(scores)}",
+                theory,
+                bool(worst < sigmas),
+                f"sampled Bradley-Terry labels; agrees below {sigmas:g} standard errors",
+            )
+
+        evidence.kind = "simulation"
+        return evidence
+
+    return decorate

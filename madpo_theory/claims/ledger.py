@@ -1,0 +1,126 @@
+"""The ledger: claims, their evidence, and the verdict that the evidence must bear out."""
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+__all__ = ["VERDICTS", "Claim", "Evidence", "Ledger", "verify"]
+
+VERDICTS = {"holds": "holds", "conditional": "holds if", "fails": "fails"}
+KINDS = ("symbolic", "certified", "property", "simulation", "proof", "experiment")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One independent look at a claim.
+
+    Attributes
+    ----------
+    kind : one of :data:`KINDS`.
+    name : what was looked at, in a few words.
+    computed, theory : what came out, beside what the verdict says should have.
+    agrees : whether the two match.
+    detail : how it was done; steps : a derivation, line by line; certificate : a file.
+    """
+
+    kind: str
+    name: str
+    computed: str
+    theory: str
+    agrees: bool
+    detail: str = ""
+    steps: tuple = ()
+    certificate: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement, where it comes from, what it assumes, and how it stands.
+
+    `evidence` are functions of no argument, or of the folder that certificates go to (those
+    marked ``writes = True``), each returning :class:`Evidence`. `verdict` is what the evidence
+    must agree with: ``holds``, ``conditional`` (on `condition`) or ``fails`` (by
+    `counterexample`).
+    """
+
+    id: str
+    statement: str
+    reading: str
+    source: str
+    assumptions: str
+    verdict: str
+    evidence: tuple[Callable, ...]
+    condition: str = ""
+    counterexample: str = ""
+
+    def __post_init__(self):
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"{self.id}: verdict must be one of {sorted(VERDICTS)}")
+        if (self.verdict == "conditional") != bool(self.condition):
+            raise ValueError(f"{self.id}: a conditional verdict, and no other, states a condition")
+        if self.verdict == "fails" and not self.counterexample:
+            raise ValueError(f"{self.id}: a claim that fails shows its counterexample")
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Every claim with the evidence gathered in one run."""
+
+    rows: tuple = field(default=())
+    seconds: float = 0.0
+
+    @property
+    def disagreements(self):
+        """(claim id, evidence) of everything that contradicts its claim's verdict."""
+        return [(claim.id, e) for claim, evidence in self.rows for e in evidence if not e.agrees]
+
+    def to_dict(self):
+        """The ledger as JSON types."""
+        claims = []
+        for claim, evidence in self.rows:
+            row = {k: v for k, v in vars(claim).items() if k != "evidence"}
+            claims.append({**row, "evidence": [asdict(e) for e in evidence]})
+        return {"claims": claims, "seconds": round(self.seconds, 1)}
+
+    def write(self, path):
+        """Write the ledger as JSON, atomically."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        os.replace(partial, path)
+
+
+def verify(claims, *, certificates=Path("runs/certificates"), progress=False):
+    """Gather the evidence of the given claims; returns a :class:`Ledger`.
+
+    An evidence function that raises counts as evidence that disagrees, with the error as what
+    was computed. Certificates are written to the folder `certificates`.
+    """
+    start, rows = time.perf_counter(), []
+    bar = tqdm(claims, desc="verify", unit="claim", disable=not progress)
+    for claim in bar:
+        bar.set_postfix_str(claim.id)
+        rows.append((claim, tuple(_gather(e, Path(certificates)) for e in claim.evidence)))
+    return Ledger(tuple(rows), time.perf_counter() - start)
+
+
+def _gather(evidence, certificates):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return evidence(certificates) if getattr(evidence, "writes", False) else evidence()
+    except Exception as error:  # evidence that cannot be obtained is evidence against the row
+        return Evidence(
+            kind=getattr(evidence, "kind", "symbolic"),
+            name=evidence.__name__,
+            computed=f"{type(error).__name__}: {error}",
+            theory="",
+            agrees=False,
+        )

@@ -1,0 +1,343 @@
+"""T1-T5: where the population loss sends a pair."""
+
+import math
+
+import numpy as np
+import sympy as sp
+from flint import arb
+from scipy.special import expit
+
+from ..certify.enclosure import precision
+from ..landscape import pair_risk, risk_curvature, risk_slope
+from ..losses import madpo
+from ..schedule import MarginSchedule, coefficient
+from ..simulate import fit_pairs
+from ..targets import effective_target
+from ..weight import log_weight, log_weight_ratio, weight
+from .kinds import certified, enclosed, margins, property_test, schedules, simulated, symbolic
+from .ledger import Claim
+from .regimes import (
+    INSIDE,
+    KNEE_SLOPE,
+    OUTSIDE,
+    OUTSIDE_MARGIN,
+    C,
+    h_true,
+    in_c,
+    inside,
+    lam,
+    sigma,
+    tau,
+    u,
+    z,
+)
+from .weights import CLASS, RELEASED
+
+LABELS = 4_000_000
+
+
+def target_scores(fit, h_true, targets, beta):
+    """Deviation of fitted z = beta m from the targets, in standard errors of the label draw."""
+    p = expit(h_true)
+    return (beta * fit.m - targets) * np.sqrt(LABELS * p * (1 - p))
+
+
+@symbolic("the slope of the risk vanishes exactly at z = h* + delta")
+def t1_minimizer():
+    for name, h in (("h > 0", u), ("h < 0", -u)):
+        risk = in_c(pair_risk(z, h_true, h, INSIDE), INSIDE)
+        target = h_true + in_c(log_weight(h, INSIDE) - log_weight(-h, INSIDE), INSIDE)
+        # In Z = e^z the slope is a quotient whose one root is Z = e^target.
+        slope = sp.diff(risk, z)
+        up, down = (in_c(weight(s * h, INSIDE), INSIDE) for s in (1, -1))
+        factored = (
+            sigma(-h_true) * down * (sp.exp(z) - sp.exp(h_true) * up / down) / (1 + sp.exp(z))
+        )
+        yield f"{name}: R'(z) = q (e^z - e^z*)/(1 + e^z), e^z* = e^h* w(h)/w(-h)", slope, factored
+        yield f"{name}: e^target = e^h* w(h)/w(-h)", sp.exp(target), sp.exp(h_true) * up / down
+
+
+@property_test("the risk is lowest at the target, from either side", "T1")
+def t1_lowest(s=schedules(), h=margins(30.0), h_model=margins(30.0), step=margins(3.0)):
+    target = effective_target(h, h_model, s)
+    slope, curvature = risk_slope(target, h, h_model, s), risk_curvature(target, h, h_model, s)
+    # Absolute rounding of sigma near 1 limits the slope's zero to a few ulp of the larger mass.
+    mass = max(weight(h_model, s) * expit(h), weight(-h_model, s) * expit(-h))
+    assert abs(slope) <= 1e-12 * mass, (slope, mass)
+    assert curvature >= 0
+    risk = pair_risk(target, h, h_model, s)
+    assert pair_risk(target + step, h, h_model, s) >= risk * (1 - 1e-13)
+
+
+@simulated("the trained loss settles at the target", "z* = h* + delta(h), 40 pairs")
+def t1_trained():
+    rng = np.random.default_rng(np.random.SeedSequence(1))
+    h = rng.uniform(-5, 5, 40)
+    h_model = h + rng.normal(0, 2, 40)
+    s = MarginSchedule.released()
+    fit = fit_pairs(madpo, h, LABELS, 2, margin=h_model, schedule=s)
+    scores = target_scores(fit, h, effective_target(h, h_model, s), 0.1)
+    return f"madpo trained on {LABELS:,} labels a pair, noisy reward model", scores
+
+
+@symbolic("exact reward model, |h*| < tau: z* = c h*")
+def t2_amplified():
+    for sign in (1, -1):
+        target = in_c(effective_target(sign * u, sign * u, INSIDE), INSIDE)
+        yield f"h* = {'+' if sign > 0 else '-'}u", target, sign * C * u
+
+
+@property_test("z* = c(|h*|) h* up to tau, and |z*| >= |h*|", "T2")
+def t2_amplified_numeric(s=schedules(), h=margins(40.0)):
+    h = math.copysign(min(abs(h), s.tau), h)
+    target = effective_target(h, h, s)
+    assert math.isclose(target, coefficient(h, s) * h, rel_tol=1e-12, abs_tol=1e-300)
+    assert abs(target) >= abs(h)
+
+
+@simulated("trained targets of pairs below tau", "c(|h*|) h*, 24 pairs")
+def t2_trained():
+    h, s = np.linspace(-3, 3, 24), MarginSchedule.class_defaults()
+    h = h[np.abs(h) < s.tau]
+    fit = fit_pairs(madpo, h, LABELS, 3, margin=h, schedule=s)
+    scores = target_scores(fit, h, coefficient(h, s) * h, 0.1)
+    return "exact reward model, class defaults", scores
+
+
+EASY = 8.0
+
+
+@symbolic("exact reward model, h* > tau: z* = h* + log[sigma(ch)/sigma(h)], not c h*")
+def t3_target():
+    far = OUTSIDE_MARGIN
+    target = in_c(effective_target(far, far, OUTSIDE), OUTSIDE)
+    yield (
+        "z* = h* + log[sigma(c h*)/sigma(h*)]",
+        sp.exp(target - far),
+        sigma(C * far) / sigma(far),
+    )
+    yield (
+        "dampening = log(1 + e^-ch) - log(1 + e^-h) < log(1 + e^(-c_min tau)) <= log 2",
+        sp.exp(far - target),
+        (1 + sp.exp(-C * far)) / (1 + sp.exp(-far)),
+    )
+    yield (
+        "the claim c h* differs from it by the factor",
+        sp.exp(target - C * far),
+        (1 + sp.exp(far)) / (1 + sp.exp(C * far)),
+    )
+
+
+@property_test("0 <= h* - z* < log(1 + e^(-c_min tau)) <= log 2 for h* >= tau", "T3")
+def t3_small(s=schedules(), beyond=margins(60.0)):
+    h = s.tau + abs(beyond)
+    dampening = -log_weight_ratio(h, s)
+    bound = math.log1p(math.exp(-s.c_min * s.tau))
+    assert -1e-15 <= dampening <= bound * (1 + 1e-15) <= math.log(2) * (1 + 1e-15)
+
+
+@enclosed("counterexample at h* = 8", "z* differs from c h*")
+def t3_counterexample():
+    with precision():
+        h = arb(8)
+        target, claimed = effective_target(h, h, RELEASED), coefficient(h, RELEASED) * h
+        text = f"z* = {target.str(10, radius=False)}, c h* = {claimed.str(10, radius=False)}"
+        return text, target - claimed > 2
+
+
+@simulated("trained target of an easy pair", "h* + log[sigma(ch*)/sigma(h*)]; c h* is refuted")
+def t3_trained():
+    s, h = MarginSchedule.released(), np.full(8, EASY)
+    fit = fit_pairs(madpo, h, LABELS, 4, margin=h, schedule=s)
+    scores = target_scores(fit, h, effective_target(h, h, s), 0.1)
+    claimed = target_scores(fit, h, coefficient(h, s) * h, 0.1)
+    if np.abs(claimed).min() < 20:
+        raise RuntimeError("the simulation cannot tell c h* from the target")
+    text = f"mean z = {0.1 * fit.m.mean():.3f} at h* = 8, c h* = {coefficient(8.0, s) * 8:.3f}"
+    return text, scores
+
+
+@symbolic("|h| < tau: z* = h* + (c - 1) h for any true margin")
+def t4_shift():
+    for sign in (1, -1):
+        h = sign * u
+        weights = in_c(log_weight(h, INSIDE) - log_weight(-h, INSIDE), INSIDE)
+        yield f"e^(log w(h) - log w(-h)), h = {h}", sp.exp(weights), sp.exp((C - 1) * h)
+        yield f"delta(h), h = {h}", in_c(log_weight_ratio(h, INSIDE), INSIDE), (C - 1) * h
+    far = OUTSIDE_MARGIN
+    for sign in (1, -1):
+        yield (
+            f"h = {sign * far}: delta is the difference of the log weights",
+            log_weight_ratio(sign * far, OUTSIDE),
+            log_weight(sign * far, OUTSIDE) - log_weight(-sign * far, OUTSIDE),
+        )
+
+
+@property_test("z* - h* = (c - 1) h inside the knee, odd in h", "T4")
+def t4_shift_numeric(s=schedules(), h=margins(30.0), h_model=margins(40.0)):
+    shift = log_weight_ratio(h_model, s)
+    assert shift == -log_weight_ratio(-h_model, s)
+    assert math.isclose(effective_target(h, h_model, s), h + shift, rel_tol=1e-15, abs_tol=0)
+    difference = log_weight(h_model, s) - log_weight(-h_model, s)
+    assert math.isclose(shift, difference, rel_tol=1e-12, abs_tol=1e-300)
+
+
+@symbolic("T' on [0, tau] and at its end")
+def t5_slope():
+    yield "T = c u", in_c(effective_target(u, u, INSIDE), INSIDE), C * u
+    c = coefficient(u, OUTSIDE)
+    slope = sp.diff(inside(effective_target(u, u, OUTSIDE)), u)
+    yield "T' = c + u c'", slope, c + u * sp.diff(c, u)
+    yield "T'(tau-) = 1 - lam tau kappa'", slope.subs(u, tau), 1 - lam * tau * KNEE_SLOPE
+
+
+@enclosed("released: an easier pair with the smaller target", "T(5.26) > T(log 999)")
+def t5_refuted():
+    with precision():
+        easier = arb(999).log()
+        high = effective_target(arb("5.26"), arb("5.26"), RELEASED)
+        low = easier  # T(tau) = tau, where a ball around tau cannot pick its branch
+        text = f"T(5.26) = {high.str(8, radius=False)} > T({easier.str(8, radius=False)}) = tau"
+        return text, high > low and easier > arb("5.26")
+
+
+@enclosed("lam tau kappa' <= 1 does not suffice", "knee condition met, yet T' < 0")
+def t5_not_sufficient():
+    from flint import arb_series, ctx
+
+    with precision():
+        s = MarginSchedule(*(sp.Rational(v) for v in ("7.1637", "0.9666", "1.28006", "6.49202")))
+        knee = s.lam * s.tau * (s.c_max - 1) * (1 - s.c_min) / (s.c_max - s.c_min)
+        cap, ctx.cap = ctx.cap, 2
+        try:
+            slopes = [
+                effective_target(x, x, s)[1]
+                for x in (arb_series([arb(k) / 16, 1], prec=2) for k in range(32, 104))
+            ]
+        finally:
+            ctx.cap = cap
+        worst = min(slopes, key=lambda ball: float(ball.mid()))
+        text = f"lam tau kappa' = {float(knee):.4f}, T' = {worst.str(5, radius=False)}"
+        return text, knee <= 1 and worst < 0
+
+
+@property_test("T falls left of tau whenever lam tau kappa' > 1", "T5, necessary condition")
+def t5_knee(s=schedules()):
+    knee = s.lam * s.tau * (s.c_max - 1) * (1 - s.c_min) / (s.c_max - s.c_min)
+    step = 1e-6 * s.tau / (1 + s.lam * s.tau)
+    gap = effective_target(s.tau - step, s.tau - step, s) - s.tau
+    if knee > 1.001:
+        assert gap > 0, (knee, gap)
+    elif knee < 0.999:
+        assert gap < 0, (knee, gap)
+
+
+@simulated("two trained pairs change places", "T(5.26) = 8.33 above T(6.9) = 6.92")
+def t5_trained():
+    h, s = np.array([5.26, 6.9]), MarginSchedule.released()
+    fit = fit_pairs(madpo, h, LABELS, 5, margin=h, schedule=s)
+    scores = target_scores(fit, h, effective_target(h, h, s), 0.1)
+    first, second = 0.1 * fit.m
+    if not first > second + 1:
+        raise RuntimeError(f"the order is not reversed: {first} and {second}")
+    return f"h* = 5.26 settles at {first:.3f}, h* = 6.9 at {second:.3f}", scores
+
+
+CLAIMS = (
+    Claim(
+        id="T1",
+        statement=r"The pair risk has the unique minimizer $z^* = h^* + \delta(h)$, with "
+        r"$\delta(h) = \log w(h) - \log w(-h)$.",
+        reading="What a schedule does to a pair's target is the log-ratio of two weights.",
+        source="derived here",
+        assumptions="any true margin and any reward-model margin; any valid schedule",
+        verdict="holds",
+        evidence=(t1_minimizer, t1_lowest, t1_trained),
+    ),
+    Claim(
+        id="T2",
+        statement=r"With an exact reward model a pair with $|h^*| < \tau$ gets the target "
+        r"$z^* = c(|h^*|) h^*$, amplified.",
+        reading="Hard pairs are amplified as the paper says.",
+        source="arXiv 2510.05342 (A2); derived here",
+        assumptions="exact reward model",
+        verdict="holds",
+        evidence=(t2_amplified, t2_amplified_numeric, t2_trained),
+    ),
+    Claim(
+        id="T3",
+        statement=r"With an exact reward model an easy pair, $h^* \geq \tau$, gets the dampened "
+        r"target $c(h^*) h^*$.",
+        reading="Easy pairs are not dampened to c h*: they lose at most log 2 nats, and 0.0052 "
+        "at the released schedule.",
+        source="arXiv 2510.05342 (A2, as a formula); refuted here",
+        assumptions="exact reward model",
+        verdict="fails",
+        counterexample=r"released schedule, h* = 8: c h* = 5.722, but the target is 7.997"
+        r" (z* = h* + log[sigma(c h*)/sigma(h*)])",
+        evidence=(
+            t3_target,
+            certified(
+                "largest dampening, released, nats",
+                "dampening",
+                RELEASED,
+                above=0.0051,
+                below=0.0052,
+            ),
+            certified(
+                "largest dampening, class defaults, nats",
+                "dampening",
+                CLASS,
+                above=0.0704,
+                below=0.0705,
+            ),
+            t3_counterexample,
+            t3_small,
+            t3_trained,
+        ),
+    ),
+    Claim(
+        id="T4",
+        statement=r"For $|h| < \tau$ the target is $z^* = h^* + (c(|h|) - 1) h$, whatever the "
+        r"true margin.",
+        reading="The reward model's margin, right or wrong, is added to the target c - 1 times.",
+        source="derived here",
+        assumptions="any reward model",
+        verdict="holds",
+        evidence=(t4_shift, t4_shift_numeric),
+    ),
+    Claim(
+        id="T5",
+        statement=r"The effective target $T(h) = h + \delta(h)$ increases with the true margin: "
+        r"an easier pair never gets a smaller target.",
+        reading="At the released schedule pairs between 5.3 and 6.9 nats get smaller targets the "
+        "easier they are; at the class defaults the order is kept.",
+        source="implicit in arXiv 2510.05342 (A2); derived here",
+        assumptions="exact reward model",
+        verdict="conditional",
+        condition=r"$c(u) + u c'(u) \geq 0$ on $[0, \tau]$ (so at least $\lambda \tau \kappa' \leq "
+        r"1$, which does not suffice) and $1 + (\log w)' \geq 0$ beyond",
+        counterexample="released schedule: T(5.26) = 8.33 but T(log 999) = log 999 = 6.907",
+        evidence=(
+            t5_slope,
+            certified(
+                "-min T', class defaults: monotone",
+                "target_slope_min",
+                CLASS,
+                above=-0.33334,
+                below=-0.33333,
+            ),
+            certified(
+                "-min T', released: falls",
+                "target_slope_min",
+                RELEASED,
+                above=1.30676,
+                below=1.30677,
+            ),
+            t5_refuted,
+            t5_not_sufficient,
+            t5_knee,
+            t5_trained,
+        ),
+    ),
+)
