@@ -91,7 +91,9 @@ def check_number(name, value, rule, holds):
         )
     finite = value.is_finite if hasattr(value, "is_finite") else math.isfinite(value)
     finite = finite() if callable(finite) else finite
-    if finite is False or getattr(value, "is_real", None) is False:
+    if finite is None:  # SymPy does not decide it: for a symbol that is fine, for NaN it is not
+        finite = not value.is_number
+    if not finite or getattr(value, "is_real", None) is False:
         raise ValueError(f"{name} must be finite and real, got {value}; the rule is {rule}")
     if holds(value) == False:  # noqa: E712  (SymPy's and NumPy's False are not Python's)
         raise ValueError(f"{name} = {value} breaks the rule {rule}; choose it so")
