@@ -1,0 +1,38 @@
+# Two commands do everything on a fresh machine: `make test` and `make reproduce`.
+PRESET ?= cpu
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+# Test processes run side by side; one thread each keeps them from fighting over the cores.
+SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: reproduce test test-slow lint readme clean
+
+reproduce: $(INSTALLED)
+	$(BIN)/madpo reproduce --preset $(PRESET)
+
+test: $(INSTALLED)
+	$(SINGLE) $(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The table of claims and the figure in README.md.
+readme: $(INSTALLED)
+	$(BIN)/madpo verify --readme README.md
+	$(BIN)/madpo figures --out docs/figures --names effective_target
+	rm -f docs/figures/*.pdf docs/figures/*.csv
+
+$(INSTALLED): constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) figures report .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,196 @@
+"""The command ``madpo``: parse, call, print."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import tyro
+
+from .align.store import RunError
+
+__all__ = ["main"]
+
+RUNS, FIGURES, REPORT = Path("runs"), Path("figures"), Path("report")
+MARK = {True: "agrees", False: "DISAGREES"}
+
+
+def verify(
+    json: Path | None = None,
+    claim: tuple[str, ...] = (),
+    show: bool = False,
+    certificates: Path = RUNS / "certificates",
+    readme: Path | None = None,
+) -> int:
+    """Gather the evidence for every claim and print the ledger; 1 if any evidence disagrees.
+
+    Args:
+        json: also write the ledger here, as JSON.
+        claim: ids of the claims to verify; all by default.
+        show: print each piece of evidence with its derivation.
+        certificates: folder that interval certificates are written to.
+        readme: Markdown file whose table of claims to renew, if all evidence agrees.
+    """
+    from .claims import CLAIMS, VERDICTS, select
+    from .claims.markdown import insert_table
+    from .claims import verify as gather
+
+    ledger = gather(
+        select(claim) if claim else CLAIMS, certificates=certificates, progress=sys.stderr.isatty()
+    )
+    for row, evidence in ledger.rows:
+        kinds = ", ".join(dict.fromkeys(e.kind for e in evidence))
+        agreeing = f"{sum(e.agrees for e in evidence)}/{len(evidence)}"
+        print(f"{row.id:<4}{VERDICTS[row.verdict]:<10}{agreeing:>6} agree  {row.reading}")
+        print(f"{'':20}       {kinds}")
+        if row.counterexample:
+            print(f"{'':20}       counterexample: {row.counterexample}")
+        if row.condition and show:
+            print(f"{'':20}       condition: {row.condition}")
+        for e in evidence if show else [e for e in evidence if not e.agrees]:
+            print(f"    {e.kind}, {e.name}: {MARK[e.agrees]}")
+            print(f"        computed {e.computed}\n        theory   {e.theory}")
+            for step in e.steps:
+                print(f"        {step}")
+    if json is not None:
+        ledger.write(json)
+    wrong = ledger.disagreements
+    if readme is not None and not wrong:
+        insert_table(readme, CLAIMS)
+    print(
+        f"{len(ledger.rows)} claims in {ledger.seconds:.0f} s; "
+        + (f"{len(wrong)} pieces of evidence DISAGREE" if wrong else "all evidence agrees")
+    )
+    return 1 if wrong else 0
+
+
+def sentiment(arguments):
+    """Run the sentiment experiment of a preset, with any setting overridden."""
+    from experiments.sentiment import PRESETS, SentimentConfig, run
+
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
+    first.add_argument("--root", type=Path, default=RUNS)
+    chosen, rest = first.parse_known_args(arguments)
+    config = tyro.cli(
+        SentimentConfig,
+        default=PRESETS[chosen.preset],
+        args=rest,
+        prog="madpo sentiment --preset {cpu,smoke,paper} --root RUNS",
+        description=f"The sentiment experiment. Defaults below: preset {chosen.preset}.",
+    )
+    result = run(config, root=chosen.root)
+    print(result.summary.to_string(index=False, float_format="%.3f"))
+    print(result.path)
+    return 0
+
+
+def figures(
+    out: Path = FIGURES, experiment: Path | None = None, names: tuple[str, ...] = ()
+) -> int:
+    """Draw the figures as PNG and PDF, each with the table it shows as CSV.
+
+    Args:
+        out: folder for the figures.
+        names: which figures; all by default.
+        experiment: folder of a finished experiment; by default the newest one under runs/.
+    """
+    from .figures import make_figures
+
+    experiment = experiment or _newest_experiment()
+    for path in make_figures(out, experiment=experiment, names=names or None):
+        print(path)
+    return 0
+
+
+def report(
+    out: Path = REPORT / "index.html",
+    ledger: Path = REPORT / "ledger.json",
+    figures: Path = FIGURES,
+    experiment: Path | None = None,
+) -> int:
+    """Write the report, one self-contained page.
+
+    Args:
+        out: the page.
+        ledger: JSON written by `madpo verify --json`.
+        figures: folder written by `madpo figures`.
+        experiment: folder of a finished experiment; by default the newest one under runs/.
+    """
+    from .report import write_report
+
+    page = write_report(
+        out, ledger=ledger, figures=figures, experiment=experiment or _newest_experiment()
+    )
+    print(page)
+    return 0
+
+
+def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
+    """Verify the claims, run the experiment, draw the figures, write the report.
+
+    Args:
+        preset: cpu, smoke or paper.
+        root: folder of the experiment's runs; what is finished there is not run again.
+    """
+    from experiments.sentiment import PRESETS, run
+
+    from .figures import make_figures
+    from .report import write_report
+
+    if preset not in PRESETS:
+        raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {preset!r}")
+    ledger = REPORT / "ledger.json"
+    disagree = verify(json=ledger, certificates=REPORT / "certificates")
+    experiment = run(PRESETS[preset], root=root).path
+    make_figures(FIGURES, experiment=experiment)
+    page = write_report(
+        REPORT / "index.html", ledger=ledger, figures=FIGURES, experiment=experiment
+    )
+    print(f"report: {page}")
+    return disagree
+
+
+def _newest_experiment():
+    finished = sorted(RUNS.glob("experiment-*/manifest.json"), key=lambda p: p.stat().st_mtime)
+    return finished[-1].parent if finished else None
+
+
+COMMANDS = {
+    "verify": verify,
+    "sentiment": sentiment,
+    "figures": figures,
+    "report": report,
+    "reproduce": reproduce,
+}
+
+
+def main(arguments=None):
+    """Run one command; returns the exit status (2 for an error the user can mend)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] not in COMMANDS:
+        wrong = bool(arguments) and arguments[0] not in ("-h", "--help")
+        lines = [f"  {name:<12}{f.__doc__.splitlines()[0]}" for name, f in COMMANDS.items()]
+        usage = "usage: madpo COMMAND [--help]\n\n" + "\n".join(lines)
+        if wrong:
+            usage = f"madpo: no command {arguments[0]!r}\n{usage}"
+        print(usage, file=sys.stderr if wrong else sys.stdout)
+        return 2 if wrong else 0
+    name, *rest = arguments
+    try:
+        if name == "sentiment":
+            return sentiment(rest)
+        return tyro.cli(COMMANDS[name], args=rest, prog=f"madpo {name}")
+    except (ValueError, RunError, ModuleNotFoundError) as error:
+        print(f"madpo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("madpo: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

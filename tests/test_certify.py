@@ -1,0 +1,130 @@
+"""Certificates: enclosures hold, suprema are right, and the checker refuses every falsehood."""
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flint import arb, ctx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from madpo_theory import MarginSchedule, log_weight, log_weight_ratio
+from madpo_theory.certify import QUANTITIES, certify, check, checker, supremum, write_certificate
+from madpo_theory.certify.enclosure import Box, at_middle, enclose, precision
+
+RELEASED = MarginSchedule.released(exact=True)
+CLASS = MarginSchedule.class_defaults(exact=True)
+STEEP = MarginSchedule(Fraction(7, 2), Fraction(1, 10), Fraction(3), Fraction(5, 2))
+
+
+@pytest.mark.parametrize("schedule", [RELEASED, CLASS, STEEP], ids=["released", "class", "steep"])
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_certificate_is_accepted_and_brackets_a_dense_grid(name, schedule):
+    certificate = certify(name, schedule)
+    check(certificate)
+    assert certificate["upper"] - certificate["lower"] <= 2e-6
+    quantity, floats = QUANTITIES[name], MarginSchedule(*map(float, vars(schedule).values()))
+    grid = np.linspace(-20.0 if quantity.two_sided else 0.0, 20.0, 40_001)
+    values = {
+        "dampening": lambda h: np.maximum(-log_weight_ratio(h, floats), 0),
+        "log_weight_max": lambda h: log_weight(h, floats),
+        "log_weight_min": lambda h: -log_weight(h, floats),
+        "influence": lambda h: abs(log_weight_ratio(h, floats)),
+        "sensitivity": lambda h: abs(np.diff(log_weight_ratio(h, floats)) / np.diff(h)),
+        "target_slope_min": lambda h: -1 - np.diff(log_weight_ratio(h, floats)) / np.diff(h),
+    }[name](grid)
+    assert values.max() <= certificate["upper"] + 1e-10
+    assert values.max() >= certificate["lower"] - 2e-3
+
+
+def test_known_constants_of_the_released_schedule():
+    found = supremum(QUANTITIES["sensitivity"], RELEASED)
+    assert 2.306765 <= found.lower <= found.upper <= 2.306767
+    found = supremum(QUANTITIES["influence"], RELEASED)
+    assert 3.4746 <= found.lower <= found.upper <= 3.4747
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: c | {"upper": c["upper"] - 5e-6}, "enclose|exceed|confirm"),
+        (lambda c: c | {"lower": c["lower"] + 5e-6}, "enclose|attain"),
+        (lambda c: c | {"lower": c["lower"] + 5e-6, "upper": c["upper"] + 5e-6}, "attain"),
+        (lambda c: c | {"boxes": c["boxes"][:-1]}, "start at .* end at"),
+        (lambda c: c | {"boxes": c["boxes"][1:]}, "start at"),
+        (lambda c: c | {"boxes": c["boxes"][:9] + c["boxes"][10:]}, "gap or overlap"),
+        (lambda c: c | {"boxes": []}, "start at"),
+        (lambda c: c | {"witness": [0, 0]}, "attain"),
+        (lambda c: c | {"quantity": "fame"}, "unknown quantity"),
+        (lambda c: c | {"format": "other"}, "unknown format"),
+        (lambda c: c | {"upper": float("nan")}, "enclose"),
+        (lambda c: c | {"upper": float("inf")}, "enclose"),
+        (lambda c: c | {"schedule": c["schedule"] | {"c_max": "4"}}, "attain|confirm"),
+        (lambda c: c | {"schedule": c["schedule"] | {"tau": "0"}}, "no schedule"),
+        (lambda c: c | {"schedule": c["schedule"] | {"tau": "log(x)"}}, "Invalid literal"),
+        (lambda c: {k: v for k, v in c.items() if k != "boxes"}, "malformed.*boxes"),
+        (lambda c: [], "malformed"),
+    ],
+)
+def test_checker_refuses_what_is_not_proved(change, reason):
+    certificate = json.loads(json.dumps(certify("sensitivity", RELEASED)))
+    with pytest.raises(ValueError, match=reason):
+        check(change(certificate))
+
+
+def test_checker_refuses_a_cover_that_ends_before_tau():
+    certificate = certify("influence", RELEASED)
+    short = [b for b in certificate["boxes"] if Fraction(b[1] + 1, 2 ** b[0]) <= 5]
+    with pytest.raises(ValueError, match="before tau"):
+        check(certificate | {"boxes": short, "hi": 5})
+
+
+def test_checker_runs_from_its_file_alone(tmp_path):
+    path = write_certificate(certify("influence", CLASS), tmp_path)
+    script = tmp_path / "checker.py"
+    script.write_bytes(Path(checker.__file__).read_bytes())
+    run = [sys.executable, "-I", str(script), str(path)]
+    accepted = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path)
+    assert accepted.returncode == 0 and accepted.stdout.startswith("accepted")
+    path.write_text(path.read_text()[:-40])
+    refused = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path)
+    assert refused.returncode == 1 and refused.stdout.startswith("REFUSED")
+    assert "madpo_theory" not in script.read_text().replace("``python -m madpo_theory", "")
+
+
+@given(level=st.integers(0, 8), index=st.integers(-4000, 4000), at=st.floats(0, 1))
+def test_enclosures_hold_at_every_point_of_a_box(level, index, at):
+    box = Box(level, index)
+    point = (index + at) / 2**level
+
+    def f(h):
+        return log_weight_ratio(h, CLASS)
+
+    with precision():
+        value = log_weight_ratio(arb(point), CLASS)
+        assert enclose(f, box, 0).overlaps(value) or not enclose(f, box, 0).is_finite()
+        middle = at_middle(f, box, 1)
+        if middle.is_finite() and enclose(f, box, 1).is_finite():
+            assert enclose(f, box, 1).overlaps(middle)
+    assert ctx.prec == 53 and ctx.cap == 10
+
+
+def test_halves_tile_their_box():
+    left, right = Box(3, -5).halves()
+    assert Fraction(left.index, 16) == Fraction(-5, 8)
+    assert left.index + 1 == right.index
+    assert Fraction(right.index + 1, 16) == Fraction(-4, 8)
+
+
+def test_giving_up_is_an_error_not_a_bound():
+    with pytest.raises(RuntimeError, match="do not reach tolerance"):
+        supremum(QUANTITIES["sensitivity"], RELEASED, tolerance=1e-12, limit=50)
+
+
+def test_unknown_quantity_is_refused():
+    with pytest.raises(ValueError, match="must be one of"):
+        certify("fame", RELEASED)
