@@ -262,14 +262,14 @@ def _target_shift(experiment=None):
 def _reward_kl(experiment):
     summary = read_summary(experiment)
     preset = preset_of(experiment)
-    labels = [label_of(method, beta) for method, beta in zip(summary["method"], summary["beta"])]
+    labels = list(map(label_of, summary["method"], summary["beta"]))
     keep = {name: summary[name] for name in ("method", "beta", "c_max", "tau", "seed", *MEASURED)}
     return {"preset": [preset] * len(labels), "label": labels, **keep}
 
 
 def label_of(method, beta):
     """Name of a method as a reader meets it, with its temperature."""
-    name = METHODS.get(method, method.replace("$", r"\$"))
+    name = METHODS.get(method, method)
     return name if method == "sft" or _absent(beta) else f"{name}, β = {beta:g}"
 
 
@@ -314,7 +314,7 @@ def read_summary(experiment):
     if not any(method != "sft" for method in summary["method"]):
         raise ValueError(f"{path}: column 'method' names no method besides sft; {remedy}")
     for name in MEASURED:
-        for method, value in zip(summary["method"], summary[name]):
+        for method, value in zip(summary["method"], summary[name], strict=True):
             if not isinstance(value, (int, float)) or not math.isfinite(value):
                 raise ValueError(
                     f"{path}: column {name!r} holds {value} for method {method!r}, "
@@ -322,8 +322,8 @@ def read_summary(experiment):
                 )
     for name in ("reward", "kl"):
         lo, hi = summary[f"{name}_lo"], summary[f"{name}_hi"]
-        for method, a, x, b in zip(summary["method"], lo, summary[name], hi):
-            if not a <= x <= b:
+        for method, a, x, b in zip(summary["method"], lo, summary[name], hi, strict=True):
+            if not a - 1e-9 <= x <= b + 1e-9:
                 raise ValueError(
                     f"{path}: for method {method!r}, column {name!r} ({x}) lies outside its "
                     f"interval [{a}, {b}]; {remedy}"
@@ -332,13 +332,13 @@ def read_summary(experiment):
 
 
 def preset_of(experiment):
-    """Preset that an experiment's ``config.json`` names; the folder's name if it names none."""
+    """Preset that an experiment's config.json or details.json names; else its folder's name."""
     experiment = Path(experiment)
-    remedy = f"run the experiment again with `{SENTIMENT}`"
-    config = read_json(experiment / "config.json", remedy=remedy)
-    for level in (config, config.get("config") if isinstance(config, dict) else None):
-        if isinstance(level, dict) and isinstance(level.get("preset"), str):
-            return level["preset"]
+    for name in ("config.json", "details.json"):
+        found = read_json(experiment / name, remedy=f"run the experiment again with `{SENTIMENT}`")
+        for level in (found, found.get("config") if isinstance(found, dict) else None):
+            if isinstance(level, dict) and isinstance(level.get("preset"), str):
+                return level["preset"]
     return experiment.name
 
 

@@ -23,14 +23,16 @@ def draw(table):
         if method == "sft":
             axes.axhline(reward, color=INK, lw=0.7, ls=(0, (2, 3)), zorder=1)
         axes.errorbar(
-            kl, reward, xerr=[[kl - left], [right - kl]], yerr=[[reward - low], [high - reward]],
+            kl, reward,
+            xerr=[[max(kl - left, 0)], [max(right - kl, 0)]],
+            yerr=[[max(reward - low, 0)], [max(high - reward, 0)]],
             ls="", elinewidth=0.9, capsize=2, zorder=4, ms=11 if method == "sft" else 7,
             mec="white", mew=0.6, **style,
         )  # fmt: skip
         crosses += [(left, reward, right, reward), (kl, low, kl, high), (kl, reward, kl, reward)]
         if label not in labelled:  # one label a method, at its first seed
             labelled.add(label)
-            labels.append((kl, reward, label, INK))
+            labels.append((kl, reward, label.replace("$", r"\$"), INK))
     low, high = axes.get_xlim()
     axes.set_xlim(min(-0.04 * high, low), high + 0.12 * (high - low))
     axes.margins(y=0.12)
@@ -39,7 +41,7 @@ def draw(table):
         ylabel="mean true reward",
     )
     seeds = len(unique(table, "seed"))
-    preset = unique(table, "preset")[0]
+    preset = unique(table, "preset")[0].replace("$", r"\$")
     axes.set_title(f"Sentiment, preset {preset}, {seeds} seed{'s' if seeds != 1 else ''}")
     place_labels(axes, labels, crosses)
     return figure

@@ -132,7 +132,7 @@ def unique(table, name):
 
 def print_name(series):
     """A series' name with its symbols set as mathematics."""
-    return series.replace("c_max = ", r"$c_{\max}=$").replace("tau = ", r"$\tau=$")
+    return series.replace("c_max = ", r"$c_{\mathrm{max}}=$").replace("tau = ", r"$\tau=$")
 
 
 def line(name):

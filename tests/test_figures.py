@@ -1,0 +1,238 @@
+"""Figures: tables hold what the library returns, bytes repeat, bad input is refused."""
+
+import hashlib
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from madpo_theory import MarginSchedule, coefficient, effective_target, weight
+from madpo_theory.figures import FIGURES, METHODS, make_figures, read_summary, table_bytes
+
+pyarrow = pytest.importorskip("pyarrow")
+from pyarrow import parquet  # noqa: E402
+
+NAN = math.nan
+COLUMNS = (
+    "method beta c_max tau seed reward reward_lo reward_hi gain gain_lo gain_hi kl kl_lo kl_hi "
+    "kl_mc accuracy_observed accuracy_true pairs steps seconds"
+).split()
+# Made up for these tests: no experiment gave these numbers.
+FABRICATED = [
+    ("sft", NAN, NAN, NAN, 0, 0.0, -0.1, 0.1, 0, 0, 0, 0, 0, 0, 0, NAN, NAN, 0, 40, 9.0),
+    ("dpo", 0.1, NAN, NAN, 0, 1.0, 0.9, 1.1, 1, 0.8, 1.2, 4, 3.5, 4.5, 4.1, 0.6, 0.7, 8, 2, 5.0),
+    ("madpo", 0.1, 4.0, 6.9, 0, 1.5, 1.4, 1.6, 1.5, 1, 2, 8, 7, 9, 8.2, 0.6, 0.7, 8, 2, 5.0),
+    ("a<b$", 0.1, NAN, NAN, 0, 1.5, 1.4, 1.6, 1.5, 1, 2, 8.1, 7, 9, 8.2, 0.6, 0.7, 8, 2, 5.0),
+]
+
+
+def fabricate(folder, rows=FABRICATED, columns=COLUMNS, preset="fabricated"):
+    """An experiment folder with made-up numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = {c: [row[i] for row in rows] for i, c in enumerate(COLUMNS) if c in columns}
+    for name in table:
+        if name not in ("method", "seed", "pairs", "steps"):
+            table[name] = pyarrow.array(table[name], pyarrow.float64())
+    parquet.write_table(pyarrow.table(table), folder / "summary.parquet")
+    config = {"stage": "experiment", "config": {"preset": preset, "seed": 0}, "parents": []}
+    for name, content in (("config", config), ("env", {"python": "3"}), ("details", {"a": [1]})):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+def changed(column, value, method="madpo"):
+    index = COLUMNS.index(column)
+    return [
+        tuple(value if i == index and row[0] == method else v for i, v in enumerate(row))
+        for row in FABRICATED
+    ]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    root = tmp_path_factory.mktemp("figures")
+    experiment = fabricate(root / "run")
+    return root, experiment, make_figures(root / "out", experiment=experiment)
+
+
+def digests(paths):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def test_writes_png_pdf_and_csv_of_every_figure(drawn):
+    root, _, paths = drawn
+    names = {f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf", "csv")}
+    assert {path.name for path in paths} == names == {p.name for p in (root / "out").iterdir()}
+    for path in paths:
+        start = {".png": b"\x89PNG", ".pdf": b"%PDF", ".csv": b""}[path.suffix]
+        assert path.read_bytes().startswith(start) and path.stat().st_size > 200
+
+
+def test_another_process_writes_the_same_bytes(drawn, tmp_path):
+    _, experiment, paths = drawn
+    code = (
+        "import sys; from madpo_theory.figures import make_figures;"
+        "assert 'matplotlib' not in sys.modules;"
+        "make_figures(sys.argv[1], experiment=sys.argv[2], names=['effective_target', 'reward_kl'])"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
+    subprocess.run([sys.executable, "-c", code, tmp_path, experiment], check=True, env=environment)
+    again, first = digests(tmp_path.iterdir()), digests(paths)
+    assert len(again) == 6 and again.items() <= first.items()
+
+
+def test_pdf_fonts_are_embedded_and_nothing_is_stamped(drawn):
+    pdf = next(p for p in drawn[2] if p.name == "pair_risk.pdf").read_bytes()
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf
+    assert b"CreationDate" not in pdf and b"Matplotlib" not in pdf
+
+
+def test_a_user_style_changes_nothing(drawn, tmp_path):
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": 30, "figure.facecolor": "red", "savefig.dpi": 40}):
+        paths = make_figures(tmp_path, experiment=None, names=["pair_risk"])
+    expected = digests(drawn[2])
+    assert all(expected[name] == digest for name, digest in digests(paths).items())
+
+
+def rows(table, **where):
+    keep = np.all([np.asarray(table[name]) == value for name, value in where.items()], axis=0)
+    return {name: np.asarray(values)[keep] for name, values in table.items()}
+
+
+def test_weight_and_coefficient_hold_what_the_library_returns():
+    table = FIGURES["weight_and_coefficient"].build(None)
+    for c_max in (2, 3, 4):
+        s = MarginSchedule.released(c_max)
+        name = f"released, c_max = {c_max}"
+        w = rows(table, schedule=name, panel="weight", element="curve")
+        c = rows(table, schedule=name, panel="coefficient", element="curve")
+        assert np.array_equal(w["y"], weight(w["x"], s))
+        assert np.array_equal(c["y"], coefficient(c["x"], s))
+        kink = rows(table, schedule=name, element="kink")
+        assert (kink["x"].item(), kink["y"].item()) == (-s.tau, 1.0)
+    assert rows(table, element="crossing")["y"] == pytest.approx(1, abs=1e-15)
+    assert set(table["schedule"]) >= {"class defaults, tau = 2"}
+
+
+def test_effective_target_marks_the_falling_stretch():
+    table, tau = FIGURES["effective_target"].build(None), math.log(999)
+    fall = rows(table, method="MADPO, c_max = 2", element="fall")
+    assert fall["h"] == pytest.approx([5.26, tau], abs=5e-3)
+    assert fall["z"] == pytest.approx([8.33, tau], abs=5e-3)
+    assert fall["h"][1] == tau  # T(tau) = tau, at the kink itself
+    s = MarginSchedule.released()
+    assert all(effective_target(h, h, s) <= fall["z"][0] for h in fall["h"][0] + [-1e-3, 1e-3])
+    dpo = rows(table, method="DPO", element="curve")
+    assert np.array_equal(dpo["h"], dpo["z"])
+    ipo = rows(table, method="IPO", element="curve")["z"]
+    assert ipo[0] == 0 and ipo.max() < 0.5 and ipo[-1] == pytest.approx(math.tanh(6) / 2)
+    assert not set(rows(table, element="fall")["method"]) & {"DPO", "IPO"}
+
+
+def test_pair_risk_marks_minimizers():
+    table = FIGURES["pair_risk"].build(None)
+    for pair, h in (("hard", 0.5), ("medium", 3.0), ("easy", 8.0)):
+        for method in ("MADPO, c_max = 2", "DPO"):
+            part = rows(table, pair=pair, method=method)
+            best = rows(part, element="minimizer")
+            assert (rows(part, element="curve")["risk"] >= best["risk"]).all()
+            if method == "DPO":
+                assert best["z"] == pytest.approx(h)
+
+
+def test_target_shift_carries_certified_bounds():
+    table = FIGURES["target_shift"].build(None)
+    part = rows(table, schedule="released, c_max = 2")
+    assert rows(part, element="influence")["bound"] == pytest.approx(3.47468, abs=1e-5)
+    tangent = rows(part, element="tangent")
+    assert tangent["bound"] == pytest.approx(2.306766, abs=2e-6)
+    slope = np.diff(tangent["shift"]) / np.diff(tangent["h"])
+    assert slope == pytest.approx(-tangent["bound"][0])
+    assert np.abs(rows(part, element="curve")["shift"]).max() <= 3.474682
+
+
+def test_reward_kl_says_preset_and_seeds(drawn):
+    spec = FIGURES["reward_kl"]
+    title = spec.draw(spec.build(drawn[1])).axes[0].get_title(loc="left")
+    assert title == "Sentiment, preset fabricated, 1 seed"
+
+
+def test_two_seeds_are_counted(tmp_path):
+    again = [(*row[:4], 1, *row[5:]) for row in FABRICATED]
+    spec = FIGURES["reward_kl"]
+    table = spec.build(fabricate(tmp_path / "run", FABRICATED + again))
+    assert spec.draw(table).axes[0].get_title(loc="left").endswith("2 seeds")
+
+
+def test_reward_kl_labels_meet_nothing(drawn):
+    spec = FIGURES["reward_kl"]
+    figure = spec.draw(spec.build(drawn[1]))
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == len(FABRICATED)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_without_an_experiment_its_figure_is_skipped_and_that_is_said(tmp_path):
+    said = []
+    names = ["weight_and_coefficient", "reward_kl"]
+    paths = make_figures(tmp_path, experiment=None, names=names, say=said.append)
+    assert {path.stem for path in paths} == {"weight_and_coefficient"}
+    assert len(said) == 1 and "reward_kl" in said[0] and "madpo sentiment" in said[0]
+    assert not (tmp_path / "reward_kl.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (dict(columns=[c for c in COLUMNS if c != "kl_lo"]), ["'kl_lo'", "missing"]),
+        (dict(rows=changed("reward", NAN)), ["'reward'", "nan", "'madpo'"]),
+        (dict(rows=changed("kl_hi", math.inf)), ["'kl_hi'", "inf"]),
+        (dict(rows=changed("kl", 12.0)), ["'kl'", "outside its interval"]),
+        (dict(rows=FABRICATED[:1]), ["no method"]),
+        (dict(rows=[]), ["no method"]),
+    ],
+    ids=["column", "nan", "inf", "interval", "only sft", "empty"],
+)
+def test_refuses_bad_summaries(tmp_path, make, words):
+    folder = fabricate(tmp_path / "run", **make)
+    with pytest.raises(ValueError) as error:
+        make_figures(tmp_path / "out", experiment=folder, names=["reward_kl"])
+    for word in [*words, str(folder / "summary.parquet"), "madpo sentiment"]:
+        assert word in str(error.value)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_refuses_missing_truncated_and_unnamed(tmp_path):
+    with pytest.raises(ValueError, match=r"summary\.parquet: there is no such file"):
+        read_summary(tmp_path)
+    folder = fabricate(tmp_path / "run")
+    whole = (folder / "summary.parquet").read_bytes()
+    (folder / "summary.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="not a readable Parquet file"):
+        read_summary(folder)
+    (fabricate(folder) / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json: not valid JSON"):
+        make_figures(tmp_path / "out", experiment=folder, names=["reward_kl"])
+    with pytest.raises(ValueError, match="no figure is called 'nope'; choose among"):
+        make_figures(tmp_path / "out", experiment=None, names=["nope"])
+
+
+def test_draw_refuses_a_foreign_table():
+    with pytest.raises(ValueError, match="no column 'pair'"):
+        FIGURES["pair_risk"].draw({"z": [0.0]})
+
+
+def test_csv_is_plain():
+    table = {"name": ["a", "b, c"], "x": np.array([1 / 3, NAN])}
+    assert table_bytes(table) == b'name,x\na,0.3333333333\n"b, c",\n'
+
+
+def test_every_published_method_has_a_name():
+    assert set(METHODS) >= {"sft", "dpo", "dpo_matched", "ipo", "beta_dpo", "madpo"}
