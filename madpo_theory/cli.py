@@ -32,8 +32,8 @@ def verify(
         readme: Markdown file whose table of claims to renew, if all evidence agrees.
     """
     from .claims import CLAIMS, VERDICTS, select
-    from .claims.markdown import insert_table
     from .claims import verify as gather
+    from .claims.markdown import insert_table
 
     ledger = gather(
         select(claim) if claim else CLAIMS, certificates=certificates, progress=sys.stderr.isatty()
