@@ -122,3 +122,9 @@ def madpo(
 ):
     loss, *rewards = dpo(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta)
     return weight(margin, schedule) * loss, *rewards
+
+
+def relative_error(value, exact):
+    """Relative error, blind below 1e-300 where float64 runs out of digits."""
+    gap = abs(mp.mpf(float(value)) - exact)
+    return 0 if gap <= 1e-300 else float(gap / abs(exact))

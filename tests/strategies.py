@@ -6,6 +6,7 @@ log w where it underflows, see `log_weight`) and parameters that a person might 
 
 import math
 
+import numpy as np
 from hypothesis import strategies as st
 
 from madpo_theory import MarginSchedule
@@ -48,3 +49,20 @@ def scheduled_margins(draw, bound=1e4, **kwargs):
         st.integers(-4, 4) | st.integers(-(2**40), 2**40),
     )
     return schedule, draw(margins(bound) | near_tau | floats(-tau, 0.0, allow_subnormal=False))
+
+
+def telling_margins(schedule, n=60):
+    """Tiny, ordinary and huge margins, and those around 0 and +-tau, of either sign."""
+    rng, tau = np.random.default_rng(7), schedule.tau
+    positive = np.concatenate(
+        [
+            10.0 ** rng.uniform(-300, -3, n),
+            10.0 ** rng.uniform(-3, 4, n),
+            rng.uniform(0, tau, n),
+            rng.uniform(0, 3000, n),
+            tau + np.spacing(tau) * np.arange(-4, 5),
+            tau * (1 + 10.0 ** rng.uniform(-15, -1, n) * rng.choice([-1, 1], n)),
+            [0.0, 1e4],
+        ]
+    )
+    return np.concatenate([positive, -positive])

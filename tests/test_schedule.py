@@ -4,7 +4,6 @@ import dataclasses
 import math
 from fractions import Fraction
 
-import mpmath as mp
 import numpy as np
 import oracle
 import pytest
@@ -12,33 +11,11 @@ import sympy as sp
 import torch
 from formulas import SCHEDULES
 from hypothesis import example, given
-from strategies import POSITIVE_C_MIN, scheduled_margins
+from oracle import relative_error
+from strategies import POSITIVE_C_MIN, scheduled_margins, telling_margins
 
 from madpo_theory import MarginSchedule, coefficient
 from madpo_theory.schedule import excess
-
-
-def relative_error(value, exact):
-    """Relative error, blind below 1e-300 where float64 runs out of digits."""
-    gap = abs(mp.mpf(float(value)) - exact)
-    return 0 if gap <= 1e-300 else float(gap / abs(exact))
-
-
-def telling_margins(schedule, n=60):
-    """Tiny, ordinary and huge margins, and those around 0 and +-tau, of either sign."""
-    rng, tau = np.random.default_rng(7), schedule.tau
-    positive = np.concatenate(
-        [
-            10.0 ** rng.uniform(-300, -3, n),
-            10.0 ** rng.uniform(-3, 4, n),
-            rng.uniform(0, tau, n),
-            rng.uniform(0, 3000, n),
-            tau + np.spacing(tau) * np.arange(-4, 5),
-            tau * (1 + 10.0 ** rng.uniform(-15, -1, n) * rng.choice([-1, 1], n)),
-            [0.0, 1e4],
-        ]
-    )
-    return np.concatenate([positive, -positive])
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES.keys())

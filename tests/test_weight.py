@@ -9,8 +9,8 @@ import pytest
 import torch
 from formulas import SCHEDULES
 from hypothesis import example, given
-from strategies import scheduled_margins
-from test_schedule import relative_error, telling_margins
+from oracle import relative_error
+from strategies import scheduled_margins, telling_margins
 
 from madpo_theory import MarginSchedule, coefficient, log_weight, log_weight_ratio, weight
 
