@@ -228,6 +228,18 @@ class AlignConfig:
         known = (*LOSSES, "dpo_matched")
         for name in self.methods:
             require(name in known, "methods", name, f"each is one of {known}", "correct it")
+        for name, lowest in (("beta", 0), ("c_max", 1), ("lam", 0), ("tau", 0)):
+            value = getattr(self, name)
+            rule = f"it is finite and above {lowest}"
+            require(math.isfinite(value) and value > lowest, name, value, rule, "raise it")
+        require(0 < self.fraction <= 1, "fraction", self.fraction, "it lies in (0, 1]", "lower it")
+        require(
+            self.variant in ("authors", "madpo"),
+            "variant",
+            self.variant,
+            "it is authors or madpo",
+            "choose one of them",
+        )
 
 
 @dataclass(frozen=True)

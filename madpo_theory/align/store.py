@@ -22,7 +22,8 @@ from .extras import optional
 __all__ = ["Run", "RunError", "canonical", "key_of", "stage"]
 
 MANIFEST = "manifest.json"
-UNCHECKED = {MANIFEST, "env.json", "timing.json"}
+CHECKPOINT = "checkpoint.safetensors"
+UNCHECKED = {MANIFEST, CHECKPOINT, "env.json", "timing.json"}
 SCHEMA = 1  # part of every key: raise it when a stage's results change for the same settings
 
 
@@ -134,6 +135,7 @@ class Run:
             if path.is_file() and path.name not in UNCHECKED
         }
         self.write_json(MANIFEST, {"files": files})
+        self.remove(CHECKPOINT)
 
     def has(self, name):
         return (self.path / name).is_file()

@@ -6,10 +6,9 @@ import torch
 from tqdm import tqdm
 
 from .randomness import numpy_generator
+from .store import CHECKPOINT
 
 __all__ = ["NonFiniteLoss", "learning_rate", "train", "updates"]
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 class NonFiniteLoss(ArithmeticError):

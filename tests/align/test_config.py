@@ -1,0 +1,57 @@
+"""Settings: what is refused, and that reading them stays light."""
+
+import subprocess
+import sys
+
+import pytest
+
+from madpo_theory.align.config import (
+    AlignConfig,
+    DataConfig,
+    GenerateConfig,
+    ModelConfig,
+    PrecisionConfig,
+    TrainConfig,
+    methods_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: TrainConfig(lr=0.0), "lr"),
+        (lambda: TrainConfig(lr=float("nan")), "lr"),
+        (lambda: TrainConfig(batch_size=0), "batch_size"),
+        (lambda: TrainConfig(decay="step"), "decay"),
+        (lambda: TrainConfig(warmup=1.0), "warmup"),
+        (lambda: PrecisionConfig(dtype="float16"), "dtype"),
+        (lambda: GenerateConfig(prompt_tokens=1), "prompt_tokens"),
+        (lambda: GenerateConfig(pairs=0), "pairs"),
+        (lambda: ModelConfig(rank=0), "rank"),
+        (lambda: AlignConfig(methods=("dpo", "ppo")), "methods"),
+        (lambda: AlignConfig(beta=-0.1), "beta"),
+        (lambda: AlignConfig(c_max=1.0), "c_max"),
+        (lambda: DataConfig(min_words=0), "min_words"),
+    ],
+)
+def test_a_bad_setting_names_itself_the_rule_and_the_fix(make, name):
+    with pytest.raises(ValueError, match=rf"^{name} = .* breaks the rule that .*; "):
+        make()
+
+
+def test_methods_carry_only_the_settings_that_they_use():
+    methods = {m.name: m for m in methods_of(AlignConfig(beta=0.2, c_max=4.0))}
+    assert methods["dpo"] == methods_of(AlignConfig(beta=0.2, c_max=3.0))[0]
+    assert methods["dpo_matched"].beta == pytest.approx(0.05)
+    assert methods["dpo_matched"].loss == "dpo"
+    assert (methods["madpo"].c_max, methods["madpo"].c_min) == (4.0, 0.25)
+
+
+def test_settings_and_store_import_no_model_library():
+    code = (
+        "import sys, experiments.sentiment, madpo_theory.align.store;"
+        "heavy = {'transformers', 'peft', 'pandas', 'sklearn', 'tokenizers'} & set(sys.modules);"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

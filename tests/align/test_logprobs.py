@@ -1,0 +1,144 @@
+"""Log-probabilities against the model's own forward pass and plain formulas."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from madpo_theory.align.logprobs import (
+    CHUNK,
+    Layout,
+    TokenLogps,
+    continuation_logps,
+    hidden_states,
+    last_hidden,
+    response_mask,
+    stem,
+    token_kl,
+)
+from madpo_theory.align.policy import prune
+
+EOS = 1
+CLOSE = dict(rtol=1e-4, atol=1e-4)
+
+
+def tokens_of(batch, length, vocabulary=150, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(4, vocabulary, (batch, length), generator=generator)
+
+
+def full_logps(causal_lm, prompt, response):
+    """Summed log-probability of one response by the library's forward, full logits, no padding."""
+    ids = torch.cat([prompt, response])[None]
+    log_p = F.log_softmax(causal_lm(input_ids=ids).logits[0].float(), dim=-1)
+    at = torch.arange(len(prompt) - 1, ids.shape[1] - 1)
+    return log_p[at, ids[0, 1 + at]].sum()
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+@pytest.mark.parametrize("branches", [1, 2, 3])
+def test_shared_prompt_equals_separate_unpadded_forwards(tiny, layers, branches):
+    causal_lm, _ = tiny
+    layout = Layout(prompt=5, new=7, branches=branches)
+    prompts, responses = tokens_of(4, 5), tokens_of(4 * branches, 7, seed=1).view(4, branches, 7)
+    lengths = torch.arange(4 * branches).view(4, branches) % 7 + 1
+    for i in range(4):
+        for k in range(branches):
+            responses[i, k, lengths[i, k] - 1 :] = EOS  # an end token, then padding
+    tokens = layout.join(prompts, responses)
+    lower = stem(causal_lm, tokens, layout, layers)
+    found = continuation_logps(causal_lm, lower, tokens, layout, layers, EOS)
+    expected = torch.stack(
+        [
+            torch.stack(
+                [
+                    full_logps(causal_lm, prompts[i], responses[i, k, : lengths[i, k]])
+                    for k in range(branches)
+                ]
+            )
+            for i in range(4)
+        ]
+    )
+    torch.testing.assert_close(found, expected, **CLOSE)
+
+
+def test_padding_does_not_count(tiny):
+    causal_lm, _ = tiny
+    layout = Layout(prompt=5, new=7, branches=2)
+    prompts, responses = tokens_of(3, 5), tokens_of(6, 7, seed=1).view(3, 2, 7)
+    responses[:, :, 3] = EOS
+    other = responses.clone()
+    other[:, :, 4:] = 17
+
+    def logps(rows):
+        tokens = layout.join(prompts, rows)
+        lower = stem(causal_lm, tokens, layout, 0)
+        return continuation_logps(causal_lm, lower, tokens, layout, 0, EOS)
+
+    assert torch.equal(logps(responses), logps(other))
+
+
+def test_chunks_and_gradient_equal_the_plain_formula(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(50, 16, generator=generator, requires_grad=True)
+    weight = torch.randn(97, 16, generator=generator)
+    targets = torch.randint(97, (50,), generator=generator)
+    scale = torch.randn(50, generator=generator)
+    plain = F.log_softmax(hidden @ weight.T, dim=-1)[torch.arange(50), targets]
+    (expected,) = torch.autograd.grad((plain * scale).sum(), hidden)
+    for chunk in (1, 97 * 7, CHUNK):
+        monkeypatch.setattr("madpo_theory.align.logprobs.CHUNK", chunk)
+        found = TokenLogps.apply(hidden, weight, targets)
+        torch.testing.assert_close(found, plain, **CLOSE)
+        (gradient,) = torch.autograd.grad((found * scale).sum(), hidden)
+        torch.testing.assert_close(gradient, expected, **CLOSE)
+
+
+def test_last_hidden_is_that_of_the_last_token(tiny):
+    causal_lm, _ = tiny
+    layout = Layout(prompt=4, new=6, branches=2)
+    prompts, responses = tokens_of(2, 4), tokens_of(4, 6, seed=3).view(2, 2, 6)
+    responses[0, 1, 2:] = EOS
+    tokens = layout.join(prompts, responses)
+    hidden = hidden_states(causal_lm, stem(causal_lm, tokens, layout, 0), layout, 0)
+    found = last_hidden(hidden, tokens, layout, EOS)
+    alone = torch.cat([prompts[0], responses[0, 1, :3]])[None]
+    expected = causal_lm.model(input_ids=alone).last_hidden_state[0, -1]
+    torch.testing.assert_close(found[0, 1], expected, **CLOSE)
+    assert torch.equal(found[1, 1], hidden[1, -1])
+
+
+def test_response_mask_ends_with_the_first_end_token():
+    rows = torch.tensor([[5, 1, 6, 1], [5, 6, 7, 8], [1, 1, 1, 1]])
+    assert response_mask(rows, EOS).tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]
+
+
+def test_pruned_model_is_the_full_one_renormalized(tiny, fresh_tiny):
+    full, _ = tiny
+    kept = np.unique(np.concatenate([np.arange(4), np.arange(7, 155, 3)]))
+    pruned = prune(fresh_tiny, kept)
+    rows = tokens_of(3, 9, vocabulary=len(kept))
+    original = torch.from_numpy(kept)[rows]
+    expected = F.log_softmax(full(input_ids=original).logits[..., kept], dim=-1)
+    found = F.log_softmax(pruned(input_ids=rows).logits, dim=-1)
+    torch.testing.assert_close(found, expected, **CLOSE)
+    assert pruned.lm_head.weight.data_ptr() == pruned.model.embed_tokens.weight.data_ptr()
+
+
+def test_token_kl_is_the_definition_and_zero_on_itself():
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(60, 8, generator=generator)
+    policy, reference = torch.randn(2, 30, 8, generator=generator)
+    targets = torch.randint(60, (30,), generator=generator)
+    p, q = (torch.distributions.Categorical(logits=h @ weight.T) for h in (policy, reference))
+    kl, ratio = token_kl(weight, policy, reference, targets)
+    torch.testing.assert_close(kl, torch.distributions.kl_divergence(p, q), **CLOSE)
+    torch.testing.assert_close(ratio, p.log_prob(targets) - q.log_prob(targets), **CLOSE)
+    assert token_kl(weight, policy, policy, targets)[0].abs().max() == 0
+
+
+def test_a_text_longer_than_the_attention_window_is_refused(tiny):
+    causal_lm, _ = tiny
+    layout = Layout(prompt=100, new=60, branches=1)
+    with pytest.raises(ValueError, match="attention window 128; generate fewer"):
+        stem(causal_lm, tokens_of(1, 160), layout, 1)

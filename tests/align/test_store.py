@@ -1,0 +1,150 @@
+"""Run directories: keys, atomic writes, damage."""
+
+import json
+from dataclasses import dataclass, fields, is_dataclass, replace
+
+import pytest
+import torch
+
+from experiments.sentiment import PRESETS
+from madpo_theory.align.store import Run, RunError, canonical, key_of, stage
+
+
+@dataclass(frozen=True)
+class Settings:
+    size: int = 3
+    rate: float = 0.5
+
+
+@stage
+def numbers(run, config):
+    run.write_tensors("numbers.safetensors", {"values": torch.arange(config.size)})
+    run.write_json("about.json", {"size": config.size})
+
+
+def test_key_is_stable_across_processes_and_field_order():
+    assert key_of("numbers", Settings()) == "numbers-9c779777bc"
+    assert canonical({"b": 1, "a": 2}) == canonical({"a": 2, "b": 1}) == '{"a":2,"b":1}'
+
+
+def test_key_depends_on_stage_settings_and_parents():
+    keys = {
+        key_of("numbers", Settings()),
+        key_of("letters", Settings()),
+        key_of("numbers", Settings(size=4)),
+        key_of("numbers", Settings(rate=0.25)),
+        key_of("numbers", Settings(), ["data-1"]),
+        key_of("numbers", Settings(), ["data-2"]),
+    }
+    assert len(keys) == 6
+
+
+def changed(config):
+    """The config with one leaf changed, for every leaf of numbers and strings."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            for inner in changed(value):
+                yield replace(config, **{field.name: inner})
+        elif field.name in ("dtype", "decay", "variant", "methods", "warmup", "fraction"):
+            continue
+        elif isinstance(value, str):
+            yield replace(config, **{field.name: value + "x"})
+        elif isinstance(value, tuple):
+            yield replace(config, **{field.name: (value[0], value[1] + 1)})
+        else:
+            yield replace(config, **{field.name: value + 1})
+
+
+def test_every_setting_changes_the_canonical_config():
+    config = PRESETS["smoke"]
+    variants = [canonical(variant) for variant in changed(config)]
+    assert len(variants) > 60
+    assert len({canonical(config), *variants}) == len(variants) + 1
+
+
+def test_settings_that_are_not_plain_data_are_refused():
+    with pytest.raises(TypeError, match="plain data"):
+        key_of("numbers", {"generator": object()})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        key_of("numbers", {"rate": float("nan")})
+
+
+def test_a_finished_stage_is_not_computed_again(tmp_path):
+    run = numbers(tmp_path, Settings())
+    before = {p.name: p.stat().st_mtime_ns for p in run.path.iterdir()}
+    assert numbers(tmp_path, Settings()) == run
+    assert {p.name: p.stat().st_mtime_ns for p in run.path.iterdir()} == before
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "delete"])
+def test_damage_is_an_error_that_names_file_and_fix(tmp_path, damage):
+    run = numbers(tmp_path, Settings())
+    path = run.path / "numbers.safetensors"
+    if damage == "truncate":
+        path.write_bytes(path.read_bytes()[:-3])
+    elif damage == "flip":
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(bytes(data))
+    else:
+        path.unlink()
+    with pytest.raises(RunError, match=r"numbers\.safetensors: expected .*, found .*delete the"):
+        numbers(tmp_path, Settings())
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"files": 3}', "{}"])
+def test_a_damaged_manifest_is_an_error(tmp_path, text):
+    run = numbers(tmp_path, Settings())
+    (run.path / "manifest.json").write_text(text)
+    with pytest.raises(RunError, match=r"manifest\.json: expected a manifest"):
+        numbers(tmp_path, Settings())
+
+
+def test_a_disagreeing_manifest_is_an_error(tmp_path):
+    run = numbers(tmp_path, Settings())
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    manifest["files"]["about.json"] = "0" * 64
+    (run.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match=r"about\.json: expected SHA-256 0000"):
+        numbers(tmp_path, Settings())
+
+
+def test_unreadable_intermediate_files_are_errors(tmp_path):
+    run = Run(tmp_path)
+    for name, read in (
+        ("a.json", run.read_json),
+        ("a.safetensors", run.read_tensors),
+        ("a.parquet", run.read_table),
+    ):
+        with pytest.raises(RunError, match=f"{name}: expected a file, found none"):
+            read(name)
+        (tmp_path / name).write_bytes(b"\x08\x00nonsense")
+        with pytest.raises(RunError, match=f"{name}: expected a readable file"):
+            read(name)
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path):
+    run = Run(tmp_path)
+    run.write_json("a.json", {"x": 1})
+    with pytest.raises(ValueError, match="Out of range"):
+        run.write_json("a.json", {"x": float("inf")})
+    assert run.read_json("a.json") == {"x": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_parts_go_on_where_they_stopped(tmp_path):
+    run, seen = Run(tmp_path), []
+
+    def compute(item):
+        seen.append(item)
+        if item == 2 and seen.count(2) == 1:
+            raise KeyboardInterrupt
+        return {"x": torch.full((2,), item)}
+
+    with pytest.raises(KeyboardInterrupt):
+        run.parts("p", range(4), compute)
+    joined = run.parts("p", range(4), compute)["x"]
+    assert joined.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert seen == [0, 1, 2, 2, 3]
+    assert [p.name for p in tmp_path.iterdir()] == ["p.safetensors"]
