@@ -261,10 +261,9 @@ def _target_shift(experiment=None):
 
 def _reward_kl(experiment):
     summary = read_summary(experiment)
-    preset = preset_of(experiment)
     labels = list(map(label_of, summary["method"], summary["beta"]))
     keep = {name: summary[name] for name in ("method", "beta", "c_max", "tau", "seed", *MEASURED)}
-    return {"preset": [preset] * len(labels), "label": labels, **keep}
+    return {"setting": [setting_of(experiment)] * len(labels), "label": labels, **keep}
 
 
 def label_of(method, beta):
@@ -331,15 +330,15 @@ def read_summary(experiment):
     return summary
 
 
-def preset_of(experiment):
-    """Preset that an experiment's config.json or details.json names; else its folder's name."""
+def setting_of(experiment):
+    """ "preset NAME" as config.json or details.json tell it, else "run FOLDER"."""
     experiment = Path(experiment)
     for name in ("config.json", "details.json"):
         found = read_json(experiment / name, remedy=f"run the experiment again with `{SENTIMENT}`")
         for level in (found, found.get("config") if isinstance(found, dict) else None):
             if isinstance(level, dict) and isinstance(level.get("preset"), str):
-                return level["preset"]
-    return experiment.name
+                return f"preset {level['preset']}"
+    return f"run {experiment.name}"
 
 
 FIGURES = {

@@ -15,10 +15,10 @@ from .figures import (
     FIGURES,
     SENTIMENT,
     label_of,
-    preset_of,
     read_json,
     read_summary,
     replacing,
+    setting_of,
     table_bytes,
 )
 
@@ -193,18 +193,21 @@ def _run(folder):
         read_json(folder / f"{name}.json", remedy=remedy) for name in ("config", "env", "details")
     )
     # Stages upstream that lie beside this one hold the rest of the settings.
-    settings = {folder.name: config}
+    stages = [config]
     for parent in config.get("parents", []) if isinstance(config, dict) else []:
         path = folder.parent / str(parent) / "config.json"
         if Path(str(parent)).name == str(parent) and path.is_file():
-            settings[parent] = read_json(path, remedy=remedy)
-    settings = {
-        name: _pairs(value.get("config", value) if isinstance(value, dict) else value)
-        for name, value in settings.items()
-    }
+            stages.append(read_json(path, remedy=remedy))
+    settings = {}
+    for stage in stages:
+        nested = isinstance(stage, dict) and isinstance(stage.get("config"), dict)
+        pairs = _pairs(stage["config"] if nested else stage)
+        pairs = [(name, text) for name, text in pairs if not name.startswith("method.")]
+        settings.setdefault(str(stage.get("stage", folder.name)) if nested else folder.name, pairs)
     return {
         "name": folder.name,
-        "preset": preset_of(folder),
+        "setting": setting_of(folder),
+        "random_model": any(("model.source", "tiny") in pairs for pairs in settings.values()),
         "rows": rows,
         "seeds": len(set(summary["seed"])),
         "settings": settings,
@@ -214,21 +217,23 @@ def _run(folder):
 
 
 def _pairs(value, prefix=""):
-    """Nested plain data as (dotted name, text) pairs; long lists are counted, not shown."""
+    """Nested plain data as (dotted name, text) pairs; absent values left out, long lists counted.
+
+    A list of objects is told apart by their names, or by their places.
+    """
+    if value is None:
+        return []
+    if isinstance(value, list) and value and all(isinstance(inner, dict) for inner in value):
+        value = {str(inner.get("name", place)): inner for place, inner in enumerate(value)}
     if isinstance(value, dict):
         return [
             pair
             for key, inner in value.items()
             for pair in _pairs(inner, f"{prefix}.{key}" if prefix else str(key))
         ]
-    if isinstance(value, list):
-        if value and all(isinstance(inner, dict) for inner in value) and len(value) <= 12:
-            return [
-                pair for i, inner in enumerate(value) for pair in _pairs(inner, f"{prefix}[{i}]")
-            ]
-        text = json.dumps(value, ensure_ascii=False)
-        return [(prefix, text if len(text) <= 200 else f"{len(value)} values")]
-    return [] if value is None and not prefix else [(prefix, _value(value))]
+    text = _value(value)
+    long = isinstance(value, list) and len(text) > 200
+    return [(prefix, f"{len(value)} values" if long else text)]
 
 
 # --- text -----------------------------------------------------------------------------------------

@@ -9,13 +9,15 @@ __all__ = ["draw"]
 def draw(table):
     """Each method a point with 95 % intervals both ways; SFT is the reference at KL = 0.
 
-    Columns: preset, method, label, beta, seed, reward, reward_lo, reward_hi, kl, kl_lo, kl_hi.
+    Columns: setting ("preset ..." or "run ..."), method, label, seed, reward, reward_lo,
+    reward_hi, kl, kl_lo, kl_hi.
     """
     figure, axes = new(0.72 * PAGE, 3.7)
     names = (
         "method", "label", "reward", "reward_lo", "reward_hi", "kl", "kl_lo", "kl_hi",
     )  # fmt: skip
     rows = list(zip(*(column(table, name).tolist() for name in names), strict=True))
+    sft = [row for row in rows if row[0] == "sft"]
     order = [method for method in unique(table, "method") if method != "sft"]
     labels, crosses, labelled = [], [], set()
     for method, label, reward, low, high, kl, left, right in rows:
@@ -34,14 +36,16 @@ def draw(table):
             labelled.add(label)
             labels.append((kl, reward, label.replace("$", r"\$"), INK))
     low, high = axes.get_xlim()
-    axes.set_xlim(min(-0.04 * high, low), high + 0.12 * (high - low))
+    low, high = min(-0.04 * high, low), high + 0.12 * (high - low)
+    axes.set_xlim(low, high)
     axes.margins(y=0.12)
     axes.set(
         xlabel=r"KL$(\pi\,\|\,\pi_{\mathrm{ref}})$ per continuation (nats)",
         ylabel="mean true reward",
     )
     seeds = len(unique(table, "seed"))
-    preset = unique(table, "preset")[0].replace("$", r"\$")
-    axes.set_title(f"Sentiment, preset {preset}, {seeds} seed{'s' if seeds != 1 else ''}")
+    setting = unique(table, "setting")[0].replace("$", r"\$")
+    axes.set_title(f"Sentiment, {setting}, {seeds} seed{'s' if seeds != 1 else ''}")
+    crosses += [(low, reward, high, reward) for _, _, reward, *_ in sft]
     place_labels(axes, labels, crosses)
     return figure

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 __all__ = [
     "COLUMN",
@@ -164,10 +165,11 @@ def place_labels(axes, labels, obstacles, *, gap=7, fontsize=9.5):
 
     taken = [box_of(*segment) for segment in obstacles]
     taken += [box_of(x, y, x, y) for x, y, *_ in labels]
+    written = []  # boxes of labels and of their leaders: the next leader may not cross them
     angles = np.deg2rad([40, 140, -40, -140, 0, 180, 90, -90, 20, 160, -20, -160, 65, 115, -65])
-    places = [(r, a) for r in (1, 1.8, 2.8, 4, 5.5) for a in angles]
+    places = [(r, a) for r in (1, 1.8, 2.8, 4, 5.5, 7.5) for a in angles]
     for x, y, text, color in labels:
-        best = None
+        best, start = None, axes.transData.transform((x, y))
         for radius, angle in places:
             dx, dy = gap * radius * np.cos(angle), gap * radius * np.sin(angle)
             note = axes.annotate(
@@ -178,21 +180,26 @@ def place_labels(axes, labels, obstacles, *, gap=7, fontsize=9.5):
                 if radius > 2 else None,
             )  # fmt: skip
             note.update_positions(renderer)
-            extent = matplotlib.text.Text.get_window_extent(note, renderer)
+            extent = Text.get_window_extent(note, renderer)  # of the words, not of the leader
             box = extent.x0, extent.y0, extent.x1, extent.y1
-            outside = (
-                box[0] < frame.x0 or box[1] < frame.y0 or box[2] > frame.x1 or (box[3] > frame.y1)
-            )
-            cost = 1e6 * outside + sum(_overlap(box, other) for other in taken)
+            inside = box[0] >= frame.x0 and box[1] >= frame.y0
+            inside &= box[2] <= frame.x1 and box[3] <= frame.y1
+            leader = []
+            if radius > 2:
+                steps = start + np.linspace(0.2, 1, 12)[:, None] * [dx * pixel, dy * pixel]
+                leader = [(u - pixel, v - pixel, u + pixel, v + pixel) for u, v in steps]
+            cost = sum(_overlap(box, other) for other in taken + written)
+            cost += 60 * sum(_overlap(dot, other) for dot in leader for other in written)
+            cost += 0 if inside else 1e6
             if best is None or cost < best[0]:
                 if best:
                     best[1].remove()
-                best = cost, note, box
+                best = cost, note, [box, *leader]
             else:
                 note.remove()
             if cost == 0:
                 break
-        taken.append(best[2])
+        written += best[2]
 
 
 def _overlap(a, b):

@@ -7,11 +7,10 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from test_figures import fabricate
 
 from madpo_theory.figures import FIGURES, table_bytes
 from madpo_theory.report import mathematics, write_report
-
-from test_figures import fabricate
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
@@ -119,7 +118,7 @@ def test_every_claim_with_its_verdict_and_evidence(page):
     for words in (
         "1 holds", "1 holds under a stated condition", "1 fails", "4 pieces of evidence",
         "fabricated detail", "Counterexample: h = 8", "step by step", "a < b", "[1, 2]", "12.5 s",
-        "Preset fabricated, 1 seed", "one seed", "Gemma Terms of Use", "DPO, β = 0.1",
+        "preset fabricated, 1 seed", "one seed", "Gemma Terms of Use", "DPO, β = 0.1",
     ):  # fmt: skip
         assert words in text, words
 
