@@ -172,12 +172,14 @@ def place_labels(axes, labels, obstacles, *, gap=7, fontsize=9.5):
         best, start = None, axes.transData.transform((x, y))
         for radius, angle in places:
             dx, dy = gap * radius * np.cos(angle), gap * radius * np.sin(angle)
+            across, up = np.sign([dx, dy]) * (abs(dx) > 0.3, abs(dy) > 3)
+            corner = (0.5 - across / 2, 0.5 - up / 2)  # the label's corner nearest to the point
+            arrow = dict(arrowstyle="-", color=color, lw=0.6, shrinkA=0, shrinkB=5, relpos=corner)
             note = axes.annotate(
                 text, (x, y), (dx, dy), textcoords="offset points", color=color, fontsize=fontsize,
-                ha="left" if dx > 0.3 else "right" if dx < -0.3 else "center",
-                va="bottom" if dy > 3 else "top" if dy < -3 else "center",
-                arrowprops=dict(arrowstyle="-", color=color, lw=0.6, shrinkA=1, shrinkB=5)
-                if radius > 2 else None,
+                ha={1: "left", 0: "center", -1: "right"}[across],
+                va={1: "bottom", 0: "center", -1: "top"}[up],
+                arrowprops=arrow if radius > 2 else None,
             )  # fmt: skip
             note.update_positions(renderer)
             extent = Text.get_window_extent(note, renderer)  # of the words, not of the leader
