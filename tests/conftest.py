@@ -6,7 +6,7 @@ settings.register_profile(
     "madpo",
     derandomize=True,
     deadline=None,
-    max_examples=150,
+    max_examples=100,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("madpo")

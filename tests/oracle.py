@@ -36,10 +36,12 @@ def exact(value):
     return mp.mpf(float(value)) if isinstance(value, (int, float)) else value
 
 
+@precise
 def sigma(x):
     return 1 / (1 + mp.exp(-x))
 
 
+@precise
 def ell(z):
     return mp.log(1 + mp.exp(-z))
 

@@ -199,7 +199,16 @@ def test_world_of_finds_the_shared_world():
     assert world_of(a=1, b=torch.ones(2)) is torch_world
 
 
-A = np.concatenate([np.linspace(-40, 40, 81), [-1e300, -800.0, -1e-300, 0.0, 1e-300, 800.0, 1e300]])
+EDGES = [-np.inf, -1e300, -800.0, -1e-300, 0.0, 1e-300, 800.0, 1e300, np.inf]
+A = np.concatenate([np.linspace(-40, 40, 81), EDGES])
+
+
+def test_softplus_is_exact_in_every_floating_world():
+    """torch's own default returns x beyond 20, an error of 1e-10."""
+    x = np.linspace(-60.0, 60.0, 121)
+    exact = [oracle.ell(oracle.exact(-value)) for value in x.tolist()]
+    for values in (numpy_world.softplus(x), torch_world.softplus(torch.from_numpy(x)).numpy()):
+        assert max(map(oracle.relative_error, values.tolist(), exact)) < 1e-15
 
 
 @pytest.mark.parametrize("k", (1e-3, 1.0, 99.0))
