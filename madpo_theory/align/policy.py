@@ -178,12 +178,24 @@ def load_model(model, precision, *adapters):
     causal_lm = transformers().AutoModelForCausalLM.from_pretrained(
         model.path / "model", dtype=torch.float32, attn_implementation="sdpa"
     )
+    realign(causal_lm)
     for adapter in adapters:
         saved = adapter.read_tensors("adapter.safetensors")
         peft = add_adapter(causal_lm, adapter.read_json("adapter.json"), 0)
         load_adapter(peft, saved)
         causal_lm = peft.merge_and_unload()
     return causal_lm.to(device, dtype).eval().requires_grad_(False)
+
+
+def realign(module):
+    """Copy every parameter to memory that torch allocated, aligned to 64 bytes.
+
+    A mapped file aligns less, differently in every process, and matrix kernels round by alignment:
+    without the copy a resumed run would not be bit-identical.
+    """
+    for parameter in module.parameters():
+        parameter.data = parameter.data.clone()
+    return module
 
 
 def add_adapter(causal_lm, settings, seed, *path):

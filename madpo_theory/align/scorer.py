@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from .data import block
 from .extras import optional, transformers
+from .policy import realign
 from .precision import use
 from .randomness import numpy_generator
 from .store import stage
@@ -121,7 +122,7 @@ def minilm(device):
     encoder = transformers().AutoModel.from_pretrained(
         minilm_folder(), dtype=torch.float32, add_pooling_layer=False
     )
-    encoder = encoder.to(device).eval().requires_grad_(False)
+    encoder = realign(encoder).to(device).eval().requires_grad_(False)
     encoder.encoder.requires_grad_(True)
     return encoder, torch.zeros(encoder.config.hidden_size, device=device, requires_grad=True)
 
@@ -165,7 +166,9 @@ def fit_tfidf(run, table):
     )
     features = vectorizer.fit_transform(table["text"])
     regression = optional("sklearn.linear_model").LogisticRegression(C=10.0, max_iter=200)
-    fit = regression.fit(features, table["label"])
+    # scikit-learn's threads are not the experiment's: one makes the last digits the same anywhere.
+    with optional("threadpoolctl").threadpool_limits(1):
+        fit = regression.fit(features, table["label"])
     run.write_json("terms.json", vectorizer.get_feature_names_out().tolist())
     numbers = {"idf": vectorizer.idf_, "coefficients": fit.coef_[0], "intercept": fit.intercept_}
     run.write_tensors("scorer.safetensors", {k: torch.from_numpy(v) for k, v in numbers.items()})

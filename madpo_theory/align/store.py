@@ -165,7 +165,7 @@ class Run:
     def read_tensors(self, name):
         load_file = optional("safetensors.torch").load_file
         with self._reading(name) as path:
-            # A mapped file aligns tensors to 8 bytes, and matrix kernels may round by alignment.
+            # A mapped file aligns tensors to 8 bytes only, and matrix kernels round by alignment.
             return {key: value.clone() for key, value in load_file(path).items()}
 
     def read_metadata(self, name):
