@@ -80,11 +80,16 @@ PRESETS = {
 }
 
 
+def preset_of(config):
+    """Name of the preset that a configuration is, or "modified"."""
+    return next((name for name, preset in PRESETS.items() if preset == config), "modified")
+
+
 def run(config, root=Path("runs")):
     """Run the experiment, or what is left of it, and return its SentimentResult."""
     from madpo_theory.align.data import data
     from madpo_theory.align.evaluate import evaluate
-    from madpo_theory.align.pairs import pairs, tokens
+    from madpo_theory.align.pairs import pairs, samples, tokens
     from madpo_theory.align.policy import model
     from madpo_theory.align.precision import precision
     from madpo_theory.align.preference import align
@@ -105,16 +110,19 @@ def run(config, root=Path("runs")):
     base = model(root, adapter, reviews)
     ids = tokens(root, {"generate": c.generate} | count, reviews, base)
     tuned = sft(root, {"train": c.sft, "sft_examples": c.sft_examples} | adapter, ids, base, number)
-    drawn = pairs(root, {"generate": c.generate} | seed, ids, base, tuned, judge, number)
+    drawn = samples(root, {"generate": c.generate} | seed, ids, base, tuned, number)
+    labelled = pairs(root, seed, drawn, base, judge, number)
     fixed = reference(root, {"layers": layers}, drawn, base, tuned, number)
-    rewarded = reward_model(root, {"train": c.reward} | adapter, drawn, fixed, base, tuned, number)
-    shared = (ids, drawn, fixed, base, tuned, judge, number)
+    rewarded = reward_model(
+        root, {"train": c.reward} | adapter, labelled, fixed, base, tuned, number
+    )
+    shared = (ids, labelled, fixed, base, tuned, judge, number)
     baseline = evaluate(root, judged, *shared)
     policies = []
     for method in methods:
         settings = {"method": method, "train": c.align.train} | adapter
-        policy = align(root, settings, drawn, fixed, rewarded, base, tuned, number)
+        policy = align(root, settings, labelled, fixed, rewarded, base, tuned, number)
         policies += [policy, evaluate(root, judged, *shared, policy)]
-    table = {"methods": methods, "evaluate": c.evaluate} | seed
-    parts = (reviews, judge, base, tuned, drawn, fixed, rewarded, number, baseline, *policies)
+    table = {"preset": preset_of(c), "methods": methods, "evaluate": c.evaluate} | seed
+    parts = (reviews, judge, base, tuned, labelled, fixed, rewarded, number, baseline, *policies)
     return load_result(experiment(root, table, *parts).path)

@@ -30,13 +30,12 @@ class PairData:
     def load(cls, pairs, reference, layers):
         stored = reference.read_tensors("reference.safetensors")
         table = pairs.read_table("pairs.parquet")
-        new = pairs.read_tensors("pairs.safetensors")["responses"].shape[2]
         return cls(
             tokens=stored["tokens"],
             reference=stored["logps"],
             stem=stored.get("stem"),
             first_chosen=torch.tensor(table["first_chosen"].to_numpy()),
-            layout=Layout(stored["tokens"].shape[1] - 2 * new, new, 2),
+            layout=Layout(**reference.read_json("layout.json"), branches=2),
             layers=layers,
             train=int((table["split"] == "train").sum()),
         )

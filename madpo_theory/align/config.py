@@ -137,11 +137,11 @@ class ScorerConfig:
     """Words of a held-out review on which accuracy and AUC are reported."""
     max_tokens: int = 64
     """Longest text in word pieces when training; four times that when scoring."""
-    examples: int = 5_600
+    examples: int = 6_400
     """Crops seen in training, one a review, half from its start and half from anywhere."""
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
-            batch_size=32, lr=1e-4, beta2=0.999, checkpoint_every=10
+            batch_size=32, lr=2e-4, beta2=0.999, checkpoint_every=10
         )
     )
     """Its optimization."""

@@ -6,12 +6,12 @@ import torch
 from .data import block
 from .extras import optional
 from .generate import generate
-from .policy import Vocabulary, load_model
+from .policy import Vocabulary, load_model, special_token
 from .randomness import numpy_generator, torch_generator
 from .scorer import reward, score
 from .store import stage
 
-__all__ = ["label", "pairs", "starts", "text_of", "tokens"]
+__all__ = ["label", "pairs", "samples", "starts", "text_of", "tokens"]
 
 
 def starts(vocabulary, texts, length, count, name):
@@ -61,40 +61,48 @@ def label(rewards, generator):
 
 
 @stage
-def pairs(run, config, tokens, model, sft, scorer, precision):
-    """Stage: sample, score and label pairs; training pairs first, held-out pairs behind them."""
-    pandas = optional("pandas")
+def samples(run, config, tokens, model, sft, precision):
+    """Stage: two continuations a prompt; training prompts first, held-out prompts behind them."""
     settings, seed = config["generate"], config["seed"]
     data = tokens.read_tensors("tokens.safetensors")
     prompts = torch.cat([data["prompts"], data["held_out"]])
-    vocabulary = Vocabulary.load(model)
     causal_lm = load_model(model, precision, sft)
+    eos = special_token(model, "eos")
 
     def sampled(part):
         responses = generate(
             causal_lm,
             prompts[part].to(causal_lm.device),
             new_tokens=settings.new_tokens,
-            eos=vocabulary.special("eos"),
+            eos=eos,
             generator=torch_generator(seed, "pairs", part.start),
             samples=2,
         )
         return {"prompts": prompts[part], "responses": responses.cpu()}
 
-    slices = [
-        slice(i, i + settings.batch_size) for i in range(0, len(prompts), settings.batch_size)
-    ]
-    responses = run.parts("pairs", slices, sampled)["responses"]
+    size = settings.batch_size
+    run.parts("samples", [slice(i, i + size) for i in range(0, len(prompts), size)], sampled)
+    run.write_json("counts.json", {"train": len(data["prompts"])})
+
+
+@stage
+def pairs(run, config, samples, model, scorer, precision):
+    """Stage: score and label the pairs."""
+    drawn = samples.read_tensors("samples.safetensors")
+    prompts, responses = drawn["prompts"], drawn["responses"]
+    vocabulary = Vocabulary.load(model)
     texts = [text_of(vocabulary, prompts, responses[:, k]) for k in (0, 1)]
     p = score(scorer, texts[0] + texts[1], precision)
     rewards = reward(p).reshape(2, -1).T
-    first = label(rewards, numpy_generator(seed, "labels"))
-    split = np.where(np.arange(len(prompts)) < len(data["prompts"]), "train", "held_out")
+    first = label(rewards, numpy_generator(config["seed"], "labels"))
+    pair = np.arange(len(prompts))
     sign = np.where(first, 1.0, -1.0)
-    table = pandas.DataFrame(
+    table = optional("pandas").DataFrame(
         {
-            "pair": np.arange(len(prompts)),
-            "split": split,
+            "pair": pair,
+            "split": np.where(
+                pair < samples.read_json("counts.json")["train"], "train", "held_out"
+            ),
             "prompt": vocabulary.decode(prompts[:, 1:]),
             "first": texts[0],
             "second": texts[1],

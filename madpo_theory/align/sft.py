@@ -66,18 +66,18 @@ def sft(run, config, tokens, model, precision):
 
 
 @stage
-def reference(run, config, pairs, model, sft, precision):
+def reference(run, config, samples, model, sft, precision):
     """Stage: of every pair's two responses, log-probabilities (pairs, 2) under the reference.
 
     Where lower layers carry no adapter, their output is stored too: policy, reference and reward
     model all start from it.
     """
     layers = config["layers"]
-    sampled = pairs.read_tensors("pairs.safetensors")
+    drawn = samples.read_tensors("samples.safetensors")
     causal_lm = load_model(model, precision, sft)
     eos = special_token(model, "eos")
-    layout = Layout(sampled["prompts"].shape[1], sampled["responses"].shape[2], 2)
-    everything = layout.join(sampled["prompts"], sampled["responses"])
+    layout = Layout(drawn["prompts"].shape[1], drawn["responses"].shape[2], 2)
+    everything = layout.join(drawn["prompts"], drawn["responses"])
 
     @torch.no_grad()
     def compute(part):
@@ -92,3 +92,4 @@ def reference(run, config, pairs, model, sft, precision):
     bad = torch.nonzero(~torch.isfinite(logps).all(1)).flatten().tolist()
     if bad:
         raise ArithmeticError(f"reference log-probabilities of pairs {bad} are not finite")
+    run.write_json("layout.json", {"prompt": layout.prompt, "new": layout.new})

@@ -6,6 +6,7 @@ written to a temporary name and moved into place; the manifest, written last, ho
 of each file and marks the run as finished.
 """
 
+import fcntl
 import functools
 import hashlib
 import json
@@ -23,7 +24,8 @@ __all__ = ["Run", "RunError", "canonical", "key_of", "stage"]
 
 MANIFEST = "manifest.json"
 CHECKPOINT = "checkpoint.safetensors"
-UNCHECKED = {MANIFEST, CHECKPOINT, "env.json", "timing.json"}
+LOCK = ".lock"
+UNCHECKED = {MANIFEST, CHECKPOINT, LOCK, "env.json", "timing.json"}
 SCHEMA = 1  # part of every key: raise it when a stage's results change for the same settings
 
 
@@ -237,13 +239,27 @@ def stage(function):
                 "config.json",
                 {"stage": name, "config": settings, "parents": [p.key for p in parents]},
             )
-        with timed(run):
+        with alone(run), timed(run):
             function(run, config, *parents)
         run.finish()
         say(f"{run.key}: done in {seconds(run):.0f} s")
         return run
 
     return cached
+
+
+@contextmanager
+def alone(run):
+    """Hold a run against other processes; the lock dies with its process, so a kill leaves none."""
+    with open(run.path / LOCK, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(
+                f"another process is computing {run.path}; wait for it, or give this one another "
+                "root"
+            ) from error
+        yield
 
 
 @contextmanager

@@ -82,6 +82,7 @@ def details_of(config, table, data, scorer, model, sft, reward_model, precision)
     train = table[table["split"] == "train"]
     margin = train["model_margin"].to_numpy()
     details = {
+        "preset": config["preset"],
         "reviews": data.read_table("reviews.parquet")["block"].value_counts().to_dict(),
         "scorer": scorer.read_json("quality.json"),
         "vocabulary": model.read_json("vocabulary.json"),

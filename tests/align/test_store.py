@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from experiments.sentiment import PRESETS
-from madpo_theory.align.store import Run, RunError, canonical, key_of, stage
+from madpo_theory.align.store import Run, RunError, alone, canonical, key_of, stage
 
 
 @dataclass(frozen=True)
@@ -148,3 +148,11 @@ def test_parts_go_on_where_they_stopped(tmp_path):
     assert joined.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert seen == [0, 1, 2, 2, 3]
     assert [p.name for p in tmp_path.iterdir()] == ["p.safetensors"]
+
+
+def test_two_processes_do_not_compute_one_stage(tmp_path):
+    run = Run(tmp_path / key_of("numbers", Settings()))
+    run.path.mkdir()
+    with alone(run), pytest.raises(RunError, match="another process is computing"):
+        numbers(tmp_path, Settings())
+    assert numbers(tmp_path, Settings()).check()
