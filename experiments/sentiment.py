@@ -17,8 +17,8 @@ from madpo_theory.align.config import (
     ScorerConfig,
     SentimentConfig,
     TrainConfig,
-    methods_of,
 )
+from madpo_theory.align.methods import methods_of
 from madpo_theory.align.summary import SentimentResult, load_result
 
 __all__ = ["PRESETS", "SentimentConfig", "SentimentResult", "load_result", "run"]

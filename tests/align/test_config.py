@@ -12,8 +12,8 @@ from madpo_theory.align.config import (
     ModelConfig,
     PrecisionConfig,
     TrainConfig,
-    methods_of,
 )
+from madpo_theory.align.methods import methods_of
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from madpo_theory import losses, weight
-from madpo_theory.align.config import AlignConfig, methods_of
+from madpo_theory.align.config import AlignConfig
+from madpo_theory.align.methods import methods_of
 from madpo_theory.align.pairs import label
 from madpo_theory.align.preference import check_start, finite, mean_loss, schedule_of
 from madpo_theory.align.reward_model import bradley_terry
