@@ -62,9 +62,12 @@ PRESETS = {
     "paper": SentimentConfig(
         data=DataConfig(
             source="stanfordnlp/imdb",
-            prompts=(0, 9_950),
-            held_out=(10_000, 11_980),
-            evaluation=(10_000, 11_980),
+            prompts=(0, 10_080),
+            held_out=(0, 0),
+            evaluation=(10_110, 12_200),
+            scorer_negative=(0, 0),
+            scorer_positive=(0, 0),
+            scorer_test_negative=(12_230, 12_500),
         ),
         scorer=ScorerConfig(kind="cardiffnlp/twitter-roberta-base-sentiment-latest"),
         model=ModelConfig(source="google/gemma-3-270m", min_count=0, first_adapted_layer=0),

@@ -59,7 +59,7 @@ class DataConfig:
     prompts: Rows = (0, 5_900)
     """Negative reviews whose first tokens are the prompts of the preference pairs."""
     held_out: Rows = (6_000, 6_900)
-    """Negative reviews for held-out pairs."""
+    """Negative reviews for held-out pairs; none: the evaluation prompts, as published."""
     evaluation: Rows = (7_000, 7_900)
     """Negative reviews for the evaluation prompts."""
     scorer_negative: Rows = (8_000, 12_000)

@@ -21,7 +21,12 @@ __all__ = [
     "token_logps",
 ]
 
-CHUNK = 1 << 22  # logits held at once: 16 MiB, small enough for the allocator to reuse
+CHUNK = {"cpu": 1 << 22, "cuda": 1 << 28}
+"""Logits held at once: on a CPU 16 MiB, small enough for the allocator to reuse."""
+
+
+def chunk_rows(weight):
+    return max(1, CHUNK[weight.device.type] // len(weight))
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class TokenLogps(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, hidden, weight, targets):
-        rows = max(1, CHUNK // len(weight))
+        rows = chunk_rows(weight)
         logps = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for start in range(0, len(hidden), rows):
@@ -160,7 +165,7 @@ def token_kl(weight, policy, reference, targets):
 
     Exact over the vocabulary, from hidden states (M, D), in float32, chunk by chunk.
     """
-    rows = max(1, CHUNK // len(weight))
+    rows = chunk_rows(weight)
     exact, ratio = [], []
     for start in range(0, len(policy), rows):
         part = slice(start, start + rows)

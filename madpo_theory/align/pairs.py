@@ -33,10 +33,12 @@ def tokens(run, config, data, model):
     settings, examples = config["generate"], config["sft_examples"]
     vocabulary = Vocabulary.load(model)
     prompt, whole = settings.prompt_tokens, settings.prompt_tokens + settings.new_tokens
+    rows = block(data, "held_out", "evaluation")["block"]
+    held_out = "held_out" if (rows == "held_out").any() else "evaluation"
     wanted = {
         "sft": ("sft", whole, examples + config["sft_held_out"]),
         "prompts": ("prompts", prompt, settings.pairs),
-        "held_out": ("held_out", prompt, settings.held_out_pairs),
+        "held_out": (held_out, prompt, settings.held_out_pairs),
         "evaluation": ("evaluation", prompt, config["evaluation"]),
     }
     tensors = {

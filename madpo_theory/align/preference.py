@@ -25,7 +25,7 @@ from .policy import (
     special_token,
 )
 from .randomness import torch_generator
-from .store import stage
+from .store import say, stage
 from .train import train
 
 __all__ = ["align", "mean_loss", "schedule_of"]
@@ -94,6 +94,7 @@ def check_start(method, margins, loss, dtype):
 def align(run, config, pairs, reference, reward_model, model, sft, precision):
     """Stage: train one policy with one loss."""
     method, settings, seed = config["method"], config["model"], config["seed"]
+    say(f"{run.key}: {method.name}")
     data = PairData.load(pairs, reference, settings.first_adapted_layer)
     margin = reward_model.read_tensors("margins.safetensors")["margin"]
     eos = special_token(model, "eos")

@@ -86,8 +86,8 @@ def test_chunks_and_gradient_equal_the_plain_formula(monkeypatch):
     scale = torch.randn(50, generator=generator)
     plain = F.log_softmax(hidden @ weight.T, dim=-1)[torch.arange(50), targets]
     (expected,) = torch.autograd.grad((plain * scale).sum(), hidden)
-    for chunk in (1, 97 * 7, CHUNK):
-        monkeypatch.setattr("madpo_theory.align.logprobs.CHUNK", chunk)
+    for chunk in (1, 97 * 7, CHUNK["cpu"]):
+        monkeypatch.setitem(CHUNK, "cpu", chunk)
         found = TokenLogps.apply(hidden, weight, targets)
         torch.testing.assert_close(found, plain, **CLOSE)
         (gradient,) = torch.autograd.grad((found * scale).sum(), hidden)
