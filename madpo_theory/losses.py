@@ -12,6 +12,8 @@ The implicit margin is m = (policy - reference)(chosen) - (policy - reference)(r
 l(z) = log(1 + e^-z).
 """
 
+import functools
+import inspect
 from dataclasses import dataclass, replace
 
 from .ops import check_number, elementwise, shape_error, world_of
@@ -22,6 +24,7 @@ __all__ = [
     "beta_dpo",
     "beta_dpo_beta",
     "beta_dpo_keep",
+    "beta_dpo_margins",
     "beta_dpo_update",
     "dpo",
     "ipo",
@@ -45,46 +48,44 @@ def _finite(name, value):
     return check_number(name, value, f"{name} finite", lambda v: True)
 
 
-def _log_ratios(pc, pr, rc, rr):
-    return pc - rc, pr - rr
+def preference_loss(*values):
+    """Decorator: give ``formula(xp, chosen, rejected, *, ...)`` the field's signature.
+
+    The formula takes the log-ratios policy - reference of either response and returns the losses
+    and the temperature of the implicit rewards. `values` names further per-pair arguments.
+    """
+
+    def decorate(formula):
+        @functools.wraps(formula)
+        def loss(xp, *logps, **settings):
+            policy_chosen, policy_rejected, reference_chosen, reference_rejected = logps
+            chosen = policy_chosen - reference_chosen
+            rejected = policy_rejected - reference_rejected
+            losses, beta = formula(xp, chosen, rejected, **settings)
+            return losses, beta * xp.stop_gradient(chosen), beta * xp.stop_gradient(rejected)
+
+        world, _, _, *settings = inspect.signature(formula).parameters.values()
+        logps = [world.replace(name=name) for name in _LOGPS]
+        loss.__signature__ = inspect.Signature([world, *logps, *settings])
+        return elementwise(*_LOGPS, *values, same_shape=True)(loss)
+
+    return decorate
 
 
-def _rewards(xp, beta, chosen, rejected):
-    return beta * xp.stop_gradient(chosen), beta * xp.stop_gradient(rejected)
+def _logistic_loss(xp, beta, margin):
+    """l(beta m), of which every loss here but IPO's is made."""
+    return xp.softplus(-beta * margin)
 
 
-@elementwise(*_LOGPS, same_shape=True)
-def dpo(
-    xp,
-    policy_chosen_logps,
-    policy_rejected_logps,
-    reference_chosen_logps,
-    reference_rejected_logps,
-    *,
-    beta=0.1,
-):
+@preference_loss()
+def dpo(xp, chosen, rejected, *, beta=0.1):
     """DPO: l(beta m). Population target z* = h* (B1). Source: arXiv 2305.18290."""
     _positive("beta", beta)
-    chosen, rejected = _log_ratios(
-        policy_chosen_logps,
-        policy_rejected_logps,
-        reference_chosen_logps,
-        reference_rejected_logps,
-    )
-    losses = xp.softplus(-beta * (chosen - rejected))
-    return losses, *_rewards(xp, beta, chosen, rejected)
+    return _logistic_loss(xp, beta, chosen - rejected), beta
 
 
-@elementwise(*_LOGPS, same_shape=True)
-def ipo(
-    xp,
-    policy_chosen_logps,
-    policy_rejected_logps,
-    reference_chosen_logps,
-    reference_rejected_logps,
-    *,
-    beta=0.1,
-):
+@preference_loss()
+def ipo(xp, chosen, rejected, *, beta=0.1):
     """IPO: (m - 1/(2 beta))^2, with beta the paper's tau. Source: arXiv 2310.12036.
 
     Two conventions exist and the caller picks one by what it passes: summed log-probabilities
@@ -92,44 +93,20 @@ def ipo(
     (TRL). Population target m* = tanh(h*/2)/(2 beta) (B2).
     """
     _positive("beta", beta)
-    chosen, rejected = _log_ratios(
-        policy_chosen_logps,
-        policy_rejected_logps,
-        reference_chosen_logps,
-        reference_rejected_logps,
-    )
-    losses = (chosen - rejected - 1 / (2 * beta)) ** 2
-    return losses, *_rewards(xp, beta, chosen, rejected)
+    return (chosen - rejected - 1 / (2 * beta)) ** 2, beta
 
 
-@elementwise(*_LOGPS, "margin", same_shape=True)
-def madpo(
-    xp,
-    policy_chosen_logps,
-    policy_rejected_logps,
-    reference_chosen_logps,
-    reference_rejected_logps,
-    *,
-    margin,
-    schedule,
-    beta=0.1,
-):
+@preference_loss("margin")
+def madpo(xp, chosen, rejected, *, margin, schedule, beta=0.1):
     """MADPO: w(margin) l(beta m). Source: arXiv 2510.05342.
 
     `margin` is the reward model's score of the chosen response minus that of the rejected one
     (nats; negative where the model disputes the label); no gradient flows through it. Population
     target z* = :func:`~madpo_theory.effective_target` (T1).
     """
-    losses, chosen_rewards, rejected_rewards = dpo.formula(
-        xp,
-        policy_chosen_logps,
-        policy_rejected_logps,
-        reference_chosen_logps,
-        reference_rejected_logps,
-        beta=beta,
-    )
+    _positive("beta", beta)
     weights = weight.formula(xp, xp.stop_gradient(margin), schedule)
-    return weights * losses, chosen_rewards, rejected_rewards
+    return weights * _logistic_loss(xp, beta, chosen - rejected), beta
 
 
 @dataclass(frozen=True)
@@ -169,19 +146,9 @@ def beta_dpo_beta(xp, margin_mean, *, beta=0.1, alpha=0.6, running_mean=0.0, var
     )
 
 
-@elementwise(*_LOGPS, same_shape=True)
+@preference_loss()
 def beta_dpo(
-    xp,
-    policy_chosen_logps,
-    policy_rejected_logps,
-    reference_chosen_logps,
-    reference_rejected_logps,
-    *,
-    beta=0.1,
-    alpha=0.6,
-    running_mean=0.0,
-    kept=None,
-    variant="authors",
+    xp, chosen, rejected, *, beta=0.1, alpha=0.6, running_mean=0.0, kept=None, variant="authors"
 ):
     """beta-DPO: l(beta_batch m) with one temperature for the batch. Source: arXiv 2407.08639.
 
@@ -194,12 +161,6 @@ def beta_dpo(
         exactly 0: reduce with ``losses.sum() / kept.sum()``.
     running_mean : BetaDPOState.mean, in the variant's units.
     """
-    chosen, rejected = _log_ratios(
-        policy_chosen_logps,
-        policy_rejected_logps,
-        reference_chosen_logps,
-        reference_rejected_logps,
-    )
     margins = chosen - rejected
     if 0 in margins.shape:
         raise ValueError("beta_dpo needs at least one pair for its batch mean, got none")
@@ -211,10 +172,8 @@ def beta_dpo(
     batch_beta = beta_dpo_beta.formula(
         xp, held.mean(), beta=beta, alpha=alpha, running_mean=running_mean, variant=variant
     )
-    losses = xp.softplus(-batch_beta * margins)
-    if kept is not None:
-        losses = losses * kept
-    return losses, *_rewards(xp, batch_beta, chosen, rejected)
+    losses = _logistic_loss(xp, batch_beta, margins)
+    return losses if kept is None else losses * kept, batch_beta
 
 
 def _check_mask(kept, margins):
