@@ -4,15 +4,14 @@ import csv
 import importlib
 import json
 import math
-import os
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from .files import replacing
 from .landscape import pair_risk
 from .schedule import MarginSchedule, coefficient
 from .targets import dpo_target, effective_target, ipo_target
@@ -105,17 +104,6 @@ def _save(figure, target):
     with replacing(target) as path:
         styled(figure.savefig)(path, format=kind, metadata=unstamped[kind])
     return target
-
-
-@contextmanager
-def replacing(target):
-    """A temporary path beside `target` that takes its place once the block has ended well."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def table_bytes(table):

@@ -17,10 +17,10 @@ from .figures import (
     label_of,
     read_json,
     read_summary,
-    replacing,
     setting_of,
     table_bytes,
 )
+from .files import replacing
 
 __all__ = ["mathematics", "write_report"]
 

@@ -1,9 +1,9 @@
 """A supremum as a JSON file that can be checked without the code that found it."""
 
 import json
-import os
 from pathlib import Path
 
+from ..files import replacing
 from .optimize import supremum
 from .quantities import QUANTITIES
 
@@ -43,14 +43,11 @@ def certify(name, schedule, *, tolerance=1e-6):
 
 def write_certificate(certificate, folder):
     """Write the certificate into `folder`, atomically; returns its path."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tag = "-".join(
         f"{value}".replace("/", "_").replace("(", "").replace(")", "")
         for value in certificate["schedule"].values()
     )
-    path = folder / f"{certificate['quantity']}-{tag}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(certificate) + "\n")
-    os.replace(partial, path)
+    path = Path(folder) / f"{certificate['quantity']}-{tag}.json"
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(certificate) + "\n")
     return path

@@ -1,7 +1,6 @@
 """The ledger: claims, their evidence, and the verdict that the evidence must bear out."""
 
 import json
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -9,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
+
+from ..files import replacing
 
 __all__ = ["VERDICTS", "Claim", "Evidence", "Ledger", "verify"]
 
@@ -90,11 +91,8 @@ class Ledger:
 
     def write(self, path):
         """Write the ledger as JSON, atomically."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
-        os.replace(partial, path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
 
 
 def verify(claims, *, certificates=Path("runs/certificates"), progress=False):

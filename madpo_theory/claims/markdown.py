@@ -1,8 +1,8 @@
 """The state of the claims as a Markdown table, kept between two markers of a file."""
 
-import os
 from pathlib import Path
 
+from ..files import replacing
 from .ledger import VERDICTS
 
 __all__ = ["insert_table", "table"]
@@ -33,6 +33,5 @@ def insert_table(path, claims):
         raise ValueError(f"{path} must hold each of the lines {BEGIN!r} and {END!r} once")
     head, rest = text.split(BEGIN)
     tail = rest.split(END)[1]
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(f"{head}{BEGIN}\n{table(claims)}\n{END}{tail}")
-    os.replace(partial, path)
+    with replacing(path) as temporary:
+        temporary.write_text(f"{head}{BEGIN}\n{table(claims)}\n{END}{tail}")
