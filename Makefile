@@ -13,7 +13,7 @@ reproduce: $(INSTALLED)
 	$(BIN)/madpo reproduce --preset $(PRESET)
 
 test: $(INSTALLED)
-	$(SINGLE) $(BIN)/python -m pytest -q -n 2 -m "not slow"
+	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m slow
