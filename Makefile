@@ -29,9 +29,10 @@ readme: $(INSTALLED)
 	rm -f docs/figures/*.pdf docs/figures/*.csv
 
 $(INSTALLED): constraints.txt pyproject.toml
+	@echo "installing the locked packages into $(VENV): two or three minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement constraints.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install -qq --requirement constraints.txt
+	$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	touch $(INSTALLED)
 
 clean:
