@@ -146,8 +146,8 @@ CLAIMS = (
         statement=r"However wrong the reward model, $|z^* - h^*| \leq D = \sup |\delta| \leq "
         r"\max((c_{max} - 1) \tau, \log(1 + e^{-c_{min} \tau}))$; $D = 3.475$ at the released "
         r"schedule.",
-        reading="A wrong reward model can shift a target by at most 3.5 nats: bounded, but larger "
-        "than most true margins.",
+        reading="However wrong the reward model, it shifts a target by at most 3.5 nats at the "
+        "released schedule; DPO's targets do not depend on one.",
         source="arXiv 2510.05342 (A4); derived here",
         assumptions="any reward model; any valid schedule for the bound",
         verdict="holds",
