@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .align.summary import COLUMNS
 from .files import replacing
 from .landscape import pair_risk
 from .schedule import MarginSchedule, coefficient
@@ -31,10 +32,6 @@ METHODS = {
     "madpo": "MADPO",
 }
 MEASURED = ("reward", "reward_lo", "reward_hi", "kl", "kl_lo", "kl_hi")
-SUMMARY = (
-    "method", "beta", "c_max", "tau", "seed", *MEASURED[:3], "gain", "gain_lo", "gain_hi",
-    *MEASURED[3:], "kl_mc", "accuracy_observed", "accuracy_true", "pairs", "steps", "seconds",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -295,9 +292,9 @@ def read_summary(experiment):
         table = parquet.read_table(path)
     except (OSError, pyarrow.ArrowException) as error:
         raise ValueError(f"{path}: not a readable Parquet file ({error}); {remedy}") from error
-    if missing := [name for name in SUMMARY if name not in table.column_names]:
+    if missing := [name for name in COLUMNS if name not in table.column_names]:
         raise ValueError(f"{path}: column {', '.join(map(repr, missing))} is missing; {remedy}")
-    summary = {name: table.column(name).to_pylist() for name in SUMMARY}
+    summary = {name: table.column(name).to_pylist() for name in COLUMNS}
     if not any(method != "sft" for method in summary["method"]):
         raise ValueError(f"{path}: column 'method' names no method besides sft; {remedy}")
     for name in MEASURED:

@@ -67,7 +67,7 @@ def symbolic(name):
                 computed="differences simplified to " + ", ".join(residuals),
                 theory="0 for each",
                 agrees=bool(agrees and residuals),
-                detail="SymPy, for symbolic c_max, c_min, lambda, tau unless a step says otherwise",
+                detail="SymPy, every parameter a symbol",
                 steps=tuple(lines),
             )
 
@@ -154,21 +154,21 @@ def enclosed(name, theory):
 
 
 def property_test(name, theory, *, examples=200):
-    """Evidence from a Hypothesis test: its annotated-by-default strategies, many examples.
+    """Evidence from a Hypothesis test, whose argument defaults are strategies.
 
-    The test's keyword defaults are strategies; it asserts. It agrees if no example fails, and
-    reports the shrunk counterexample if one does.
+    The argument `s`, if there is one, ranges over all valid schedules. The test asserts: the
+    evidence agrees if no example fails, and reports the shrunk counterexample if one does.
     """
 
     def decorate(test):
         strategies = {n: p.default for n, p in inspect.signature(test).parameters.items()}
-        plain = functools.partial(test)
+        ranges = "all valid schedules" if "s" in strategies else "the arguments it names"
         run = 0
 
         def counted(**values):
             nonlocal run
             run += 1
-            plain(**values)
+            test(**values)
 
         trial = settings(
             max_examples=examples,
@@ -189,9 +189,7 @@ def property_test(name, theory, *, examples=200):
             except AssertionError as error:
                 notes = " ".join(getattr(error, "__notes__", []))
                 computed, agrees = f"counterexample: {error} {notes}", False
-            return Evidence(
-                "property", name, computed, theory, agrees, "Hypothesis, all valid schedules"
-            )
+            return Evidence("property", name, computed, theory, agrees, "Hypothesis over " + ranges)
 
         evidence.kind = "property"
         return evidence

@@ -18,30 +18,50 @@ from ..targets import effective_target
 from ..weight import log_weight_ratio, weight
 from .kinds import certified, margins, property_test, schedules, simulated, symbolic
 from .ledger import Claim
-from .regimes import INSIDE, OUTSIDE, OUTSIDE_MARGIN, C, c_max, d, h_true, in_c, inside, sigma, u, z
+from .regimes import (
+    INSIDE,
+    OUTSIDE,
+    OUTSIDE_MARGIN,
+    REGIMES,
+    C,
+    c_max,
+    d,
+    h_true,
+    in_c,
+    inside,
+    sigma,
+    u,
+    z,
+)
 from .targets import LABELS, target_scores
 from .weights import CLASS, RELEASED, RELEASED_4
 
 
 @symbolic("slope, curvature, and third derivative of the risk")
 def l1_derivatives():
-    risk, slope, curvature = (
-        in_c(f(z, h_true, u, INSIDE), INSIDE) for f in (pair_risk, risk_slope, risk_curvature)
-    )
-    p = sigma(h_true) * in_c(weight(u, INSIDE), INSIDE)
-    q = sigma(-h_true) * in_c(weight(-u, INSIDE), INSIDE)
-    yield "R' = q sigma(z) - p sigma(-z)", sp.diff(risk, z), slope
-    yield "R'' = (p + q) sigma(z) sigma(-z) > 0", sp.diff(slope, z), curvature
-    yield (
-        "(p + q)/4 - R'' = (p + q)(sigma(z) - sigma(-z))^2/4 >= 0",
-        (p + q) / 4 - curvature,
-        (p + q) * (sigma(z) - sigma(-z)) ** 2 / 4,
-    )
-    yield (
-        "R''' = R'' (sigma(-z) - sigma(z)), so |R'''| <= R''",
-        sp.diff(curvature, z),
-        curvature * (sigma(-z) - sigma(z)),
-    )
+    for name, h, s in REGIMES:
+        risk, slope, curvature = (
+            in_c(f(z, h_true, h, s), s) for f in (pair_risk, risk_slope, risk_curvature)
+        )
+        p = sigma(h_true) * in_c(weight(h, s), s)
+        q = sigma(-h_true) * in_c(weight(-h, s), s)
+        yield (
+            f"{name}: R' = q sigma(z) - p sigma(-z)",
+            sp.diff(risk, z),
+            q * sigma(z) - p * sigma(-z),
+        )
+        yield f"{name}: risk_slope is R'", slope, q * sigma(z) - p * sigma(-z)
+        yield f"{name}: R'' = (p + q) sigma(z) sigma(-z) > 0", sp.diff(slope, z), curvature
+        yield (
+            f"{name}: (p + q)/4 - R'' = (p + q)(sigma(z) - sigma(-z))^2/4 >= 0",
+            (p + q) / 4 - curvature,
+            (p + q) * (sigma(z) - sigma(-z)) ** 2 / 4,
+        )
+        yield (
+            f"{name}: R''' = R'' (sigma(-z) - sigma(z)), so |R'''| <= R''",
+            sp.diff(curvature, z),
+            curvature * (sigma(-z) - sigma(z)),
+        )
 
 
 @property_test("|R'| <= max(p, q), 0 < R'' <= (p + q)/4, modulus on |z| <= B", "L1")
@@ -85,6 +105,8 @@ def r1_trained():
     fit = fit_pairs(madpo, h, LABELS, 7, margin=wrong, schedule=s)
     scores = target_scores(fit, h, effective_target(h, wrong, s), 0.1)
     moved = np.abs(0.1 * fit.m - effective_target(h, h, s)) / np.abs(wrong - h)
+    if not moved.max() <= released_sensitivity():
+        raise RuntimeError(f"a target moved {moved.max()} nats per nat of error, beyond L")
     return f"largest shift per nat of error {moved.max():.3f}, below the certified L", scores
 
 

@@ -19,6 +19,15 @@ OUTSIDE = MarginSchedule(c_max, c_min, lam, tau)
 KNEE_SLOPE = (c_max - 1) * (1 - c_min) / (c_max - c_min)  # kappa' = -c'(tau)/lam
 
 
+# Every margin lies in one of these regimes, or on the border between two of them.
+REGIMES = (
+    ("0 < h < tau", u, INSIDE),
+    ("-tau < h < 0", -u, INSIDE),
+    ("h > tau", OUTSIDE_MARGIN, OUTSIDE),
+    ("h < -tau", -OUTSIDE_MARGIN, OUTSIDE),
+)
+
+
 def in_c(expression, schedule):
     """The expression with E eliminated in favour of C = c(u)."""
     growth = sp.exp(-d * lam) if schedule is INSIDE else sp.exp(d * lam)

@@ -21,6 +21,7 @@ from .regimes import (
     KNEE_SLOPE,
     OUTSIDE,
     OUTSIDE_MARGIN,
+    REGIMES,
     C,
     h_true,
     in_c,
@@ -44,12 +45,12 @@ def target_scores(fit, h_true, targets, beta):
 
 @symbolic("the slope of the risk vanishes exactly at z = h* + delta")
 def t1_minimizer():
-    for name, h in (("h > 0", u), ("h < 0", -u)):
-        risk = in_c(pair_risk(z, h_true, h, INSIDE), INSIDE)
-        target = h_true + in_c(log_weight(h, INSIDE) - log_weight(-h, INSIDE), INSIDE)
+    for name, h, s in REGIMES:
+        risk = in_c(pair_risk(z, h_true, h, s), s)
+        target = h_true + in_c(log_weight(h, s) - log_weight(-h, s), s)
         # In Z = e^z the slope is a quotient whose one root is Z = e^target.
         slope = sp.diff(risk, z)
-        up, down = (in_c(weight(s * h, INSIDE), INSIDE) for s in (1, -1))
+        up, down = (in_c(weight(sign * h, s), s) for sign in (1, -1))
         factored = (
             sigma(-h_true) * down * (sp.exp(z) - sp.exp(h_true) * up / down) / (1 + sp.exp(z))
         )
@@ -95,7 +96,7 @@ def t2_amplified_numeric(s=schedules(), h=margins(40.0)):
     assert abs(target) >= abs(h)
 
 
-@simulated("trained targets of pairs below tau", "c(|h*|) h*, 24 pairs")
+@simulated("trained targets of pairs below tau", "c(|h*|) h*")
 def t2_trained():
     h, s = np.linspace(-3, 3, 24), MarginSchedule.class_defaults()
     h = h[np.abs(h) < s.tau]
