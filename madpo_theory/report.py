@@ -37,7 +37,7 @@ KINDS = {
     "symbolic": "derived in computer algebra; proves the step it shows",
     "certified": "enclosed in ball arithmetic over whole intervals; a certificate others can check",
     "proof": "checked by a proof assistant",
-    "property": "searched for a counterexample over all valid schedules; can refute, not prove",
+    "property": "searched for a counterexample over the ranges it names; can refute, not prove",
     "simulation": "trained or sampled with the library's own losses; can refute, not prove",
     "experiment": "measured in the sentiment experiment",
 }
