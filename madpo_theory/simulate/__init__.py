@@ -1,5 +1,16 @@
 """Bradley-Terry worlds in which the losses are trained on sampled labels."""
 
 from .pairs import PairFit, fit_pairs, minimize_margins
+from .table import TableFit, expected_wins, fit_table, minimize_table, sampled_wins, weigh_wins
 
-__all__ = ["PairFit", "fit_pairs", "minimize_margins"]
+__all__ = [
+    "PairFit",
+    "TableFit",
+    "expected_wins",
+    "fit_pairs",
+    "fit_table",
+    "minimize_margins",
+    "minimize_table",
+    "sampled_wins",
+    "weigh_wins",
+]
