@@ -5,16 +5,31 @@ python-flint Arb balls, and return the same kind. Losses are in :mod:`madpo_theo
 the ledger of claims in :mod:`madpo_theory.claims`.
 """
 
+from .corrected import (
+    BoundedRatioWeight,
+    EfficientWeight,
+    PowerTarget,
+    ScaledWeight,
+    TargetShapedWeight,
+)
 from .landscape import pair_risk, risk_curvature, risk_slope
+from .monotone import monotone_limit, safe_lam, safe_tau
 from .robustness import influence_bound
 from .schedule import MarginSchedule, coefficient
 from .targets import dpo_target, effective_target, ipo_target
-from .weight import log_weight, log_weight_ratio, weight
+from .weight import PublishedWeight, Weighting, log_weight, log_weight_ratio, weight
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BoundedRatioWeight",
+    "EfficientWeight",
     "MarginSchedule",
+    "PowerTarget",
+    "PublishedWeight",
+    "ScaledWeight",
+    "TargetShapedWeight",
+    "Weighting",
     "coefficient",
     "dpo_target",
     "effective_target",
@@ -22,8 +37,11 @@ __all__ = [
     "ipo_target",
     "log_weight",
     "log_weight_ratio",
+    "monotone_limit",
     "pair_risk",
     "risk_curvature",
     "risk_slope",
+    "safe_lam",
+    "safe_tau",
     "weight",
 ]

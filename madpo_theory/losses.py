@@ -17,6 +17,7 @@ import inspect
 from dataclasses import dataclass, replace
 
 from .ops import check_number, elementwise, shape_error, world_of
+from .targets import effective_target
 from .weight import weight
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "beta_dpo_keep",
     "beta_dpo_margins",
     "beta_dpo_update",
+    "distillation",
     "dpo",
     "ipo",
     "madpo",
@@ -97,16 +99,34 @@ def ipo(xp, chosen, rejected, *, beta=0.1):
 
 
 @preference_loss("margin")
-def madpo(xp, chosen, rejected, *, margin, schedule, beta=0.1):
+def madpo(xp, chosen, rejected, *, margin, weighting, beta=0.1):
     """MADPO: w(margin) l(beta m). Source: arXiv 2510.05342.
 
     `margin` is the reward model's score of the chosen response minus that of the rejected one
-    (nats; negative where the model disputes the label); no gradient flows through it. Population
-    target z* = :func:`~madpo_theory.effective_target` (T1).
+    (nats; negative where the model disputes the label); no gradient flows through it. `weighting`
+    is a MarginSchedule (the published weight) or any Weighting. Population target
+    z* = :func:`~madpo_theory.effective_target` (T1).
     """
     _positive("beta", beta)
-    weights = weight.formula(xp, xp.stop_gradient(margin), schedule)
+    weights = weight.formula(xp, xp.stop_gradient(margin), weighting)
     return weights * _logistic_loss(xp, beta, chosen - rejected), beta
+
+
+@preference_loss("margin")
+def distillation(xp, chosen, rejected, *, margin, weighting, beta=0.1):
+    """Soft-label distillation: sigma(T) l(beta m) + sigma(-T) l(-beta m), T = h + delta(h).
+
+    The control that asks what weighting by a reward model adds to imitating it: h is `margin`, the
+    target is the reward model's own T(h), and the label counts for nothing (swapping the responses
+    and the margin's sign leaves the loss as it was). T is the target map of `weighting`; with a
+    BoundedRatioWeight it is c h. Errors as in :func:`madpo`. Statement N3; derived here.
+    """
+    _positive("beta", beta)
+    margin = xp.stop_gradient(margin)
+    target = effective_target.formula(xp, margin, margin, weighting)
+    z = chosen - rejected
+    losses = xp.sigmoid(target) * _logistic_loss(xp, beta, z)
+    return losses + xp.sigmoid(-target) * _logistic_loss(xp, beta, -z), beta
 
 
 @dataclass(frozen=True)

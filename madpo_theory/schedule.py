@@ -10,7 +10,7 @@ __all__ = ["MarginSchedule", "coefficient"]
 
 
 # Beyond it kappa and lam tau leave float32's range, and a formula would return inf/inf.
-_LARGEST = 10**8
+LARGEST = 10**8
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class MarginSchedule:
 
     def __post_init__(self):
         for name, rule, ok in (
-            ("c_max", f"1 < c_max <= {_LARGEST:g}", lambda v: (v > 1) & (v <= _LARGEST)),
+            ("c_max", f"1 < c_max <= {LARGEST:g}", lambda v: (v > 1) & (v <= LARGEST)),
             ("c_min", "0 <= c_min < 1", lambda v: (v >= 0) & (v < 1)),
-            ("lam", f"0 < lam <= {_LARGEST:g}", lambda v: (v > 0) & (v <= _LARGEST)),
-            ("tau", f"0 < tau <= {_LARGEST:g}", lambda v: (v > 0) & (v <= _LARGEST)),
+            ("lam", f"0 < lam <= {LARGEST:g}", lambda v: (v > 0) & (v <= LARGEST)),
+            ("tau", f"0 < tau <= {LARGEST:g}", lambda v: (v > 0) & (v <= LARGEST)),
         ):
             check_number(name, getattr(self, name), rule, ok)
 

@@ -7,7 +7,7 @@ __all__ = ["dpo_target", "effective_target", "ipo_target"]
 
 
 @elementwise("h_true", "h_model")
-def effective_target(xp, h_true, h_model, schedule):
+def effective_target(xp, h_true, h_model, weighting):
     """MADPO's target for z = beta m: the unique minimizer of :func:`pair_risk`.
 
     ``z* = h_true + log w(h_model) - log w(-h_model)``
@@ -16,11 +16,11 @@ def effective_target(xp, h_true, h_model, schedule):
     ----------
     h_true : true Bradley-Terry margin, nats.
     h_model : margin of the reward model toward the same response, nats; broadcast with h_true.
-    schedule : MarginSchedule.
+    weighting : MarginSchedule (the published weight) or Weighting.
 
     Returns z* in nats, of the kind and dtype of the margins. Statements T1-T4; derived here.
     """
-    return h_true + log_weight_ratio.formula(xp, h_model, schedule)
+    return h_true + log_weight_ratio.formula(xp, h_model, weighting)
 
 
 @elementwise("h_true")

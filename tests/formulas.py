@@ -44,7 +44,7 @@ OF_MARGINS = OF_H | {
 LOSSES = {
     "dpo": lambda f, h, t, z, s: f.dpo(z, t, h, z, beta=f.beta),
     "ipo": lambda f, h, t, z, s: f.ipo(z, t, h, z, beta=f.beta),
-    "madpo": lambda f, h, t, z, s: f.madpo(z, t, h, z, margin=h, schedule=s, beta=f.beta),
+    "madpo": lambda f, h, t, z, s: f.madpo(z, t, h, z, margin=h, weighting=s, beta=f.beta),
 }
 
 

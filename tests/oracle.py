@@ -120,10 +120,10 @@ def ipo(policy_chosen, policy_rejected, reference_chosen, reference_rejected, be
 
 @precise
 def madpo(
-    policy_chosen, policy_rejected, reference_chosen, reference_rejected, *, margin, schedule, beta
+    policy_chosen, policy_rejected, reference_chosen, reference_rejected, *, margin, weighting, beta
 ):
     loss, *rewards = dpo(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta)
-    return weight(margin, schedule) * loss, *rewards
+    return weight(margin, weighting) * loss, *rewards
 
 
 def relative_error(value, exact):

@@ -105,7 +105,7 @@ def test_the_bad_argument_is_named():
     with pytest.raises(ValueError, match=r"h_model must be finite, got inf"):
         pair_risk(1.0, 2.0, math.inf, S)
     with pytest.raises(ValueError, match=r"margin must be finite, got nan at index \(2,\)"):
-        madpo(ONE, ONE, ONE, ONE, margin=torch.tensor([1, 1, math.nan]), schedule=S)
+        madpo(ONE, ONE, ONE, ONE, margin=torch.tensor([1, 1, math.nan]), weighting=S)
     with pytest.raises(ValueError, match=r"reference_chosen_logps must be finite, got -inf"):
         dpo(ONE, ONE, torch.tensor([0.0, 1.0, -math.inf]), ONE)
 
@@ -137,7 +137,7 @@ def test_mixed_worlds_are_refused():
     with pytest.raises(TypeError, match=r"h_true lives in numpy and h_model in torch; convert one"):
         pair_risk(1.0, np.ones(3), ONE, S)
     with pytest.raises(TypeError, match=r"margin in numpy"):
-        madpo(ONE, ONE, ONE, ONE, margin=np.ones(3), schedule=S)
+        madpo(ONE, ONE, ONE, ONE, margin=np.ones(3), weighting=S)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +159,11 @@ def test_losses_refuse_shapes_that_would_broadcast(loss):
 
 def test_madpo_refuses_a_margin_of_another_shape_and_a_missing_one():
     with pytest.raises(ValueError, match=r"one shape.*margin: \(2,\)"):
-        madpo(ONE, ONE, ONE, ONE, margin=ONE[:2], schedule=S)
+        madpo(ONE, ONE, ONE, ONE, margin=ONE[:2], weighting=S)
     with pytest.raises(TypeError, match=r"margin: unsupported type builtins.NoneType"):
-        madpo(ONE, ONE, ONE, ONE, margin=None, schedule=S)
+        madpo(ONE, ONE, ONE, ONE, margin=None, weighting=S)
     with pytest.raises(TypeError, match=r"margin"):
-        madpo(ONE, ONE, ONE, ONE, schedule=S)
+        madpo(ONE, ONE, ONE, ONE, weighting=S)
 
 
 @pytest.mark.parametrize("beta", (0.0, -0.1, math.nan, math.inf, torch.tensor(-1.0)))
@@ -172,7 +172,7 @@ def test_beta_is_positive_and_finite(beta):
         lambda: dpo(ONE, ONE, ONE, ONE, beta=beta),
         lambda: ipo(ONE, ONE, ONE, ONE, beta=beta),
         lambda: beta_dpo(ONE, ONE, ONE, ONE, beta=beta),
-        lambda: madpo(ONE, ONE, ONE, ONE, margin=ONE, schedule=S, beta=beta),
+        lambda: madpo(ONE, ONE, ONE, ONE, margin=ONE, weighting=S, beta=beta),
         lambda: ipo_target(1.0, beta),
         lambda: beta_dpo_beta(1.0, beta=beta),
     )

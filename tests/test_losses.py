@@ -39,7 +39,7 @@ def all_losses(margin, beta=0.1):
     return {
         "dpo": lambda *logps: dpo(*logps, beta=beta),
         "ipo": lambda *logps: ipo(*logps, beta=beta),
-        "madpo": lambda *logps: madpo(*logps, margin=margin, schedule=SCHEDULE, beta=beta),
+        "madpo": lambda *logps: madpo(*logps, margin=margin, weighting=SCHEDULE, beta=beta),
         "beta_dpo authors": lambda *logps: beta_dpo(*logps, beta=beta),
         "beta_dpo madpo": lambda *logps: beta_dpo(*logps, beta=beta, variant="madpo"),
     }
@@ -56,7 +56,7 @@ def test_dpo_ipo_madpo_agree_with_the_naive_formulas():
     torch.testing.assert_close(dpo(*logps)[0], naive)
     torch.testing.assert_close(ipo(*logps)[0], (m - 5.0) ** 2)
     w = weight(margin, SCHEDULE)
-    got = madpo(*logps, margin=margin, schedule=SCHEDULE)[0]
+    got = madpo(*logps, margin=margin, weighting=SCHEDULE)[0]
     torch.testing.assert_close(got, w * naive)
 
 
@@ -90,7 +90,7 @@ def test_loss_at_the_reference_is_the_weight_times_log_2():
     (pc, pr, _, _), margin = batch()
     log_2 = torch.full_like(pc, math.log(2))
     torch.testing.assert_close(dpo(pc, pr, pc, pr)[0], log_2)
-    got = madpo(pc, pr, pc, pr, margin=margin, schedule=SCHEDULE)[0]
+    got = madpo(pc, pr, pc, pr, margin=margin, weighting=SCHEDULE)[0]
     torch.testing.assert_close(got, weight(margin, SCHEDULE) * log_2)
     torch.testing.assert_close(beta_dpo(pc, pr, pc, pr)[0], log_2)
     torch.testing.assert_close(ipo(pc, pr, pc, pr)[0], torch.full_like(pc, 25.0))
@@ -109,7 +109,7 @@ def test_madpo_with_constant_c_one_is_dpo(schedule):
     """L5; lam -> 0 flattens c to c(tau) = 1."""
     logps, margin = batch()
     torch.testing.assert_close(
-        madpo(*logps, margin=margin, schedule=schedule)[0], dpo(*logps)[0], rtol=1e-11, atol=0
+        madpo(*logps, margin=margin, weighting=schedule)[0], dpo(*logps)[0], rtol=1e-11, atol=0
     )
 
 
@@ -117,7 +117,7 @@ def test_tau_to_infinity_leaves_the_weight_of_constant_c_max():
     """L5: w(h) = sigma(c_max h)/sigma(h) for every h."""
     logps, margin = batch()
     expected = torch.exp(logsigmoid(3 * margin) - logsigmoid(margin)) * dpo(*logps)[0]
-    got = madpo(*logps, margin=margin, schedule=MarginSchedule(3.0, 0.5, 1.0, 1e3))[0]
+    got = madpo(*logps, margin=margin, weighting=MarginSchedule(3.0, 0.5, 1.0, 1e3))[0]
     torch.testing.assert_close(got, expected)
 
 
@@ -125,7 +125,7 @@ def test_swapping_the_labels_mirrors_the_margins():
     """A pair relabelled: m and the margin change sign, so the loss is l(-beta m) w(-h)."""
     (pc, pr, rc, rr), margin = batch()
     m = (pc - rc) - (pr - rr)
-    swapped = madpo(pr, pc, rr, rc, margin=-margin, schedule=SCHEDULE)[0]
+    swapped = madpo(pr, pc, rr, rc, margin=-margin, weighting=SCHEDULE)[0]
     torch.testing.assert_close(swapped, weight(-margin, SCHEDULE) * -logsigmoid(-0.1 * m))
 
 
@@ -172,7 +172,7 @@ def test_gradcheck_in_all_four_logps(name):
 def test_no_gradient_flows_through_the_margin():
     logps, margin = batch()
     logps[0].requires_grad_(), margin.requires_grad_()
-    loss = madpo(*logps, margin=margin, schedule=SCHEDULE)[0].sum()
+    loss = madpo(*logps, margin=margin, weighting=SCHEDULE)[0].sum()
     in_logps, in_margin = torch.autograd.grad(loss, (logps[0], margin), allow_unused=True)
     assert in_margin is None and in_logps.abs().max() > 0
 

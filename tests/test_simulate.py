@@ -19,7 +19,7 @@ def test_dpo_fits_the_empirical_logit_exactly():
 
 def test_madpo_shifts_the_empirical_logit_by_delta():
     s, wrong = MarginSchedule.class_defaults(), np.array([2.0, -1.0, 0.5, -3.0, 4.0])
-    fit = fit_pairs(madpo, H, 5_000, 1, beta=0.5, margin=wrong, schedule=s)
+    fit = fit_pairs(madpo, H, 5_000, 1, beta=0.5, margin=wrong, weighting=s)
     expected = logit(fit.win_rate) + log_weight_ratio(wrong, s)
     np.testing.assert_allclose(0.5 * fit.m, expected, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(

@@ -50,7 +50,7 @@ def mean_loss(method, logps, margin, *, generator, state):
     if method.loss == "ipo":
         return ipo(*logps, beta=method.beta)[0].mean(), state
     if method.loss == "madpo":
-        losses, _, _ = madpo(*logps, margin=margin, schedule=schedule_of(method), beta=method.beta)
+        losses, _, _ = madpo(*logps, margin=margin, weighting=schedule_of(method), beta=method.beta)
         return losses.mean(), state
     running = BetaDPOState(**state)
     implicit = implicit_margin(logps).detach().cpu()

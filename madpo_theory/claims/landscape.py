@@ -102,7 +102,7 @@ def r1_trained():
     h = rng.uniform(-4, 4, 30)
     wrong = h + rng.uniform(-6, 6, 30)
     s = MarginSchedule.released()
-    fit = fit_pairs(madpo, h, LABELS, 7, margin=wrong, schedule=s)
+    fit = fit_pairs(madpo, h, LABELS, 7, margin=wrong, weighting=s)
     scores = target_scores(fit, h, effective_target(h, wrong, s), 0.1)
     moved = np.abs(0.1 * fit.m - effective_target(h, h, s)) / np.abs(wrong - h)
     if not moved.max() <= released_sensitivity():

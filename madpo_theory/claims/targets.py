@@ -76,7 +76,7 @@ def t1_trained():
     h = rng.uniform(-5, 5, 40)
     h_model = h + rng.normal(0, 2, 40)
     s = MarginSchedule.released()
-    fit = fit_pairs(madpo, h, LABELS, 2, margin=h_model, schedule=s)
+    fit = fit_pairs(madpo, h, LABELS, 2, margin=h_model, weighting=s)
     scores = target_scores(fit, h, effective_target(h, h_model, s), 0.1)
     return f"madpo trained on {LABELS:,} labels a pair, noisy reward model", scores
 
@@ -100,7 +100,7 @@ def t2_amplified_numeric(s=schedules(), h=margins(40.0)):
 def t2_trained():
     h, s = np.linspace(-3, 3, 24), MarginSchedule.class_defaults()
     h = h[np.abs(h) < s.tau]
-    fit = fit_pairs(madpo, h, LABELS, 3, margin=h, schedule=s)
+    fit = fit_pairs(madpo, h, LABELS, 3, margin=h, weighting=s)
     scores = target_scores(fit, h, coefficient(h, s) * h, 0.1)
     return "exact reward model, class defaults", scores
 
@@ -149,7 +149,7 @@ def t3_counterexample():
 @simulated("trained target of an easy pair", "h* + log[sigma(ch*)/sigma(h*)]; c h* is refuted")
 def t3_trained():
     s, h = MarginSchedule.released(), np.full(8, EASY)
-    fit = fit_pairs(madpo, h, LABELS, 4, margin=h, schedule=s)
+    fit = fit_pairs(madpo, h, LABELS, 4, margin=h, weighting=s)
     scores = target_scores(fit, h, effective_target(h, h, s), 0.1)
     claimed = target_scores(fit, h, coefficient(h, s) * h, 0.1)
     if np.abs(claimed).min() < 20:
@@ -236,7 +236,7 @@ def t5_knee(s=schedules()):
 @simulated("two trained pairs change places", "T(5.26) = 8.33 above T(6.9) = 6.92")
 def t5_trained():
     h, s = np.array([5.26, 6.9]), MarginSchedule.released()
-    fit = fit_pairs(madpo, h, LABELS, 5, margin=h, schedule=s)
+    fit = fit_pairs(madpo, h, LABELS, 5, margin=h, weighting=s)
     scores = target_scores(fit, h, effective_target(h, h, s), 0.1)
     first, second = 0.1 * fit.m
     if not first > second + 1:

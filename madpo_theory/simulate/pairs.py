@@ -49,12 +49,12 @@ def fit_pairs(loss, h_true, labels, seed, *, beta=0.1, **per_pair):
 
     Parameters
     ----------
-    loss : one of the loss functions, called with `beta` and, if given, `margin` and `schedule`.
+    loss : one of the loss functions, called with `beta` and, if given, `margin` and `weighting`.
     h_true : true margins (pairs,), nats.
     labels : number of labels drawn for each pair.
     seed : numpy SeedSequence or integer.
     per_pair : ``margin=`` reward-model margins (pairs,) toward the first response (their sign
-        is flipped where the second one wins) and ``schedule=``.
+        is flipped where the second one wins) and ``weighting=``.
 
     The policy is a table: one free margin a pair, reference 0, all labels in one batch.
     Returns a :class:`PairFit`.

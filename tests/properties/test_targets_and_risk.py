@@ -56,8 +56,8 @@ def test_t1_the_target_is_the_strict_minimizer_of_the_pair_risk(case, h_true, st
 def test_t1_the_pair_risk_is_the_expected_training_loss(case, h_true, z):
     """What `madpo` averages to over the two labels, swapped responses and margins included."""
     s, h = case
-    one = madpo(z / 0.5, 0.0, 0.0, 0.0, margin=h, schedule=s, beta=0.5)[0]
-    other = madpo(0.0, z / 0.5, 0.0, 0.0, margin=-h, schedule=s, beta=0.5)[0]
+    one = madpo(z / 0.5, 0.0, 0.0, 0.0, margin=h, weighting=s, beta=0.5)[0]
+    other = madpo(0.0, z / 0.5, 0.0, 0.0, margin=-h, weighting=s, beta=0.5)[0]
     expected = sigma(h_true) * one + sigma(-h_true) * other
     assert math.isclose(pair_risk(z, h_true, h, s), expected, rel_tol=1e-12)
 
