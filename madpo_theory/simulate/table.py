@@ -98,8 +98,8 @@ def _derivatives(wins, scores):
     up, down = expit(gaps), expit(-gaps)
     pull = wins * down  # what is left of the slope of each win
     slope = (pull.T - pull).sum(axis=1)
-    # A few ulp in every term, those of the scores themselves, and K terms to add.
-    rounding = len(wins) * EPS * (4 + np.ptp(scores)) * (pull.T + pull).sum(axis=1)
+    # Of every term a few ulp, and those of both scores; then K terms to add.
+    rounding = EPS * (len(wins) + 4 + 2 * np.ptp(scores)) * (pull.T + pull).sum(axis=1)
     link = (wins + wins.T) * up * down
     return slope, rounding, np.diag(link.sum(axis=1)) - link
 
