@@ -136,7 +136,7 @@ def _table(scores, rewards, beta, reference):
     # A sum of K probabilities rounds to within K ulp of 1; more than 1e-9 is a mistake.
     if (reference <= 0).any() or abs(reference.sum() - 1) > 1e-9:
         raise ValueError(f"reference must be positive and sum to 1, got {reference}; normalize it")
-    if not np.isfinite(np.abs(scores).max() / beta):
+    if not float(np.abs(scores).max()) / float(beta) < float("inf"):
         raise ValueError(f"scores/beta overflows float64 at beta = {beta:g}; choose a larger beta")
     return scores, rewards, np.log(reference)
 

@@ -20,13 +20,12 @@ from ..temperature import match_temperature, nearest_dpo, policy_value
 from ..weight import log_weight, log_weight_ratio, weight
 from .kinds import enclosed, margins, observed, property_test, schedules, simulated, symbolic
 from .ledger import Claim
-from .regimes import INSIDE, OUTSIDE, REGIMES, C, c_max, c_min, h_true, in_c, lam, sigma, u, z
-from .regimes import d as D_KNEE
+from .regimes import INSIDE, OUTSIDE, REGIMES, C, c_max, c_min, d, h_true, in_c, lam, sigma, u, z
 from .targets import LABELS
 from .weights import RELEASED, RELEASED_4
 
 BETA, RHO = sp.symbols("beta rho", positive=True)
-A, B, D = sp.symbols("a b d", positive=True)
+A, B = sp.symbols("a b", positive=True)
 
 
 def matrix(entries, size, symmetric=False):
@@ -167,12 +166,12 @@ def l3_tournaments():
 THREE = (0, 2, 6)
 # Samplings of the pairs (01, 12, 02) and the fitted gap of the outer two.
 GAPS = {(1, 1, 1): "17.754", (10, 10, 1): "19.840", (1, 1, 10): "14.907"}
-_PAIRS = ((0, 1), (1, 2), (0, 2))
+PAIRS = ((0, 1), (1, 2), (0, 2))
 
 
 def sampling_of(weights):
     sampling = np.zeros((3, 3))
-    for (i, j), value in zip(_PAIRS, weights, strict=True):
+    for (i, j), value in zip(PAIRS, weights, strict=True):
         sampling[i, j] = sampling[j, i] = value
     return sampling
 
@@ -188,7 +187,7 @@ def l4_cycle():
             in_c(risk_slope(z, h_true, h, s), s),
             (p + q) * (sigma(z) - 1 / (1 + 1 / target)),
         )
-    s = MarginSchedule(c_max, c_min, lam, A + B + D)  # a, b and a + b inside the knee
+    s = MarginSchedule(c_max, c_min, lam, A + B + d)  # a, b and a + b inside the knee
     c = {x: coefficient(x, s) for x in (A, B, A + B)}
     T = {x: effective_target(x, x, s) for x in c}
     yield (
@@ -196,7 +195,7 @@ def l4_cycle():
         T[A] + T[B] - T[A + B],
         A * (c[A] - c[A + B]) + B * (c[B] - c[A + B]),
     )
-    near, far = ((c_max - 1) / (1 - c_min) * sp.exp(-lam * x) for x in (B + D, D))
+    near, far = ((c_max - 1) / (1 - c_min) * sp.exp(-lam * x) for x in (B + d, d))
     yield (
         "c(a) - c(a + b) = (c_max - c_min) kappa (E' - E)/((1 + kappa E)(1 + kappa E')) > 0",
         c[A] - c[A + B],
@@ -212,11 +211,11 @@ def krawczyk(weights):
     (I - Y F'(X))(X - m) inside X proves one zero of F in X; the loss is convex, so it is the
     minimizer.
     """
-    start = fit_table(np.array(THREE, float), MarginSchedule.released(4),
-                      sampling=sampling_of(weights)).scores  # fmt: skip
+    s, sampling = MarginSchedule.released(4), sampling_of(weights)
+    start = fit_table(np.array(THREE, float), s, sampling=sampling).scores
     middle = [arb(x) for x in start[1:] - start[0]]
     box = [x + arb(0, 1e-9) for x in middle]
-    h = [arb(THREE[j] - THREE[i]) for i, j in _PAIRS]
+    h = [arb(THREE[j] - THREE[i]) for i, j in PAIRS]
 
     def of_pairs(f, x):
         gaps = (x[0], x[1] - x[0], x[1])
@@ -285,14 +284,16 @@ def resolved(x, s):
     return min(abs(x), s.tau, 8 / s.c_max)
 
 
-@property_test("sampling the outer pair more pulls its gap toward its own target",
-               "T(a + b) < z < T(a) + T(b), and z falls with the pair's weight")  # fmt: skip
+@property_test(
+    "sampling the outer pair more pulls its gap toward its own target",
+    "T(a + b) < z < T(a) + T(b), and z falls with the pair's weight",
+)
 def l4_moves(s=schedules(), first=margins(8.0), second=margins(8.0), heavy=st.floats(2, 50)):
     a, b = resolved(first, s), resolved(second, s)
     path = effective_target(a, a, s) + effective_target(b, b, s)
     direct = effective_target(a + b, a + b, s)
-    fits = [fit_table(np.array([0.0, a, a + b]), s, sampling=sampling_of((1, 1, n)))
-            for n in (1, heavy)]  # fmt: skip
+    rewards = np.array([0.0, a, a + b])
+    fits = [fit_table(rewards, s, sampling=sampling_of((1, 1, n))) for n in (1, heavy)]
     light, loaded = (f.gaps[2, 0] for f in fits)
     error = 2 * max(f.radius for f in fits) + 1e-14 * path  # of a gap: sqrt(2) radii each
     assert direct - error <= loaded <= light + error <= path + 2 * error
@@ -345,7 +346,7 @@ def l4_trained():
 
 @symbolic("constant c: both losses are stationary at m = c h/beta; the nearest temperature")
 def l5_constant():
-    yield "tau -> oo: c = c_max", sp.limit(coefficient(u, INSIDE), D_KNEE, sp.oo), c_max
+    yield "tau -> oo: c = c_max", sp.limit(coefficient(u, INSIDE), d, sp.oo), c_max
     yield "lam -> 0: c = 1", coefficient(u, OUTSIDE).subs(lam, 0), sp.Integer(1)
     m = sp.Symbol("m", real=True)
     for sign in (1, -1):
@@ -460,11 +461,8 @@ def l5_frontier():
             near, halved = nearest_dpo(scores, rewards, beta), policy_value(rewards, rewards, 0.25)
             excess = near.policy.kl - near.dpo.kl
             agrees &= near.divergence > 0 and abs(excess - near.divergence) < 1e-12
-            off.append([
-                abs(near.policy.reward - halved.reward) / (halved.reward - rewards.mean()),
-                abs(near.policy.kl / halved.kl - 1),
-                near.divergence / near.policy.kl,
-            ])  # fmt: skip
+            reward = abs(near.policy.reward - halved.reward) / (halved.reward - rewards.mean())
+            off.append((reward, abs(near.policy.kl / halved.kl - 1), excess / near.policy.kl))
         reward, kl, excess = np.max(off, axis=0)
         lines.append(f"scale {scale:g}: {reward:.2%}, {kl:.2%}, {excess:.1e}")
     text = "largest difference from DPO(1/4) in reward gain and KL, and excess KL as a share"
@@ -495,7 +493,7 @@ CLAIMS = (
         assumptions="exact reward model; any valid schedule; rewards in the order 1, 2, 3",
         verdict="conditional",
         condition=r"$h_{12}, h_{23} \leq \tau$, and then always $T(h_{12}) + T(h_{23}) > T(h_{13})"
-        r"$; beyond $\tau$, all but exceptional triples",
+        r"$; beyond $\tau$, for all rewards but a null set",
         counterexample="released schedule: for some h between 7 and 8 the targets of the triple "
         "(h, h, 2h) add up exactly",
         evidence=(

@@ -127,17 +127,15 @@ def _margins(name, value):
     return check_margins(name, rewards[:, None] - rewards[None, :])
 
 
-def _sampling(sampling, size):
+def _sampling(name, sampling, size):
     """Symmetric pair weights of the given size; all pairs alike if None."""
     if sampling is None:
         return 1.0 - np.eye(size)
-    sampling = check_wins("sampling", sampling)
+    sampling = check_wins(name, sampling)
     if len(sampling) != size:
-        raise ValueError(
-            f"sampling must be ({size}, {size}) like the rewards, got {sampling.shape}"
-        )
+        raise ValueError(f"{name} must be ({size}, {size}) like the rewards, got {sampling.shape}")
     if (sampling != sampling.T).any():
-        raise ValueError("sampling must be symmetric: how often a pair is drawn has no order")
+        raise ValueError(f"{name} must be symmetric: how often a pair is compared has no order")
     return sampling
 
 
@@ -162,7 +160,7 @@ def expected_wins(rewards, sampling=None):
     sampling : symmetric (K, K) pair weights, nonnegative; default all pairs alike.
     """
     margins = _margins("rewards", real_array("rewards", rewards, 1))
-    sampling = _sampling(sampling, len(margins))
+    sampling = _sampling("sampling", sampling, len(margins))
     return _positive_where(sampling * expit(margins), sampling, "rewards")
 
 
@@ -179,7 +177,7 @@ def sampled_wins(rewards, labels, seed):
     full = np.asarray(labels) if np.ndim(labels) else labels * (1 - np.eye(len(margins), dtype=int))
     if full.dtype.kind not in "iu":
         raise TypeError(f"labels must be integers, got {full.dtype}")
-    _sampling(full, len(margins))
+    _sampling("labels", full, len(margins))
     upper = np.triu(full)
     won = np.random.default_rng(seed).binomial(upper, expit(margins))
     return (won + (upper - won).T).astype(float)
