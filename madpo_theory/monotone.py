@@ -14,10 +14,22 @@ from scipy.optimize import brentq, minimize_scalar
 from .ops import elementwise
 from .schedule import LARGEST, MarginSchedule, coefficient
 
-__all__ = ["monotone_limit", "safe_lam", "safe_tau", "scaled_slope"]
+__all__ = ["amplified_limit", "monotone_limit", "safe_lam", "safe_tau", "scaled_slope"]
 
 _POINTS = 2049  # of the grid that a bounded search refines
 _STEPS = 257
+
+
+@elementwise("c_max", "c_min")
+def amplified_limit(xp, c_max, c_min):
+    """The largest lam tau for which c(u) u, the target of N1, increases on all of [0, inf).
+
+    ``2 (c_max + c_min)/(c_max - c_min) + log(kappa c_min/c_max)``, kappa = (c_max - 1)/(1 - c_min),
+    for c_min > 0; where it is negative no schedule's does, nor at c_min = 0, where c(u) u falls
+    back to 0. Arguments and result as in :func:`monotone_limit`. Statement N1; derived here.
+    """
+    kappa = (c_max - 1) / (1 - c_min)
+    return 2 * (c_max + c_min) / (c_max - c_min) + xp.log(kappa * c_min / c_max)
 
 
 @elementwise("c_max", "c_min")
@@ -25,9 +37,8 @@ def monotone_limit(xp, c_max, c_min):
     """The largest lam tau for which the target increases on all of [0, tau].
 
     ``(c_max - c_min)/((1 - c_min)(c_max - 1))`` where 2 c_min c_max <= c_min + c_max, as at
-    c_min = 1/c_max: the slope at tau decides. Else
-    ``2 (c_max + c_min)/(c_max - c_min) + log(kappa c_min/c_max)``, below that: the target turns
-    before tau although its slope there is positive.
+    c_min = 1/c_max: the slope at tau decides. Else :func:`amplified_limit`, which is less: the
+    target turns before tau although its slope there is positive.
 
     Parameters
     ----------
@@ -37,9 +48,8 @@ def monotone_limit(xp, c_max, c_min):
     """
     knee = (c_max - c_min) / ((1 - c_min) * (c_max - 1))
     early = 2 * c_min * c_max - (c_min + c_max)  # > 0: the harmonic mean lies in (1, c_max)
-    # 0 < c_min keeps the logarithm real where the other branch is the one wanted
-    ratio = xp.where_greater(early, 0, c_min * (c_max - 1) / ((1 - c_min) * c_max), 1 + 0 * c_max)
-    turned = 2 * (c_max + c_min) / (c_max - c_min) + xp.log(ratio)
+    positive = xp.where_greater(early, 0, c_min, 1 / c_max)  # keeps the unused branch finite
+    turned = amplified_limit.formula(xp, c_max, positive)
     return xp.where_greater(early, 0, turned, knee)
 
 

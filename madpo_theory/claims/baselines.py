@@ -1,4 +1,4 @@
-"""B1-B3: what the same questions answer for DPO, IPO and beta-DPO."""
+"""B1-B5: what the same questions answer for DPO, IPO and beta-DPO."""
 
 import math
 
@@ -6,8 +6,17 @@ import numpy as np
 import sympy as sp
 import torch
 from hypothesis import strategies as st
+from scipy.special import expit
 
-from ..losses import beta_dpo, beta_dpo_beta, dpo, ipo
+from ..losses import (
+    BetaDPOState,
+    beta_dpo,
+    beta_dpo_beta,
+    beta_dpo_keep,
+    beta_dpo_margins,
+    dpo,
+    ipo,
+)
 from ..simulate import fit_pairs
 from ..targets import dpo_target, ipo_target
 from .kinds import margins, observed, property_test, simulated, symbolic
@@ -93,6 +102,34 @@ def b2_trained():
     return "ipo", (fit.m - ipo_target(h, beta)) / error
 
 
+@symbolic("IPO in both conventions: summed, and averaged over the response's tokens")
+def b2_conventions():
+    n_1, n_2 = sp.symbols("n_1 n_2", positive=True)
+    first, second = sp.symbols("s_1 s_2", real=True)  # log-ratios, summed over tokens
+
+    def risk(a, b):
+        win, loss = ipo(a, b, 0, 0, beta=BETA)[0], ipo(b, a, 0, 0, beta=BETA)[0]
+        return sigma(h_true) * win + sigma(-h_true) * loss
+
+    target = ipo_target(h_true, BETA).rewrite(sp.exp)
+    yield (
+        "summed: dR/ds_1 = 2 (s_1 - s_2 - m*)",
+        sp.diff(risk(first, second), first),
+        2 * (first - second - target),
+    )
+    averaged = risk(first / n_1, second / n_2)
+    yield (
+        "averaged: dR/ds_1 = (2/n_1)(s_1/n_1 - s_2/n_2 - m*)",
+        sp.diff(averaged, first),
+        2 / n_1 * (first / n_1 - second / n_2 - target),
+    )
+    yield (
+        "equal lengths n: the summed margin settles at n m*, as summed IPO at beta/n",
+        n_1 * target,
+        ipo_target(h_true, BETA / n_1).rewrite(sp.exp),
+    )
+
+
 MEAN, RUNNING = sp.symbols("M M_0", real=True)
 ALPHA = sp.Symbol("alpha", positive=True)
 
@@ -142,6 +179,120 @@ def b3_batch():
     return text, batch < 0 and bool((unclamped > 0).all()) and bool((clamped < 0).all())
 
 
+PAIR = sp.symbols("h_1 h_2", positive=True)
+
+
+@symbolic("within a batch every beta gives m_i/m_j = h_i/h_j")
+def b4_ratio():
+    batch = sp.Symbol("beta_batch", positive=True)
+    for h in PAIR:
+        win, loss = dpo(M, 0, 0, 0, beta=batch)[0], dpo(0, M, 0, 0, beta=batch)[0]
+        slope = sp.diff(sigma(h) * win + sigma(-h) * loss, M)
+        yield f"stationary at m = {h}/beta_batch", slope.subs(M, h / batch), sp.Integer(0)
+        yield (
+            "and nowhere else: dR/dm = beta (sigma(beta m) - sigma(h))",
+            slope,
+            batch * (sigma(batch * M) - sigma(h)),
+        )
+    yield "m_1/m_2", (PAIR[0] / batch) / (PAIR[1] / batch), PAIR[0] / PAIR[1]
+
+
+@property_test("the batch's loss is DPO's at one beta, whose slopes vanish at h/beta", "B4")
+def b4_numeric(
+    h=st.lists(margins(8.0), min_size=2, max_size=6),
+    alpha=st.floats(0, 2),
+    running=margins(5.0),
+    variant=st.sampled_from(("authors", "madpo")),
+):
+    h = torch.tensor(h, dtype=torch.float64)
+    p, zero = torch.sigmoid(h), torch.zeros_like(h)
+    m = h / 0.1
+    settings = {"alpha": alpha, "running_mean": running, "variant": variant}
+    held = beta_dpo_margins(m, beta=0.1, variant=variant).mean()
+    batch = float(beta_dpo_beta(held, beta=0.1, **settings))
+    losses, *_ = beta_dpo(m, zero, zero, zero, beta=0.1, **settings)
+    assert torch.equal(losses, torch.nn.functional.softplus(-batch * m, threshold=50.0))
+    if batch > 1e-2:
+        m = (h / batch).requires_grad_(True)
+        won, lost = (dpo(*pair, zero, zero, beta=batch)[0] for pair in ((m, zero), (zero, m)))
+        (slope,) = torch.autograd.grad((p * won + (1 - p) * lost).sum(), m)
+        assert slope.abs().max() <= 1e-14 * (1 + batch)
+
+
+@simulated("a batch trained with beta-DPO's loss", "m_i/m_j = h_i/h_j, 20 pairs in one batch")
+def b4_trained():
+    h = np.linspace(0.5, 5, 20)
+    p = expit(h)
+    wins = np.random.default_rng(np.random.SeedSequence(81)).binomial(LABELS, p) / LABELS
+    share, zero = torch.as_tensor(wins), torch.zeros(len(h), dtype=torch.float64)
+    m, batch = zero.clone(), 0.1
+    for _ in range(200):  # alternate: the batch's beta from its margins, margins from that beta
+        m = torch.logit(share) / batch
+        fresh = beta_dpo_beta(m.mean(), beta=0.1, alpha=0.01, running_mean=20.0)
+        batch = 0.5 * batch + 0.5 * float(fresh)
+    m.requires_grad_(True)
+    settings = {"alpha": 0.01, "running_mean": 20.0}
+    won, *_ = beta_dpo(m, zero, zero, zero, **settings)
+    (slope_won,) = torch.autograd.grad(won.sum(), m)
+    used = float(beta_dpo(m, zero, zero, zero, **settings)[1][0] / m.detach()[0])
+    expected = -used * torch.sigmoid(-used * m)
+    if not torch.allclose(slope_won, expected.detach(), rtol=1e-12, atol=0):
+        raise RuntimeError("the loss does not hold one temperature for the batch")
+    # ratios to the last pair, and the sampling error of a logit (delta method)
+    ratio = (m / m[-1]).detach().numpy()
+    error = np.sqrt(1 / (p * (1 - p) * LABELS))
+    spread = np.sqrt((error / h[-1]) ** 2 + (error[-1] * h / h[-1] ** 2) ** 2)
+    return f"beta_batch settles at {used:.4f}", ((ratio - h / h[-1]) / spread)[:-1]
+
+
+KEPT_MEAN, KEPT_STD = sp.symbols("M_0 s", positive=True)
+
+
+@symbolic("the filter's log-odds between the two labels of a pair: 2 m M0/s^2")
+def b5_filter():
+    def log_keep(margin):
+        return -((margin - KEPT_MEAN) ** 2) / (2 * KEPT_STD**2)
+
+    shift = log_keep(M) - log_keep(-M)
+    yield "log keep(m) - log keep(-m)", shift, 2 * M * KEPT_MEAN / KEPT_STD**2
+    settled = h_true / (BETA - 2 * KEPT_MEAN / KEPT_STD**2)
+    yield (
+        "beta m = h* + shift settles at m = h*/(beta - 2 M0/s^2): a lower temperature",
+        BETA * settled,
+        h_true + shift.subs(M, settled),
+    )
+
+
+@property_test("exactly max(1, floor(rho n)) pairs stay, the others weigh nothing", "B5")
+def b5_discards(
+    m=st.lists(margins(50.0), min_size=1, max_size=40),
+    fraction=st.floats(0.05, 1),
+    seed=st.integers(0, 2**31),
+):
+    m = torch.tensor(m, dtype=torch.float64, requires_grad=True)
+    kept = beta_dpo_keep(
+        m, BetaDPOState(), fraction=fraction, generator=torch.Generator().manual_seed(seed)
+    )
+    assert int(kept.sum()) == max(1, int(fraction * len(m)))
+    zero = torch.zeros_like(m)
+    losses, *_ = beta_dpo(m, zero, zero, zero, kept=kept)
+    (slope,) = torch.autograd.grad(losses.sum(), m)
+    assert bool((slope[~kept] == 0).all()) and bool((losses[~kept] == 0).all())
+
+
+@simulated("how often the filter keeps a pair, one of two kept", "the odds of the two densities")
+def b5_frequencies():
+    state, draws = BetaDPOState(mean=1.0, std=2.0), 8_000
+    m, generator = torch.tensor([2.0, -2.0], dtype=torch.float64), torch.Generator().manual_seed(82)
+    kept = sum(
+        beta_dpo_keep(m, state, fraction=0.5, generator=generator)[0].item() for _ in range(draws)
+    )
+    odds = math.exp(2 * 2.0 * state.mean / state.std**2)
+    p = odds / (1 + odds)
+    text = f"the label with m = 2 kept {kept / draws:.4f} of the time against the one with m = -2"
+    return text, np.array([(kept / draws - p) / math.sqrt(p * (1 - p) / draws)])
+
+
 CLAIMS = (
     Claim(
         id="B1",
@@ -160,7 +311,7 @@ CLAIMS = (
         source="arXiv 2310.12036; arXiv 2510.05342 (A5)",
         assumptions="Bradley-Terry labels; beta is IPO's tau; summed or length-averaged log-probs",
         verdict="holds",
-        evidence=(b2_stationary, b2_bounded, b2_trained),
+        evidence=(b2_stationary, b2_conventions, b2_bounded, b2_trained),
     ),
     Claim(
         id="B3",
@@ -173,5 +324,28 @@ CLAIMS = (
         verdict="conditional",
         condition=r"$M < M_0 - 1/\alpha$ and no clamp",
         evidence=(b3_sign, b3_numeric, b3_batch),
+    ),
+    Claim(
+        id="B4",
+        statement=r"Within a batch $\beta$-DPO's targets are proportional to the margins, "
+        r"$m_i/m_j = h_i/h_j$ for every $\beta$: no batch temperature amplifies one pair and "
+        r"dampens another.",
+        reading="beta-DPO adapts to batches, not to pairs: inside a batch it is DPO.",
+        source="arXiv 2510.05342 (A6); derived here",
+        assumptions="beta_batch > 0, held constant in the gradient; no filter",
+        verdict="holds",
+        evidence=(b4_ratio, b4_numeric, b4_trained),
+    ),
+    Claim(
+        id="B5",
+        statement=r"$\beta$-DPO's filter gives the share $1 - \rho$ of every batch no gradient; "
+        r"and it keeps the two labels of a pair with odds $e^{2 m M_0/s^2}$, so that few of many "
+        r"kept settle at $m = h^*/(\beta - 2 M_0/s^2)$.",
+        reading="The filter does discard data, and not evenly: it favours the label that the "
+        "policy already prefers, which acts like a lower temperature.",
+        source="arXiv 2510.05342 (A6); arXiv 2407.08639; the shift derived here",
+        assumptions="second half: a small share kept, raw margins, $\beta s^2 > 2 M_0$",
+        verdict="holds",
+        evidence=(b5_filter, b5_discards, b5_frequencies),
     ),
 )

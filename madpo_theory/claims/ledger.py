@@ -14,7 +14,8 @@ from ..files import replacing
 __all__ = ["VERDICTS", "Claim", "Evidence", "Ledger", "verify"]
 
 VERDICTS = {"holds": "holds", "conditional": "holds if", "fails": "fails"}
-KINDS = ("symbolic", "certified", "property", "simulation", "proof", "experiment")
+KINDS = ("symbolic", "certified", "property", "simulation", "proof", "experiment", "roll-up")
+_SEVERITY = ("holds", "conditional", "fails")
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,14 @@ class Evidence:
 class Claim:
     """A statement, where it comes from, what it assumes, and how it stands.
 
-    `evidence` are functions of no argument, or of the folder that certificates go to (those
+    `reading` is what it means to a practitioner, in one sentence. `evidence` are functions of no
+    argument, or of the folder that certificates go to (those
     marked ``writes = True``), each returning :class:`Evidence`. `verdict` is what the evidence
     must agree with: ``holds``, ``conditional`` (on `condition`) or ``fails`` (by
-    `counterexample`).
+    `counterexample`). `figure` names the figure of :mod:`madpo_theory.figures` that shows it.
+
+    A roll-up has `parts`, ids of other claims, in place of evidence: it stands as the weakest of
+    them does.
     """
 
     id: str
@@ -56,9 +61,11 @@ class Claim:
     source: str
     assumptions: str
     verdict: str
-    evidence: tuple[Callable, ...]
+    evidence: tuple[Callable, ...] = ()
     condition: str = ""
     counterexample: str = ""
+    figure: str = ""
+    parts: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.verdict not in VERDICTS:
@@ -67,6 +74,8 @@ class Claim:
             raise ValueError(f"{self.id}: a conditional verdict, and no other, states a condition")
         if self.verdict == "fails" and not self.counterexample:
             raise ValueError(f"{self.id}: a claim that fails shows its counterexample")
+        if bool(self.evidence) == bool(self.parts):
+            raise ValueError(f"{self.id}: a claim has either evidence or parts that have it")
 
 
 @dataclass(frozen=True)
@@ -101,12 +110,48 @@ def verify(claims, *, certificates=Path("runs/certificates"), progress=False):
     An evidence function that raises counts as evidence that disagrees, with the error as what
     was computed. Certificates are written to the folder `certificates`.
     """
-    start, rows = time.perf_counter(), []
+    start, rows = time.perf_counter(), {}
     bar = tqdm(claims, desc="verify", unit="claim", disable=not progress)
     for claim in bar:
         bar.set_postfix_str(claim.id)
-        rows.append((claim, tuple(_gather(e, Path(certificates)) for e in claim.evidence)))
-    return Ledger(tuple(rows), time.perf_counter() - start)
+        if claim.parts:
+            found = _roll_up(claim, rows)
+        else:
+            found = tuple(_gather(e, Path(certificates)) for e in claim.evidence)
+        rows[claim.id] = (claim, found)
+    return Ledger(tuple(rows.values()), time.perf_counter() - start)
+
+
+def _roll_up(claim, rows):
+    """One piece of evidence for each part, and one for the verdict that follows from them."""
+    missing = [part for part in claim.parts if part not in rows]
+    if missing:
+        raise ValueError(
+            f"{claim.id} rolls up {', '.join(missing)}, which must come before it; take the claims "
+            "from select()"
+        )
+    pieces = []
+    for part, evidence in (rows[part] for part in claim.parts):
+        agreeing = sum(e.agrees for e in evidence)
+        pieces.append(
+            Evidence(
+                "roll-up",
+                part.id,
+                f"{VERDICTS[part.verdict]}; {agreeing} of {len(evidence)} pieces agree",
+                "all of them agree",
+                agreeing == len(evidence),
+                part.reading,
+            )
+        )
+    weakest = max((rows[part][0].verdict for part in claim.parts), key=_SEVERITY.index)
+    verdict = Evidence(
+        "roll-up",
+        "verdict",
+        f"the weakest of its parts: {VERDICTS[weakest]}",
+        VERDICTS[claim.verdict],
+        weakest == claim.verdict,
+    )
+    return (*pieces, verdict)
 
 
 def _gather(evidence, certificates):

@@ -1,0 +1,111 @@
+"""What a weight does, in one row: constants of its targets, its spread, its efficiency."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from .efficiency import pair_information
+from .targets import effective_target
+from .weight import log_weight, log_weight_ratio, weight
+
+__all__ = ["WeightProfile", "distillation_profile", "weight_profile"]
+
+_POINTS = 200_001
+
+
+@dataclass(frozen=True)
+class WeightProfile:
+    """Properties of a weight, or of distillation, over margins up to `reach` in size.
+
+    Attributes
+    ----------
+    sensitivity : nats of target per nat of reward-model error at worst (R1's L over the reach).
+    influence : nats that the worst reward model moves a target (R2's D over the reach).
+    largest_weight, smallest_weight : of w over the reach.
+    ess : effective share of the pairs, (E w)^2/E w^2 under Bradley-Terry labels of the data.
+    dampening : nats by which an exact reward model lowers the target at the reach.
+    monotone : whether the target increases with the true margin over the reach.
+    efficiency : variance of the best weight over that of this one, for one parameter shared by all
+        pairs whose targets it reaches, exact reward model (N4); nan for distillation, whose
+        targets carry no label noise at all.
+    """
+
+    sensitivity: float
+    influence: float
+    largest_weight: float
+    smallest_weight: float
+    ess: float
+    dampening: float
+    monotone: bool
+    efficiency: float
+
+    def row(self):
+        """The profile as a dict."""
+        return asdict(self)
+
+
+def _margins(margins):
+    margins = np.asarray(margins, dtype=np.float64)
+    if margins.ndim != 1 or not margins.size or not np.isfinite(margins).all():
+        raise ValueError(
+            f"margins must be 1-D, finite and not empty, got shape {margins.shape}; pass one true "
+            "margin for each pair"
+        )
+    return margins
+
+
+def weight_profile(weighting, margins, *, reach=20.0):
+    """:class:`WeightProfile` of a weight for pairs with the given true margins.
+
+    Parameters
+    ----------
+    weighting : MarginSchedule (the published weight) or Weighting.
+    margins : true margins of the data, nats, 1-D; the reward model is exact.
+    reach : size of the margins over which suprema are taken, nats. A grid finds them, so they are
+        measured, to 1e-3 relative; the ledger certifies the published ones.
+
+    Statement N3; derived here.
+    """
+    h = _margins(margins)
+    grid = np.linspace(-reach, reach, _POINTS)
+    delta, logs = log_weight_ratio(grid, weighting), log_weight(grid, weighting)
+    slope = np.diff(delta) / np.diff(grid)
+    up, down, p = weight(h, weighting), weight(-h, weighting), expit(h)
+    mean, square = p * up + (1 - p) * down, p * up**2 + (1 - p) * down**2
+    curvature, variance = pair_information(h, h, weighting)
+    target = effective_target(h, h, weighting)
+    fisher = (p * (1 - p) * target**2).sum()
+    own = (curvature * target**2).sum() ** 2 / (variance * target**2).sum()
+    return WeightProfile(
+        sensitivity=float(np.abs(slope).max()),
+        influence=float(np.abs(delta).max()),
+        largest_weight=float(np.exp(logs.max())),
+        smallest_weight=float(np.exp(logs.min())),
+        ess=float(mean.mean() ** 2 / square.mean()),
+        dampening=float(-delta[-1]),
+        monotone=bool(slope.min() >= -1),
+        efficiency=float(own / fisher),
+    )
+
+
+def distillation_profile(weighting, margins, *, reach=20.0):
+    """The same row for soft-label distillation toward the targets of `weighting`.
+
+    Its target is the reward model's, T(h), whatever the label: an error enters whole and without
+    bound, and there is no weight. Arguments as in :func:`weight_profile`.
+    """
+    _margins(margins)
+    grid = np.linspace(-reach, reach, _POINTS)
+    target = effective_target(grid, grid, weighting)
+    slope = np.diff(target) / np.diff(grid)
+    return WeightProfile(
+        sensitivity=float(np.abs(slope).max()),
+        influence=float("inf"),
+        largest_weight=1.0,
+        smallest_weight=1.0,
+        ess=1.0,
+        dampening=float(reach - target[-1]),
+        monotone=bool(slope.min() >= 0),
+        efficiency=float("nan"),
+    )
