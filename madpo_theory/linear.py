@@ -94,10 +94,8 @@ class LinearRisk:
         features = finite_array("features", features, ndim=2)
         h_true = finite_array("h_true", h_true, shape=features.shape[:1])
         h_model = finite_array("h_model", h_model, shape=features.shape[:1])
-        p, q = (
-            expit(h_true) * weight(h_model, weighting),
-            expit(-h_true) * weight(-h_model, weighting),
-        )
+        p = expit(h_true) * weight(h_model, weighting)
+        q = expit(-h_true) * weight(-h_model, weighting)
         return cls(features, p, q, beta)
 
     def scaled_margins(self, theta):
