@@ -48,13 +48,17 @@ def verify(
         print(f"{'':20}       {kinds}")
         if row.counterexample:
             print(f"{'':20}       counterexample: {row.counterexample}")
-        if row.condition and show:
-            print(f"{'':20}       condition: {row.condition}")
+        if show:
+            for name in ("statement", "condition", "assumptions", "source", "figure"):
+                if getattr(row, name):
+                    print(f"{'':20}       {name}: {getattr(row, name)}")
         for e in evidence if show else [e for e in evidence if not e.agrees]:
             print(f"    {e.kind}, {e.name}: {MARK[e.agrees]}")
             print(f"        computed {e.computed}\n        theory   {e.theory}")
-            for step in e.steps:
-                print(f"        {step}")
+            if e.certificate:
+                print(f"        certificate {certificates / e.certificate}")
+            for number, step in enumerate(e.steps, 1):
+                print(f"        {number}. {step}")
     if json is not None:
         ledger.write(json)
     wrong = ledger.disagreements

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from .align.summary import COLUMNS
+from .corrected import BoundedRatioWeight, EfficientWeight, PowerTarget, TargetShapedWeight
 from .files import replacing
 from .landscape import pair_risk
+from .monotone import limit_decides, monotone_limit
 from .schedule import MarginSchedule, coefficient
 from .targets import dpo_target, effective_target, ipo_target
 from .weight import log_weight_ratio, weight
@@ -244,6 +246,52 @@ def _target_shift(experiment=None):
     return _stack(pieces)
 
 
+def _monotone_region(experiment=None):
+    """Map of monotone_limit; along c_min = 1/c_max, where named schedules lie; certified cells."""
+    c_max = np.geomspace(1.1, 8.0, 121)
+    c_min = np.linspace(0.0, 0.98, 99)
+    x, y = np.meshgrid(c_max, c_min)
+    limit = monotone_limit(x, y)
+    decided = np.array([[limit_decides(a, b) for a in c_max[::2]] for b in c_min[::2]])
+    pieces = [
+        _region_rows("map", "limit", x, y, limit),
+        _region_rows("map", "beyond", x[::2, ::2], y[::2, ::2], ~decided),
+        _region_rows("map", "harmonic", c_max, c_max / (2 * c_max - 1)),
+        _region_rows("map", "released type", c_max, 1 / c_max),
+        _region_rows("section", "limit", c_max, monotone_limit(c_max, np.array(0.5))),
+    ]
+    for name, s in (
+        ("released, c_max = 2", MarginSchedule.released(2)),
+        ("released, c_max = 3", MarginSchedule.released(3)),
+        ("released, c_max = 4", MarginSchedule.released(4)),
+        ("class defaults, tau = 2", MarginSchedule.class_defaults()),
+    ):
+        pieces.append(_region_rows("map", name, s.c_max, s.c_min, s.lam * s.tau))
+        if s.c_min == 0.5:
+            pieces.append(_region_rows("section", name, s.c_max, s.lam * s.tau))
+    return _stack(pieces)
+
+
+def _region_rows(panel, element, x, y, value=math.nan):
+    return _rows(panel=panel, element=element, x=x, y=y, value=np.asarray(value, dtype=float))
+
+
+def _corrected_weights(experiment=None):
+    s = MarginSchedule.released()
+    weights = {
+        "published": s,
+        "bounded ratio": BoundedRatioWeight(s),
+        "target shaped": TargetShapedWeight(PowerTarget.with_slope(s.tau, 0.5, s.c_max)),
+        "efficient": EfficientWeight(s),
+    }
+    h, u = _grid(-12.0, 12.0, -s.tau, 0.0), _grid(0.0, 14.0, s.tau)
+    pieces = []
+    for name, w in weights.items():
+        pieces.append(_rows(panel="weight", method=name, h=h, y=weight(h, w)))
+        pieces.append(_rows(panel="target", method=name, h=u, y=effective_target(u, u, w)))
+    return _stack(pieces)
+
+
 def _reward_kl(experiment):
     summary = read_summary(experiment)
     labels = list(map(label_of, summary["method"], summary["beta"]))
@@ -378,6 +426,34 @@ FIGURES = {
             "The target shift is odd, peaks inside the dotted bound lines, and is steepest just "
             "before tau where it returns to zero.",
             _target_shift,
+        ),
+        FigureSpec(
+            "monotone_region",
+            "Where targets keep the order of the margins",
+            r"""Left: the largest $\lambda\tau$ for which an easier pair never gets a smaller target
+            left of $\tau$, by $c_{\max}$ and $c_{\min}$, in closed form. Below the dashed line the
+            slope at $\tau$ decides; above it the target turns earlier. Every schedule of the
+            released type lies on the dotted line $c_{\min}=1/c_{\max}$. In the hatched corner
+            a steep schedule can also reverse pairs beyond $\tau$. Right: the section
+            $c_{\min}=1/2$. The class defaults lie in the region, the released schedule far
+            above it; squares are boxes of schedules ($\lambda=1$) certified in ball arithmetic
+            to lie inside or outside, without use of the closed form.""",
+            "A map of the largest lambda tau over c max and c min, and a section at c min one half "
+            "with the released schedule outside the region and the class defaults inside.",
+            _monotone_region,
+        ),
+        FigureSpec(
+            "corrected_weights",
+            "Corrected weights",
+            r"""Left: the published weight at the released schedule and three others, on a
+            logarithmic axis. Right: the targets that each gives an exact reward model. The bounded
+            ratio (N1) has $c(|h^*|)h^*$ on both sides of $\tau$, and inherits its fall; the
+            target-shaped weight (N2) was built from a concave target, amplified by $c_{\max}$ at
+            0, that never falls; the efficient weight (N4) has the published targets at the least
+            variance, by weighting up what the published weight only fails to weight down.""",
+            "Weights and targets of the published, bounded-ratio, target-shaped and efficient "
+            "weights.",
+            _corrected_weights,
         ),
         FigureSpec(
             "reward_kl",

@@ -14,7 +14,14 @@ from scipy.optimize import brentq, minimize_scalar
 from .ops import elementwise
 from .schedule import LARGEST, MarginSchedule, coefficient
 
-__all__ = ["amplified_limit", "monotone_limit", "safe_lam", "safe_tau", "scaled_slope"]
+__all__ = [
+    "amplified_limit",
+    "limit_decides",
+    "monotone_limit",
+    "safe_lam",
+    "safe_tau",
+    "scaled_slope",
+]
 
 _POINTS = 2049  # of the grid that a bounded search refines
 _STEPS = 257
@@ -123,6 +130,19 @@ def safe_tau(c_max, c_min, lam):
         if values[k] < 0:
             return brentq(lowest, before, taus[k], xtol=1e-12)
     return left
+
+
+def limit_decides(c_max, c_min):
+    """Whether lam tau <= monotone_limit keeps the order of the margins beyond tau too, at any lam.
+
+    True for c_min = 1/c_max as far as was searched. Where it is False, a large lam, at which the
+    fall right of tau is steepest, can reverse pairs beyond tau although none are below it.
+    Arguments as in MarginSchedule. Statement T5; derived here.
+    """
+    c_max, c_min, *_ = _floats(MarginSchedule(c_max, c_min))
+    # in the limit of large lam the slope falls with lam tau: the limit is the worst
+    tau = monotone_limit(c_max, c_min) / LARGEST
+    return _lowest_right(c_max, c_min, LARGEST, tau) >= 0
 
 
 def _floats(schedule):

@@ -40,6 +40,7 @@ KINDS = {
     "property": "searched for a counterexample over the ranges it names; can refute, not prove",
     "simulation": "trained or sampled with the library's own losses; can refute, not prove",
     "experiment": "measured in the sentiment experiment",
+    "roll-up": "the verdicts of the statements that the claim needs; it is as good as the weakest",
 }
 CLAIM = ("id", "statement", "source", "assumptions", "verdict", "evidence")
 EVIDENCE = ("kind", "agrees", "computed", "theory")
@@ -144,7 +145,7 @@ def _claim(claim, folder, page):
             {"name": "", "detail": "", **item, "steps": item.get("steps") or [],
              "certificate": certificate, "link": link}
         )  # fmt: skip
-    optional = {"reading": "", "condition": "", "counterexample": ""}
+    optional = {"reading": "", "condition": "", "counterexample": "", "figure": "", "parts": []}
     return {**optional, **claim, "evidence": evidence}
 
 

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from madpo_theory import MarginSchedule, coefficient, effective_target, weight
+from madpo_theory import MarginSchedule, coefficient, effective_target, monotone_limit, weight
 from madpo_theory.figures import FIGURES, METHODS, make_figures, read_summary, table_bytes
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -133,6 +133,34 @@ def test_effective_target_marks_the_falling_stretch():
     ipo = rows(table, method="IPO", element="curve")["z"]
     assert ipo[0] == 0 and ipo.max() < 0.5 and ipo[-1] == pytest.approx(math.tanh(6) / 2)
     assert not set(rows(table, element="fall")["method"]) & {"DPO", "IPO"}
+
+
+def test_monotone_region_holds_the_limit_and_the_named_schedules():
+    table = FIGURES["monotone_region"].build(None)
+    limit = rows(table, panel="map", element="limit")
+    np.testing.assert_array_equal(limit["value"], monotone_limit(limit["x"], limit["y"]))
+    released = rows(table, panel="map", element="released, c_max = 2")
+    assert (released["x"], released["y"]) == (2.0, 0.5) and released["value"] > 3
+    beyond = rows(table, panel="map", element="beyond")
+    assert set(beyond["value"]) == {0.0, 1.0}  # the corner where a steep schedule reverses
+    on_line = rows(table, panel="map", element="released type")
+    np.testing.assert_allclose(on_line["x"] * on_line["y"], 1)
+
+
+def test_corrected_weights_hold_what_the_library_returns():
+    table = FIGURES["corrected_weights"].build(None)
+    s = MarginSchedule.released()
+    targets = {
+        "published": lambda u: effective_target(u, u, s),
+        "efficient": lambda u: effective_target(u, u, s),
+        "bounded ratio": lambda u: coefficient(u, s) * u,
+    }
+    for name, target in targets.items():
+        curve = rows(table, panel="target", method=name)
+        np.testing.assert_allclose(curve["y"], target(curve["h"]), rtol=1e-12, atol=1e-12)
+    shaped = rows(table, panel="target", method="target shaped")
+    assert (np.diff(shaped["y"]) > 0).all()
+    assert rows(table, panel="weight", method="bounded ratio")["y"].max() == 1
 
 
 def test_pair_risk_marks_minimizers():

@@ -1,0 +1,168 @@
+"""The region on which targets keep the order of the margins, against brute force."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+from flint import arb, arb_series, ctx
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from strategies import floats, schedules
+
+from madpo_theory import (
+    MarginSchedule,
+    coefficient,
+    effective_target,
+    monotone_limit,
+    safe_lam,
+    safe_tau,
+)
+from madpo_theory.certify.enclosure import precision
+from madpo_theory.monotone import amplified_limit, limit_decides, scaled_slope
+
+RELEASED, CLASS_DEFAULTS = MarginSchedule.released(), MarginSchedule.class_defaults()
+
+
+def lowest_step(schedule, far=60.0):
+    """Smallest difference of T between neighbours of a fine grid, rounding allowed for."""
+    tau, reach = schedule.tau, far / schedule.lam
+    left = np.linspace(0, tau, 4001)
+    right = tau + reach * np.linspace(0, 1, 8001)[1:] ** 2
+    at = np.concatenate([left, right])
+    steps = np.diff(effective_target(at, at, schedule))
+    rounding = 4e-16 * schedule.c_max * at[1:] * (1 + schedule.lam * at[1:])
+    return (steps + rounding).min()
+
+
+@pytest.mark.parametrize(
+    ("c_max", "c_min", "limit"),
+    [
+        (2.0, 0.5, 3.0),
+        (4.0, 0.25, 5 / 3),
+        (3.0, 1 / 3, 2.0),
+        (7.1637, 0.9666, 5.838784228363652),  # the turn before tau: below 1/kappa' = 30.1
+        (1.5, 0.9, 8 + math.log(3)),
+        (2.0, 0.0, 2.0),
+    ],
+)
+def test_limit_of_known_schedules(c_max, c_min, limit):
+    assert math.isclose(monotone_limit(c_max, c_min), limit, rel_tol=1e-14)
+
+
+@given(schedules(), floats(0.02, 0.999))
+@example(RELEASED, 0.99)
+@example(MarginSchedule(7.1637, 0.9666, 1.0, 1.0), 0.999)
+def test_below_the_limit_the_target_rises_up_to_tau(s, share):
+    s = MarginSchedule(s.c_max, s.c_min, s.lam, share * monotone_limit(s.c_max, s.c_min) / s.lam)
+    at = np.linspace(0, s.tau, 2001)
+    rounding = 4e-16 * s.c_max * s.tau * (1 + s.lam * s.tau)
+    assert np.diff(effective_target(at, at, s)).min() >= -rounding
+
+
+@given(schedules())
+def test_the_limit_is_the_smaller_of_the_knee_and_the_turn(s):
+    knee = (s.c_max - s.c_min) / ((1 - s.c_min) * (s.c_max - 1))
+    limit = monotone_limit(s.c_max, s.c_min)
+    assert limit <= knee * (1 + 1e-12)
+    if s.c_min > 1e-3:
+        assert amplified_limit(s.c_max, s.c_min) <= limit * (1 + 1e-9) + 1e-9
+
+
+def test_limits_broadcast_and_keep_their_kind():
+    c_max = np.array([[2.0], [4.0]], dtype=np.float32)
+    got = monotone_limit(c_max, np.array([0.5, 0.25], dtype=np.float32))
+    assert got.shape == (2, 2) and got.dtype == np.float32
+    exact = monotone_limit(sp.Integer(4), sp.Rational(1, 4))
+    assert sp.simplify(exact - sp.Rational(5, 3)) == 0
+
+
+@pytest.mark.parametrize(
+    ("c_max", "c_min", "lam", "tau0"),
+    [
+        (2.0, 0.5, 1.0, 3.0),
+        (2.0, 0.5, 2.0, 1.5),
+        (4.0, 0.25, 1.0, 5 / 3),
+        (1.2, 0.0, 10.0, 0.517104556),  # right of tau first, before the limit 0.6
+        (1.2, 0.0, 50.0, 0.064806053),
+        (1.05, 0.5, 50.0, 0.249251490),
+    ],
+)
+def test_safe_tau_is_where_the_order_breaks(c_max, c_min, lam, tau0):
+    safe = safe_tau(c_max, c_min, lam)
+    assert abs(safe - tau0) < 1e-6
+    for share in (0.05, 0.3, 0.7, 0.999):
+        assert lowest_step(MarginSchedule(c_max, c_min, lam, share * safe)) >= 0
+    assert lowest_step(MarginSchedule(c_max, c_min, lam, 1.02 * safe)) < 0
+
+
+def test_no_tau_is_safe_where_a_steep_schedule_falls_at_once():
+    assert safe_tau(1.001, 0.0, 1000.0) == 0.0
+    assert lowest_step(MarginSchedule(1.001, 0.0, 1000.0, 1e-3)) < 0
+
+
+@settings(max_examples=25)
+@given(schedules(), st.sampled_from((0.03, 0.4, 0.9)))
+def test_safe_lam_and_safe_tau_agree_with_brute_force(s, share):
+    safe = safe_lam(s.c_max, s.c_min, s.tau)
+    assert lowest_step(MarginSchedule(s.c_max, s.c_min, share * safe, s.tau)) >= 0
+    tau0 = safe_tau(s.c_max, s.c_min, s.lam)
+    if tau0 > 0:
+        assert lowest_step(MarginSchedule(s.c_max, s.c_min, s.lam, share * tau0)) >= 0
+        # every tau below tau0 is safe: at each, at least this lam is
+        assert safe_lam(s.c_max, s.c_min, share * tau0) >= s.lam * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("c_max", "c_min", "tau", "lam0"),
+    [(2.0, 0.5, 2.0, 1.5), (2.0, 0.5, math.log(999), 3 / math.log(999)), (1.2, 0.0, 0.517, 10.001)],
+)
+def test_safe_lam_of_known_schedules(c_max, c_min, tau, lam0):
+    assert math.isclose(safe_lam(c_max, c_min, tau), lam0, rel_tol=1e-3 if c_min == 0 else 1e-12)
+
+
+def test_fractions_are_taken():
+    assert safe_tau(Fraction(2), Fraction(1, 2), Fraction(1)) == 3.0
+
+
+@pytest.mark.parametrize("c_max", [1.01, 1.1, 1.5, 2.0, 4.0, 20.0, 100.0])
+def test_schedules_of_the_released_type_are_decided_by_the_limit(c_max):
+    assert limit_decides(c_max, 1 / c_max)
+
+
+def test_the_limit_does_not_decide_near_c_max_one():
+    assert not limit_decides(1.05, 0.5)
+    assert not limit_decides(1.2, 0.0)
+
+
+@given(schedules(), floats(1e-6, 50.0))
+@example(MarginSchedule(7.0, 0.0, 13.0, 86.0), 0.25)  # falls, where sigma(-c u) is 1e-250
+def test_scaled_slope_is_the_slope_over_sigma(s, beyond):
+    with precision(2000):
+        u = arb(s.tau) + arb(beyond)
+        ctx_cap, ctx.cap = ctx.cap, 2
+        try:
+            x = arb_series([u, 1], prec=2)
+            slope = effective_target(x, x, s)[1]
+        finally:
+            ctx.cap = ctx_cap
+        scaled = scaled_slope(u, s)
+        assert slope.overlaps(scaled / (1 + (coefficient(u, s) * u).exp()))
+        assert scaled.rad() < 1e-100 * (1 + abs(scaled))
+
+
+@pytest.mark.parametrize(
+    ("call", "rule"),
+    [
+        (lambda: safe_tau(1.0, 0.5, 1.0), "1 < c_max"),
+        (lambda: safe_tau(2.0, 1.0, 1.0), "0 <= c_min < 1"),
+        (lambda: safe_tau(2.0, 0.5, 0.0), "0 < lam"),
+        (lambda: safe_lam(2.0, 0.5, -1.0), "0 < tau"),
+        (lambda: safe_lam(2.0, math.nan, 1.0), "c_min"),
+        (lambda: limit_decides(0.5, 0.5), "1 < c_max"),
+    ],
+)
+def test_parameters_of_no_schedule_are_refused(call, rule):
+    with pytest.raises(ValueError, match=rule):
+        call()
