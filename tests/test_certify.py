@@ -12,7 +12,7 @@ from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madpo_theory import MarginSchedule, log_weight, log_weight_ratio
+from madpo_theory import MarginSchedule, log_weight, log_weight_ratio, weight
 from madpo_theory.certify import QUANTITIES, certify, check, checker, supremum, write_certificate
 from madpo_theory.certify.enclosure import Box, at_middle, enclose, precision
 
@@ -28,7 +28,8 @@ def test_certificate_is_accepted_and_brackets_a_dense_grid(name, schedule):
     check(certificate)
     assert certificate["upper"] - certificate["lower"] <= 2e-6
     quantity, floats = QUANTITIES[name], MarginSchedule(*map(float, vars(schedule).values()))
-    grid = np.linspace(-20.0 if quantity.two_sided else 0.0, 20.0, 40_001)
+    # In taus, so that the kinks at -tau and tau lie on the grid.
+    grid = floats.tau * np.linspace(-3.0 if quantity.two_sided else 0.0, 3.0, 240_001)
     values = {
         "dampening": lambda h: np.maximum(-log_weight_ratio(h, floats), 0),
         "log_weight_max": lambda h: log_weight(h, floats),
@@ -36,6 +37,8 @@ def test_certificate_is_accepted_and_brackets_a_dense_grid(name, schedule):
         "influence": lambda h: abs(log_weight_ratio(h, floats)),
         "sensitivity": lambda h: abs(np.diff(log_weight_ratio(h, floats)) / np.diff(h)),
         "target_slope_min": lambda h: -1 - np.diff(log_weight_ratio(h, floats)) / np.diff(h),
+        "target_slope_max": lambda h: 1 + np.diff(log_weight_ratio(h, floats)) / np.diff(h),
+        "weight_slope": lambda h: abs(np.diff(weight(h, floats)) / np.diff(h)),
     }[name](grid)
     assert values.max() <= certificate["upper"] + 1e-10
     assert values.max() >= certificate["lower"] - 2e-3
@@ -66,6 +69,9 @@ def test_known_constants_of_the_released_schedule():
         (lambda c: c | {"schedule": c["schedule"] | {"c_max": "4"}}, "attain|confirm"),
         (lambda c: c | {"schedule": c["schedule"] | {"tau": "0"}}, "no schedule"),
         (lambda c: c | {"schedule": c["schedule"] | {"tau": "log(x)"}}, "Invalid literal"),
+        (lambda c: c | {"weighting": "bounded ratio"}, "attain|confirm"),
+        (lambda c: c | {"weighting": "unbounded"}, "unknown weighting"),
+        (lambda c: c | {"weighting": "bounded ratio", "quantity": "influence"}, "no finite"),
         (lambda c: {k: v for k, v in c.items() if k != "boxes"}, "malformed.*boxes"),
         (lambda c: [], "malformed"),
     ],

@@ -1,16 +1,26 @@
 """Certificates: suprema over all margins, enclosed in interval arithmetic and checkable."""
 
-from .certificate import certify, write_certificate
+from .boxes import BoxSupremum, ExceedsBound, ScheduleBox, box_supremum
+from .certificate import certify, certify_box, kept_certificate, write_certificate
 from .checker import check
+from .grid import Cell, monotone_cells
 from .optimize import Supremum, supremum
 from .quantities import QUANTITIES, Quantity
 
 __all__ = [
     "QUANTITIES",
+    "BoxSupremum",
+    "Cell",
+    "ExceedsBound",
     "Quantity",
+    "ScheduleBox",
     "Supremum",
+    "box_supremum",
     "certify",
+    "certify_box",
     "check",
+    "kept_certificate",
+    "monotone_cells",
     "supremum",
     "write_certificate",
 ]

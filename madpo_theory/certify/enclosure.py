@@ -1,11 +1,12 @@
 """Rigorous enclosures of a function's derivatives over dyadic boxes, in Arb ball arithmetic."""
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flint import arb, arb_series, ctx, fmpq
 
-__all__ = ["Box", "at_middle", "enclose", "precision"]
+__all__ = ["Box", "above", "at_middle", "below", "enclose", "precision"]
 
 
 @contextmanager
@@ -79,3 +80,16 @@ def enclose(f, box, derivative):
     if not (plain.is_finite() and mean_value.is_finite()):
         return plain if plain.is_finite() else mean_value
     return plain.intersection(mean_value)
+
+
+def above(ball):
+    """The least float, or the next, that no point of the ball exceeds; inf if not finite."""
+    if not ball.is_finite():
+        return math.inf
+    end = float(ball.upper())
+    return end if arb(end) >= ball else math.nextafter(end, math.inf)
+
+
+def below(ball):
+    """The largest float, or the next, that exceeds no point of the ball; -inf if not finite."""
+    return -above(-ball)

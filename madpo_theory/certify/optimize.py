@@ -8,7 +8,8 @@ from itertools import count
 from flint import arb
 
 from ..ops import arb_world
-from .enclosure import Box, at_middle, enclose, precision
+from .enclosure import Box, above, at_middle, below, enclose, precision
+from .quantities import quantity_of, weighting_kind
 
 __all__ = ["Supremum", "supremum"]
 
@@ -29,12 +30,13 @@ class Supremum:
     boxes: tuple
 
 
-def supremum(quantity, schedule, *, tolerance=1e-6, bits=128, limit=100_000):
+def supremum(quantity, weighting, *, tolerance=1e-6, bits=128, limit=100_000):
     """Supremum of a :class:`~madpo_theory.certify.quantities.Quantity`, tails included.
 
     Parameters
     ----------
-    schedule : MarginSchedule with exact parameters.
+    weighting : MarginSchedule with exact parameters (the published weight), or a
+        BoundedRatioWeight of one. ValueError where the quantity is infinite.
     tolerance : absolute width upper - lower to stop at.
     limit : number of boxes after which to give up, with RuntimeError.
 
@@ -42,27 +44,30 @@ def supremum(quantity, schedule, *, tolerance=1e-6, bits=128, limit=100_000):
     (:mod:`madpo_theory.certify.checker`).
     """
 
+    kind, schedule = weighting_kind(weighting)
+    tail_bound = quantity_of(quantity.name, kind).tails[kind]
+
     def f(h):
-        return quantity.function(h, schedule)
+        return quantity.formula(arb_world, h, weighting)
 
     with precision(bits):
         *_, lam, tau, _ = schedule.in_world(arb_world, arb(0))
-        near = math.ceil(max(_above(tau), _above(1 / lam))) + 1
+        near = math.ceil(max(above(tau), above(1 / lam))) + 1
         heap, order, lower, witness = [], count(), -math.inf, None
 
         def push(box):
             nonlocal lower, witness
-            value = _below(quantity.signed(at_middle(f, box, quantity.derivative)))
+            value = below(quantity.signed(at_middle(f, box, quantity.derivative)))
             if value > lower:
                 lower, witness = value, box
-            top = _above(quantity.signed(enclose(f, box, quantity.derivative)))
+            top = above(quantity.signed(enclose(f, box, quantity.derivative)))
             heapq.heappush(heap, (-top, next(order), box))
 
         lo, hi = -near if quantity.two_sided else 0, near
         for index in range(lo, hi):
             push(Box(0, index))
         # Walk right until the proved tail bound can no longer decide the supremum.
-        while (tail := _above(quantity.tail(schedule, arb(hi)))) > max(lower, 0) + tolerance / 2:
+        while (tail := above(tail_bound(schedule, arb(hi)))) > lower + tolerance / 2:
             if hi > 64 * near:
                 break
             push(Box(0, hi))
@@ -77,13 +82,3 @@ def supremum(quantity, schedule, *, tolerance=1e-6, bits=128, limit=100_000):
                 push(half)
     boxes = sorted((box for _, _, box in heap), key=lambda box: box.index / 2**box.level)
     return Supremum(lower, max(-heap[0][0], tail), lo, hi, witness, tuple(boxes))
-
-
-def _above(ball):
-    """A float no smaller than any point of the ball; inf where the ball is not finite."""
-    return math.nextafter(float(ball.upper()), math.inf) if ball.is_finite() else math.inf
-
-
-def _below(ball):
-    """A float no larger than any point of the ball; -inf where the ball is not finite."""
-    return math.nextafter(float(ball.lower()), -math.inf) if ball.is_finite() else -math.inf

@@ -8,12 +8,14 @@ import sympy as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ..certify import certify, check, write_certificate
+from ..certify import kept_certificate
+from ..certify.quantities import weighting_kind
 from ..schedule import MarginSchedule
 from .ledger import Evidence
 
 __all__ = [
     "certified",
+    "certified_box",
     "describe",
     "enclosed",
     "margins",
@@ -104,33 +106,89 @@ def _log_of_fraction(argument):
     return sp.log(sp.cancel(sp.together(argument)))
 
 
-def certified(name, quantity, schedule, *, below=None, above=None, digits=6):
+def certified(name, quantity, weighting, *, below=None, above=None, digits=6):
     """Evidence that the certified supremum of a quantity lies between two numbers.
 
-    The certificate is written, read by the independent checker, and named in the evidence.
+    `weighting` is a MarginSchedule with exact parameters (the published weight), or a
+    BoundedRatioWeight of one. The certificate is written, or found from an earlier run, read by
+    the independent checker, and named in the evidence.
     """
 
     def evidence(folder):
-        certificate = certify(quantity, schedule)
-        path = write_certificate(certificate, folder)
-        check(certificate)
-        lower, upper = certificate["lower"], certificate["upper"]
-        agrees = (below is None or upper <= below) and (above is None or lower >= above)
-        bounds = [f"<= {below}"] * (below is not None) + [f">= {above}"] * (above is not None)
-        return Evidence(
-            kind="certified",
-            name=name,
-            computed=f"[{lower:.{digits}f}, {upper:.{digits}f}]",
-            theory=" and ".join(bounds),
-            agrees=agrees,
-            detail=f"sup {quantity}, {len(certificate['boxes'])} boxes and tail, "
-            f"schedule {describe(schedule)}",
-            certificate=path.name,
+        kind, schedule = weighting_kind(weighting)
+        certificate, path = kept_certificate(folder, quantity, weighting)
+        return _certified_evidence(
+            name,
+            certificate,
+            path,
+            (below, above, digits),
+            f"sup {quantity}{_of(kind)}, {len(certificate['boxes'])} boxes and tail, schedule "
+            f"{describe(schedule)}",
         )
 
     evidence.__name__ = f"certified_{quantity}"
     evidence.kind, evidence.writes = "certified", True
     return evidence
+
+
+def certified_box(
+    name,
+    quantity,
+    box,
+    *,
+    kind="published",
+    below=None,
+    above=None,
+    tolerance=None,
+    within=None,
+    digits=4,
+):
+    """Evidence that a supremum over all margins and all schedules of a ScheduleBox is bounded.
+
+    With a `tolerance` the supremum is enclosed and must lie between `above` and `below`; without
+    one only sup <= `below` is proved, which costs less. `kind` is the weight, "published" or
+    "bounded ratio"; `within` a range of margins in taus, or one margin. Certificates as in
+    :func:`certified`.
+    """
+    options = {"kind": kind, "within": within}
+    options |= {"bound": below} if tolerance is None else {"tolerance": tolerance}
+
+    def evidence(folder):
+        certificate, path = kept_certificate(folder, quantity, box, **options)
+        leaves = sum(tree.count(".") for trees in certificate["trees"].values() for tree in trees)
+        margin, *schedule = certificate["witness"]
+        extent = "and tail" if within is None else f"at margins {certificate['within']} tau"
+        return _certified_evidence(
+            name,
+            certificate,
+            path,
+            (below, above, digits),
+            f"sup {quantity}{_of(kind)} over {box}, {leaves} boxes {extent}; lower end at "
+            f"h = {margin} tau, schedule ({', '.join(schedule)})",
+        )
+
+    evidence.__name__ = f"certified_box_{quantity}"
+    evidence.kind, evidence.writes = "certified", True
+    return evidence
+
+
+def _of(kind):
+    return "" if kind == "published" else f" of the {kind} weight"
+
+
+def _certified_evidence(name, certificate, path, limits, detail):
+    below, above, digits = limits
+    lower, upper = certificate["lower"], certificate["upper"]
+    bounds = [f"<= {below}"] * (below is not None) + [f">= {above}"] * (above is not None)
+    return Evidence(
+        kind="certified",
+        name=name,
+        computed=f"[{lower:.{digits}f}, {upper:.{digits}f}]",
+        theory=" and ".join(bounds),
+        agrees=(below is None or upper <= below) and (above is None or lower >= above),
+        detail=detail,
+        certificate=path.name,
+    )
 
 
 def observed(kind, name, theory, detail):
