@@ -13,6 +13,7 @@ from madpo_theory.realizability import cycle_residual, ford_condition, margin_ed
 CHAIN = np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]])
 CYCLE = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])
 TWO_PARTS = np.array([[0, 1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 3], [0, 0, 1, 0]])
+PART_AND_CHAIN = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
 TRIANGLE = np.array([[0, 1], [1, 2], [2, 0]])
 
 
@@ -56,6 +57,7 @@ def test_ford_is_the_condition_on_every_partition(wins):
 @given(win_matrices())
 @example(CHAIN)
 @example(TWO_PARTS)
+@example(PART_AND_CHAIN)
 def test_the_minimum_is_attained_iff_every_win_lies_on_a_cycle(wins):
     reach = np.eye(len(wins), dtype=bool) | (wins > 0)
     for _ in wins:

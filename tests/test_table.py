@@ -16,6 +16,7 @@ from madpo_theory.simulate import (
     fit_table,
     minimize_table,
     sampled_wins,
+    table_certificate,
     weigh_wins,
 )
 
@@ -123,6 +124,47 @@ def test_the_gradient_vanishes_and_the_loss_rises_around(logs):
             assert loss(moved) - loss(fit.scores) >= floor - 1e-14 * loss(fit.scores)
 
 
+@given(
+    st.lists(floats(-4, 4), min_size=6, max_size=6),
+    st.lists(floats(-0.7, 0.7), min_size=3, max_size=3),
+)
+@example([0, 0, -12, 0, -12, 0], [0.2, -0.2, 0])
+def test_the_certificate_reaches_the_minimizer_from_anywhere(logs, away):
+    wins = np.zeros((3, 3))
+    wins[~np.eye(3, dtype=bool)] = np.exp(logs)
+    fit = minimize_table(wins)
+    away = np.array(away) - np.mean(away)
+    slope, curvature, radius = table_certificate(wins, fit.scores + away)
+    assert np.linalg.norm(away) <= radius + fit.radius
+    assert (radius == np.inf) == (np.sqrt(2) * slope >= curvature)
+
+
+def test_the_certificate_is_tight_where_the_loss_is_exponential():
+    """Near z = 20 the loss is q e^z but for 2e-9: the slope falls as the inequality allows."""
+    wins = np.array([[0, 1.0], [np.exp(-20.0), 0]])
+    fit = minimize_table(wins)
+    away = np.array([-0.25, 0.25])
+    *_, radius = table_certificate(wins, fit.scores + away)
+    assert radius == pytest.approx(np.linalg.norm(away), rel=1e-7)
+
+
+def test_no_comparisons_prove_nothing():
+    assert table_certificate(np.zeros((2, 2)), np.zeros(2)) == (0, 0, np.inf)
+
+
+def test_a_table_on_which_uncut_newton_steps_diverge():
+    logs = np.array(
+        [
+            [-np.inf, -17.1, -np.inf, -15.5, -22.0],
+            [-np.inf, -np.inf, -16.4, -15.7, -np.inf],
+            [-0.3, -9.5, -np.inf, -18.0, -np.inf],
+            [-14.8, 0.1, -np.inf, -np.inf, -np.inf],
+            [-np.inf, -10.2, -3.4, -18.3, -np.inf],
+        ]
+    )
+    assert minimize_table(np.exp(logs)).radius < 1e-9
+
+
 @pytest.mark.parametrize("weighting", [None, MarginSchedule.released()])
 def test_the_training_loss_is_stationary_at_the_fit(weighting):
     """The loss that trains, on a table policy's log-probabilities, differentiated by torch."""
@@ -206,6 +248,7 @@ def test_what_float64_cannot_locate_is_refused():
         (lambda: minimize_table([[0, -1], [1, 0]]), ValueError, r"wins\[0, 1\] = -1"),
         (lambda: minimize_table([[0, 1], [1, 0]], tolerance=0.0), ValueError, "tolerance > 0"),
         (lambda: minimize_table([[0, 1], [1, 0]], steps=0), ValueError, "steps >= 1"),
+        (lambda: table_certificate([[0, 1], [1, 0]], [0.0]), ValueError, "scores must have 2"),
         (lambda: fit_table([[0.0, 1.0]]), ValueError, "rewards must have 1 axes"),
         (lambda: fit_table([0.0]), ValueError, r"rewards must be \(K, K\) with K >= 2"),
         (lambda: fit_table([0.0, np.nan]), ValueError, "rewards must be finite, got nan"),

@@ -1,7 +1,15 @@
 """Bradley-Terry worlds in which the losses are trained on sampled labels."""
 
 from .pairs import PairFit, fit_pairs, minimize_margins
-from .table import TableFit, expected_wins, fit_table, minimize_table, sampled_wins, weigh_wins
+from .table import (
+    TableFit,
+    expected_wins,
+    fit_table,
+    minimize_table,
+    sampled_wins,
+    table_certificate,
+    weigh_wins,
+)
 
 __all__ = [
     "PairFit",
@@ -12,5 +20,6 @@ __all__ = [
     "minimize_margins",
     "minimize_table",
     "sampled_wins",
+    "table_certificate",
     "weigh_wins",
 ]

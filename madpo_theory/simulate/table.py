@@ -16,7 +16,15 @@ from ..ops import check_number
 from ..realizability import check_margins, check_wins, ford_condition, real_array
 from ..weight import weight
 
-__all__ = ["TableFit", "expected_wins", "fit_table", "minimize_table", "sampled_wins", "weigh_wins"]
+__all__ = [
+    "TableFit",
+    "expected_wins",
+    "fit_table",
+    "minimize_table",
+    "sampled_wins",
+    "table_certificate",
+    "weigh_wins",
+]
 
 EPS = np.finfo(float).eps
 # Two entries of a vector differ by at most sqrt(2) times its length.
@@ -52,9 +60,8 @@ def minimize_table(wins, *, tolerance=1e-6, steps=1000):
     """Scores that minimize ``sum_ij wins[i, j] l(s_i - s_j)``, l(z) = log(1 + e^-z).
 
     Newton's method, each step cut to log(1 + d)/d of itself, d the largest change of a gap: as
-    |l'''| <= l'' the loss falls all along that stretch, whatever the scores. The same inequality
-    certifies the end: with gradient g and smallest curvature k, sqrt(2) |g| < k proves that a
-    minimizer exists within ``-log(1 - sqrt(2) |g|/k)/sqrt(2)``.
+    |l'''| <= l'' the loss falls all along that stretch, whatever the scores. :func:`table_certificate`
+    vouches for the end.
 
     Parameters
     ----------
@@ -72,15 +79,27 @@ def minimize_table(wins, *, tolerance=1e-6, steps=1000):
     if not ford.holds:
         raise ValueError(f"wins: no unique minimizer exists: {ford.reason}")
     wins = wins / wins.max()
+    scores, taken = _newton(wins, steps)
+    slope, curvature, radius = table_certificate(wins, scores)
+    if not radius <= tolerance:
+        raise RuntimeError(
+            f"float64 locates the minimizer to {radius:.1e} nats only (curvature {curvature:.1e}), "
+            f"not to the tolerance {tolerance:g}; drop comparisons whose weight is negligible, or "
+            "raise the tolerance"
+        )
+    return TableFit(scores - scores.mean(), slope, curvature, radius, taken)
+
+
+def _newton(wins, steps):
+    """Scores whose gradient is down to its rounding, and the steps taken; or RuntimeError."""
     gauge = helmert(len(wins))  # orthonormal rows, each of sum 0
     scores = np.zeros(len(wins))
     for step in range(steps):
         slope, rounding, hessian = _derivatives(wins, scores)
-        reduced = gauge @ hessian @ gauge.T
         if (np.abs(slope) <= rounding).all():
-            return _certified(scores, norm(slope) + norm(rounding), reduced, tolerance, step)
+            return scores, step
         try:
-            change = gauge.T @ np.linalg.solve(reduced, -gauge @ slope)
+            change = gauge.T @ np.linalg.solve(gauge @ hessian @ gauge.T, -gauge @ slope)
         except np.linalg.LinAlgError:  # the curvature underflows: no step can be trusted
             break
         reach = np.ptp(change)
@@ -104,18 +123,32 @@ def _derivatives(wins, scores):
     return slope, rounding, np.diag(link.sum(axis=1)) - link
 
 
-def _certified(scores, slope, reduced, tolerance, step):
-    """The fit with its radius, or RuntimeError if float64 cannot vouch for the tolerance."""
-    curvature = np.linalg.eigvalsh(reduced)[0] - len(scores) * EPS * np.trace(reduced)
+def table_certificate(wins, scores):
+    """How far the minimizer of a table's loss can be from the given scores, by one look at them.
+
+    With gradient g and smallest curvature k on the scores of mean 0: as |l'''| <= l'', the slope
+    along any unit direction reaches 0 within ``-log(1 - sqrt(2) |g|/k)/sqrt(2)``, and if
+    sqrt(2) |g| >= k nothing is proved. Derived here, from L1.
+
+    Parameters
+    ----------
+    wins : (K, K) nonnegative, zero diagonal.
+    scores : (K,) nats.
+
+    Returns (slope, curvature, radius): |g| with its rounding added, k with its rounding taken
+    off, for the largest mass scaled to 1; and the Euclidean distance, inf if unproved.
+    """
+    wins, scores = check_wins("wins", wins), real_array("scores", scores, 1)
+    if len(scores) != len(wins):
+        raise ValueError(f"scores must have {len(wins)} entries like wins, got {len(scores)}")
+    slope, rounding, hessian = _derivatives(wins / (wins.max() or 1.0), scores)
+    gauge = helmert(len(wins))
+    slope = norm(slope) + norm(rounding)
+    curvature = np.linalg.eigvalsh(gauge @ hessian @ gauge.T)[0]
+    curvature -= len(wins) * EPS * np.trace(hessian)
     ratio = SPREAD * slope / curvature if curvature > 0 else math.inf
     radius = -math.log1p(-ratio) / SPREAD if ratio < 1 else math.inf
-    if not radius <= tolerance:
-        raise RuntimeError(
-            f"float64 locates the minimizer to {radius:.1e} nats only (curvature {curvature:.1e}), "
-            f"not to the tolerance {tolerance:g}; drop comparisons whose weight is negligible, or "
-            "raise the tolerance"
-        )
-    return TableFit(scores - scores.mean(), float(slope), float(curvature), radius, step)
+    return float(slope), float(curvature), radius
 
 
 def _margins(name, value):
