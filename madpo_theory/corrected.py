@@ -109,7 +109,7 @@ class PowerTarget:
         low = -1.0
         while excess_slope(low) > 0:
             low *= 2
-            if low < -30:
+            if low < -40:
                 raise ValueError(f"slope = {slope} is too close to 1; choose it above 1 + 1e-12")
         return cls(tau, gamma, tau / math.exp(brentq(excess_slope, low, high, xtol=1e-14)))
 

@@ -17,6 +17,7 @@ LIBRARY = SimpleNamespace(
     dpo=losses.dpo,
     ipo=losses.ipo,
     madpo=losses.madpo,
+    distillation=losses.distillation,
     beta=0.5,
 )
 
@@ -45,6 +46,9 @@ LOSSES = {
     "dpo": lambda f, h, t, z, s: f.dpo(z, t, h, z, beta=f.beta),
     "ipo": lambda f, h, t, z, s: f.ipo(z, t, h, z, beta=f.beta),
     "madpo": lambda f, h, t, z, s: f.madpo(z, t, h, z, margin=h, weighting=s, beta=f.beta),
+    "distillation": lambda f, h, t, z, s: f.distillation(
+        z, t, h, z, margin=h, weighting=s, beta=f.beta
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 Written once more, on purpose naively, and from the statements rather than from the library: 400
 digits leave 60 after the worst cancellation (h = 1e-300). Names and signatures are the library's.
+Of the library only the classes of schedules and weights are taken, to read their parameters.
 """
 
 import functools
@@ -10,19 +11,26 @@ from fractions import Fraction
 import mpmath as mp
 import sympy as sp
 
+from madpo_theory import corrected
+from madpo_theory.schedule import MarginSchedule
+from madpo_theory.weight import PublishedWeight
+
 DIGITS = 400
 beta = 0.5
 
 
 def precise(function):
-    """Evaluate `function` with every real argument as an exact 400-digit number."""
+    """Evaluate `function` with every real argument as an exact 400-digit number, once each."""
+
+    @functools.cache
+    def evaluate(digits, args, kwargs):
+        with mp.workdps(digits):
+            return function(*map(exact, args), **{name: exact(value) for name, value in kwargs})
 
     @functools.wraps(function)
     def wrapped(*args, **kwargs):
-        with mp.workdps(max(DIGITS, mp.mp.dps)):  # mp.diff asks for more
-            return function(
-                *map(exact, args), **{name: exact(value) for name, value in kwargs.items()}
-            )
+        digits = max(DIGITS, mp.mp.dps)  # mp.diff asks for more
+        return evaluate(digits, args, tuple(kwargs.items()))
 
     return wrapped
 
@@ -59,8 +67,47 @@ def excess(h, s):
 
 
 @precise
-def weight(h, s):
+def weight(h, weighting):
+    return _WEIGHTS[type(weighting)](h, weighting)
+
+
+def _published(h, s):
     return sigma(coefficient(h, s) * h) / sigma(h) if h > -exact(s.tau) else mp.mpf(1)
+
+
+def _bounded_ratio(h, w):
+    return min(mp.mpf(1), mp.exp((coefficient(h, w.schedule) - 1) * h))
+
+
+@precise
+def power_target(u, target):
+    """K ((1 + u/smoothing)^gamma - 1) of u >= 0 and its odd continuation; K puts tau at tau."""
+    tau, gamma, smoothing = map(exact, (target.tau, target.gamma, target.smoothing))
+    scale = tau / ((1 + tau / smoothing) ** gamma - 1)
+    return mp.sign(u) * scale * ((1 + abs(u) / smoothing) ** gamma - 1)
+
+
+def _target_shaped(h, w):
+    return min(mp.mpf(1), mp.exp(power_target(h, w.target) - h))
+
+
+def _efficient(h, w):
+    target = h + mp.log(weight(h, w.base) / weight(-h, w.base))
+    return sigma(-h) / sigma(-target)
+
+
+def _scaled(h, w):
+    return mp.exp(exact(w.log_scale)) * weight(h, w.base)
+
+
+_WEIGHTS = {
+    MarginSchedule: _published,
+    PublishedWeight: lambda h, w: _published(h, w.schedule),
+    corrected.BoundedRatioWeight: _bounded_ratio,
+    corrected.TargetShapedWeight: _target_shaped,
+    corrected.EfficientWeight: _efficient,
+    corrected.ScaledWeight: _scaled,
+}
 
 
 @precise
@@ -124,6 +171,16 @@ def madpo(
 ):
     loss, *rewards = dpo(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta)
     return weight(margin, weighting) * loss, *rewards
+
+
+@precise
+def distillation(
+    policy_chosen, policy_rejected, reference_chosen, reference_rejected, *, margin, weighting, beta
+):
+    chosen, rejected = policy_chosen - reference_chosen, policy_rejected - reference_rejected
+    target, z = effective_target(margin, margin, weighting), beta * (chosen - rejected)
+    loss = sigma(target) * ell(z) + sigma(-target) * ell(-z)
+    return loss, beta * chosen, beta * rejected
 
 
 def relative_error(value, exact):
