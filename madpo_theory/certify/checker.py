@@ -22,7 +22,7 @@ FORMAT = "madpo-theory supremum 2"
 BOX_FORMAT = "madpo-theory box supremum 1"
 BITS = 128
 MAX_DEPTH = 40
-MAX_BOXES, MAX_TAIL = 20_000, 1_000
+MAX_BOXES, MAX_TAIL = 10_000, 1_000
 
 
 def check(certificate):
@@ -127,6 +127,12 @@ class _Schedule:
         growth = (self.lam * (u - self.tau)).exp()
         return self.c_min + (self.c_max - self.c_min) / (1 + self.kappa * growth)
 
+    def c_of_ball(self, u):
+        """c over a wide ball u of margins and a box of schedules, by the ends of the exponent."""
+        log_kappa = _monotone(arb.log, self.c_max - 1) - _monotone(arb.log, 1 - self.c_min)
+        share = _monotone(lambda t: 1 / (1 + t.exp()), log_kappa + self.lam * (u - self.tau))
+        return self.c_min + (self.c_max - self.c_min) * share
+
     def log_w(self, h, side):
         """log[sigma(c h)/sigma(h)] where w is that ratio; side is the sign of h."""
         return ((1 + (-h).exp()) / (1 + (-self.c(side * h) * h).exp())).log()
@@ -196,11 +202,12 @@ def _value_tail(schedule, far):
 
 def _stretch(schedule, far):
     stretch = schedule.lam * far * (schedule.c_max - schedule.c_min)
-    return stretch * (-schedule.lam * (far - schedule.tau)).exp() / schedule.kappa
+    decay = _monotone(arb.exp, -schedule.lam * (far - schedule.tau))
+    return stretch * decay / schedule.kappa
 
 
 def _slope_tail(schedule, far):
-    level = schedule.c(far) + _stretch(schedule, far)
+    level = schedule.c_of_ball(far) + _stretch(schedule, far)
     return level / (1 + (schedule.c_min * far).exp()) + 1 / (1 + far.exp())
 
 
@@ -227,12 +234,12 @@ def _quantity(name, weighting):
         "sensitivity": (1, abs, False, _ratio_slope_tail),
         "log_weight_max": (0, plain, True, lambda s, far: arb(0)),
         "target_slope_min": (1, negated, False, lambda s, far: _stretch(s, far) - s.c_min),
-        "target_slope_max": (1, plain, False, lambda s, far: s.c(far)),
+        "target_slope_max": (1, plain, False, lambda s, far: s.c_of_ball(far)),
         "weight_slope": (
             1,
             abs,
             True,
-            lambda s, far: ((s.c(far) - 1) * far).exp() * _ratio_slope_tail(s, far),
+            lambda s, far: ((s.c_of_ball(far) - 1) * far).exp() * _ratio_slope_tail(s, far),
         ),
     }
     if name not in table:
@@ -305,9 +312,11 @@ def _check_box_tail(problem, sides, far, upper):
 
 
 def _check_box_witness(problem, witness, sides, ends, lower):
+    if len(witness) != 5:
+        raise ValueError(f"the witness {witness} is not (s, c_max, c_min, lam, tau)")
     margin, *schedule = map(Fraction, witness)
     inside = all(low <= x <= high for x, (low, high) in zip(schedule, sides, strict=True))
-    if len(schedule) != 4 or not inside or not ends[0] <= margin <= ends[-1]:
+    if not inside or not ends[0] <= margin <= ends[-1]:
         raise ValueError(f"the witness {witness} lies outside the box")
     point = [(_rational(x), _rational(x)) for x in (margin, *schedule)]
     regions = {math.floor(margin), math.ceil(margin) - 1} - {-2}
@@ -362,7 +371,7 @@ def _slack(problem, sides, region, d, sign):
         if sign * gradient[d] >= -tiny:
             continue
         count += 1
-        if count > MAX_BOXES:
+        if count > MAX_BOXES or sign * gradient[d] < -tiny:
             raise ValueError(f"cannot confirm that the quantity is monotone in dimension {d}")
         stack += _halves(box, _widest(box))
     return width * tiny
@@ -387,10 +396,11 @@ def _prove(problem, sides, region, sign, bound):
             centre.append((at, at))
             costs.append(float((abs(slope) * arb(high - at)).upper()))
             cost += abs(slope) * arb(high - at)
-        if sign * problem.evaluate(centre, region)[0] + cost <= bound:
+        at_centre = sign * problem.evaluate(centre, region)[0]
+        if at_centre + cost <= bound:
             continue
         count += 1
-        if count > MAX_BOXES:
+        if count > MAX_BOXES or at_centre > bound:
             raise ValueError(
                 f"cannot confirm the bound {float(bound.mid())} on "
                 f"{[(str(low), str(high)) for low, high in sides]}"

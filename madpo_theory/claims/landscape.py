@@ -16,7 +16,7 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weight import log_weight_ratio, weight
-from .kinds import certified, margins, property_test, schedules, simulated, symbolic
+from .kinds import certified, certified_box, margins, property_test, schedules, simulated, symbolic
 from .ledger import Claim
 from .regimes import (
     INSIDE,
@@ -34,7 +34,7 @@ from .regimes import (
     z,
 )
 from .targets import LABELS, target_scores
-from .weights import CLASS, RELEASED, RELEASED_4
+from .weights import CLASS, CLASS_BOX, RELEASED, RELEASED_4, RELEASED_BOX, WIDE_BOX
 
 
 @symbolic("slope, curvature, and third derivative of the risk")
@@ -152,13 +152,38 @@ CLAIMS = (
         r"\sup |\delta'| = 2.30677$ at the released schedule (DPO: $0$).",
         reading="A nat of reward-model error can cost up to 2.31 nats of target; DPO pays none.",
         source="arXiv 2510.05342 (A4); derived here",
-        assumptions="any true margin; c_max = 2, c_min = 1/2, lam = 1, tau = log 999",
+        assumptions="any true margin; c_max = 2, c_min = 1/2, lam = 1, tau = log 999; "
+        "class defaults, c_max = 4, and every schedule of three boxes, each with its own L",
         verdict="holds",
         evidence=(
             r1_slope,
             certified("L, released", "sensitivity", RELEASED, above=2.306765, below=2.306767),
             certified("L, class defaults", "sensitivity", CLASS, above=0.680478, below=0.680480),
             certified("L, c_max = 4", "sensitivity", RELEASED_4, above=4.67869, below=4.678692),
+            certified_box(
+                "L, box around the class defaults",
+                "sensitivity",
+                CLASS_BOX,
+                above=0.915,
+                below=0.917,
+                tolerance=0.001,
+            ),
+            certified_box(
+                "L, box around the released schedule",
+                "sensitivity",
+                RELEASED_BOX,
+                above=2.615,
+                below=2.617,
+                tolerance=0.001,
+            ),
+            certified_box(
+                "L, wide box",
+                "sensitivity",
+                WIDE_BOX,
+                above=4.7,
+                below=4.9,
+                tolerance=0.1,
+            ),
             r1_lipschitz,
             r1_trained,
         ),
@@ -171,13 +196,38 @@ CLAIMS = (
         reading="However wrong the reward model, it shifts a target by at most 3.5 nats at the "
         "released schedule; DPO's targets do not depend on one.",
         source="arXiv 2510.05342 (A4); derived here",
-        assumptions="any reward model; any valid schedule for the bound",
+        assumptions="any reward model; any valid schedule for the bound; D for three schedules and "
+        "over three boxes of schedules",
         verdict="holds",
         evidence=(
             r2_outside,
             certified("D, released", "influence", RELEASED, above=3.47468, below=3.47469),
             certified("D, class defaults", "influence", CLASS, above=0.36417, below=0.36418),
             certified("D, c_max = 4", "influence", RELEASED_4, above=9.31188, below=9.31189),
+            certified_box(
+                "D, box around the class defaults",
+                "influence",
+                CLASS_BOX,
+                above=0.561,
+                below=0.563,
+                tolerance=0.001,
+            ),
+            certified_box(
+                "D, box around the released schedule",
+                "influence",
+                RELEASED_BOX,
+                above=3.981,
+                below=3.983,
+                tolerance=0.001,
+            ),
+            certified_box(
+                "D, wide box",
+                "influence",
+                WIDE_BOX,
+                above=9.5,
+                below=9.6,
+                tolerance=0.05,
+            ),
             r2_bound,
             r2_sign,
         ),

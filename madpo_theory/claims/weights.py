@@ -5,9 +5,10 @@ import math
 import numpy as np
 import sympy as sp
 
+from ..certify import ScheduleBox
 from ..schedule import MarginSchedule, coefficient, excess
 from ..weight import log_weight, weight
-from .kinds import certified, margins, property_test, schedules, symbolic
+from .kinds import certified, certified_box, margins, property_test, schedules, symbolic
 from .ledger import Claim
 from .regimes import (
     INSIDE,
@@ -27,6 +28,11 @@ from .regimes import (
 RELEASED = MarginSchedule.released(exact=True)
 RELEASED_4 = MarginSchedule.released(4, exact=True)
 CLASS = MarginSchedule.class_defaults(exact=True)
+# Boxes of schedules: around the class defaults, around the released ones (log 999 = 6.9068), and
+# one that holds every schedule a user is likely to set at lam = 1.
+CLASS_BOX = ScheduleBox(("1.8", "2.2"), ("0.45", "0.55"), ("0.9", "1.1"), ("1.8", "2.2"))
+RELEASED_BOX = ScheduleBox(("1.9", "2.1"), ("0.48", "0.52"), ("0.95", "1.05"), ("6.8", "7"))
+WIDE_BOX = ScheduleBox(("1.5", "4"), ("0.25", "0.6"), 1, (2, 7))
 
 
 @symbolic("slope, value at tau, ends")
@@ -169,7 +175,7 @@ CLAIMS = (
         "while labels that the reward model disputes lose up to 97 %.",
         source="derived here",
         assumptions="bound: any valid schedule; interval: released c_max = 2, class defaults, "
-        "released c_max = 4",
+        "released c_max = 4; and every schedule of three boxes",
         verdict="holds",
         evidence=(
             s3_below_two,
@@ -207,6 +213,46 @@ CLAIMS = (
                 RELEASED_4,
                 above=0.3494,
                 below=0.3496,
+            ),
+            certified_box(
+                "log of the largest weight, box around the class defaults",
+                "log_weight_max",
+                CLASS_BOX,
+                above=0.134,
+                below=0.137,
+                tolerance=0.002,
+            ),
+            certified_box(
+                "-log of the smallest weight, box around the class defaults",
+                "log_weight_min",
+                CLASS_BOX,
+                above=0.452,
+                below=0.455,
+                tolerance=0.002,
+            ),
+            certified_box(
+                "log of the largest weight, box around the released schedule",
+                "log_weight_max",
+                RELEASED_BOX,
+                above=0.200,
+                below=0.203,
+                tolerance=0.002,
+            ),
+            certified_box(
+                "-log of the smallest weight, box around the released schedule",
+                "log_weight_min",
+                RELEASED_BOX,
+                above=3.970,
+                below=3.973,
+                tolerance=0.002,
+            ),
+            certified_box(
+                "-log of the smallest weight, wide box",
+                "log_weight_min",
+                WIDE_BOX,
+                above=9.5,
+                below=9.6,
+                tolerance=0.05,
             ),
             s3_bound,
         ),
