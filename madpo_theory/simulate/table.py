@@ -60,8 +60,8 @@ def minimize_table(wins, *, tolerance=1e-6, steps=1000):
     """Scores that minimize ``sum_ij wins[i, j] l(s_i - s_j)``, l(z) = log(1 + e^-z).
 
     Newton's method, each step cut to log(1 + d)/d of itself, d the largest change of a gap: as
-    |l'''| <= l'' the loss falls all along that stretch, whatever the scores. :func:`table_certificate`
-    vouches for the end.
+    |l'''| <= l'' the loss falls all along that stretch, whatever the scores.
+    :func:`table_certificate` vouches for the end.
 
     Parameters
     ----------
