@@ -3,7 +3,8 @@
 This file imports nothing of the library. It states the schedule and the weight in the words of
 their definition (c as printed, w as a ratio of sigmoids), not in the stable forms that the
 library computes with, and knows nothing of the search that chose the boxes: a certificate it
-accepts holds even if both are wrong.
+accepts holds even if both are wrong. Over boxes of schedules it uses one identity more,
+sigma(x)/sigma(-x) = e^x, which makes the published delta (c - 1) h up to tau.
 """
 
 import functools
@@ -295,6 +296,12 @@ def _side(pair):
 
 
 def _check_box_tail(problem, sides, far, upper):
+    """The tail bounds of :func:`_quantity` for h >= far tau, over every schedule of the box.
+
+    They rest on |c'| u <= lam u (c_max - c_min) e^(-lam (u - tau))/kappa, which falls once
+    lam u >= 1, on c falling, and on |(log w)'| <= (c + u |c'|) sigma(-c_min u) + sigma(-u) for
+    the published weight; for the other, (log w)' = c - 1 + u c' beyond tau.
+    """
     (_, _), (_, _), (lam, _), (tau, _) = sides
     if not (far > 1 and lam * tau * far >= 1):
         raise ValueError(f"the tail from {far} tau starts before tau or before 1/lam")
