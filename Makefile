@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 # Test processes run side by side; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: reproduce test test-slow lint readme clean
+.PHONY: reproduce test test-slow mutation lint readme clean
 
 reproduce: $(INSTALLED)
 	$(BIN)/madpo reproduce --preset $(PRESET)
@@ -18,6 +18,10 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m slow
 
+# Change the formulas in every small way: does a test notice? Goes on where it was stopped.
+mutation: $(INSTALLED)
+	$(SINGLE) $(BIN)/python tests/mutation/run.py
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -25,7 +29,7 @@ lint: $(INSTALLED)
 # The table of claims and the figure in README.md.
 readme: $(INSTALLED)
 	$(BIN)/madpo verify --readme README.md
-	$(BIN)/madpo figures --out docs/figures --names effective_target
+	$(BIN)/madpo figures --out docs/figures --names effective_target monotone_region
 	rm -f docs/figures/*.pdf docs/figures/*.csv
 
 $(INSTALLED): constraints.txt pyproject.toml

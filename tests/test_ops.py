@@ -13,7 +13,7 @@ from flint import arb, arb_series, ctx
 from formulas import FORMULAS, LIBRARY, OF_MARGINS, SCHEDULES
 
 from madpo_theory import MarginSchedule, coefficient, log_weight, log_weight_ratio, weight
-from madpo_theory.ops import numpy_world, torch_world, world_of
+from madpo_theory.ops import arb_world, numpy_world, sympy_world, torch_world, world_of
 
 DEVICES = ("cpu", *(["cuda"] if torch.cuda.is_available() else []))
 
@@ -197,6 +197,179 @@ def test_margins_broadcast():
 def test_world_of_finds_the_shared_world():
     assert world_of(a=1.0, b=np.ones(2)) is numpy_world
     assert world_of(a=1, b=torch.ones(2)) is torch_world
+
+
+# The primitives, one by one: their textbook values in 400 digits, and points to try them at. The
+# last point of those with branches lies on the branch.
+PRIMITIVES = {
+    "exp": (mp.exp, [(-3.5,), (0.0,), (1.25,)]),
+    "expm1": (mp.expm1, [(-3.5,), (2.0**-40,), (1.25,)]),
+    "log": (mp.log, [(0.25,), (1.0,), (7.5,)]),
+    "log1p": (lambda x: mp.log(1 + x), [(-0.75,), (2.0**-40,), (7.5,)]),
+    "tanh": (mp.tanh, [(-2.5,), (0.5,), (3.0,)]),
+    "sigmoid": (oracle.sigma, [(-30.0,), (0.5,), (3.0,)]),
+    "softplus": (lambda x: oracle.ell(-x), [(-30.0,), (0.5,), (25.0,)]),
+    "minimum": (min, [(1.0, 2.0), (2.0, -1.0), (3.0, 3.0)]),
+    "exp_difference": (
+        lambda a, b, x: mp.exp(-a) - mp.exp(-b),
+        [(1.0, 3.0, 2.0), (3.0, 1.0, -2.0), (0.0, 0.5, 0.5), (2.0, 2.0, 0.0)],
+    ),
+    "logistic": (lambda a, k: 1 / (1 + k * mp.exp(a)), [(-2.0, 3.0), (0.0, 0.5), (4.0, 0.25)]),
+    "mobius_exp": (
+        lambda a, k: (1 - mp.exp(a)) / (1 + k * mp.exp(a)),
+        [(-2.0, 3.0), (0.0, 0.5), (4.0, 0.25)],
+    ),
+    "stop_gradient": (lambda x: x, [(2.5,)]),
+    "where_greater": (
+        lambda x, threshold, above, below: above if x > threshold else below,
+        [(2.0, 1.0, 5.0, 7.0), (0.0, 1.0, 5.0, 7.0), (-2.0, -2.0, 7.0, 7.0)],
+    ),
+}
+WORLDS = {
+    "numpy": (numpy_world, np.float64),
+    "torch": (torch_world, lambda x: torch.tensor(x, dtype=torch.float64)),
+    "sympy": (sympy_world, lambda x: sp.Rational(Fraction(x))),
+    "arb": (arb_world, arb),
+    "arb series": (arb_world, lambda x: arb_series([x], prec=2)),
+}
+
+
+def digits_of(value):
+    """A value of any world as a high-precision number."""
+    value = value[0] if isinstance(value, arb_series) else value
+    if isinstance(value, arb):
+        return mp.mpf(value.str(60, radius=False))
+    return mp.mpf(str(sp.N(value, 60))) if isinstance(value, sp.Basic) else mp.mpf(float(value))
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_every_primitive_is_its_definition_in_every_world(name, world, precise_balls):
+    xp, lift = WORLDS[world]
+    definition, points = PRIMITIVES[name]
+    for point in points:
+        value = getattr(xp, name)(*map(lift, point))
+        with mp.workdps(oracle.DIGITS):
+            value = digits_of(value)
+            exact = mp.mpf(definition(*map(mp.mpf, point)))
+            rounding = 1e-15 if world in ("numpy", "torch") else 1e-50
+            assert abs(value - exact) <= rounding * abs(exact)
+
+
+@pytest.mark.parametrize("world", ("numpy", "torch", "sympy"))
+def test_on_the_threshold_itself_the_lower_branch_is_taken(world):
+    xp, lift = WORLDS[world]
+    assert xp.where_greater(*map(lift, (1.0, 1.0, 5.0, 7.0))) == 7
+
+
+def test_a_ball_that_touches_the_threshold_from_above_counts_as_above():
+    """Its one-sided slope is the one wanted there; the formulas are continuous."""
+    five, seven = arb(5), arb(7)
+    for x, result in ((arb(2), five), (arb(1), five), (arb(0), seven)):
+        assert arb_world.where_greater(x, 1, five, seven) == result
+        series = arb_series([x, 1], prec=2)
+        assert arb_world.where_greater(series, 1, five, seven) == result
+        assert arb_world.where_greater(series, arb_series([1], prec=2), five, seven) == result
+
+
+def test_a_ball_across_the_threshold_gets_the_hull_of_both_branches():
+    hull = arb_world.where_greater(arb(1, 0.5), 1, arb(5), arb(7))
+    assert hull.contains(arb(5)) and hull.contains(arb(7)) and hull.rad() < 1.01
+    series = arb_world.where_greater(
+        arb_series([arb(1, 0.5), 1], prec=2),
+        1,
+        arb_series([5, 2], prec=2),
+        arb_series([7, -2], prec=2),
+    )
+    assert series.prec == 2
+    for value, (low, high) in zip(series, ((5, 7), (-2, 2)), strict=True):
+        assert value.contains(low) and value.contains(high)
+        assert value.rad() <= (high - low) / 2 * 1.01
+
+
+def test_a_series_beside_a_constant_branch_stays_a_series():
+    x = arb_series([arb(1, 0.5), 1], prec=2)
+    value = arb_world.where_greater(x, 1, x, arb(1))
+    assert isinstance(value, arb_series)
+    assert value[0].contains(arb(1.5)) and value[1].contains(0) and value[1].contains(1)
+    assert isinstance(arb_world.minimum(x, 1), arb_series)
+
+
+MONOTONE = {
+    "sigmoid": (arb_world.sigmoid, oracle.sigma),
+    "softplus": (arb_world.softplus, lambda x: oracle.ell(-x)),
+    "logistic": (lambda x: arb_world.logistic(x, 3), lambda x: 1 / (1 + 3 * mp.exp(x))),
+    "mobius_exp": (
+        lambda x: arb_world.mobius_exp(x, 3),
+        lambda x: (1 - mp.exp(x)) / (1 + 3 * mp.exp(x)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MONOTONE)
+def test_a_monotone_primitive_of_a_wide_ball_is_the_hull_of_its_ends(name, precise_balls):
+    """Neither narrower than the values inside nor wider than those at the ends."""
+    function, definition = MONOTONE[name]
+    for middle, radius in ((0, 1), (3, 2.5), (-20, 15), (700, 650)):
+        value = function(arb(middle, radius))
+        with mp.workdps(oracle.DIGITS):
+            low, high = sorted(definition(mp.mpf(middle) + side * radius) for side in (-1, 1))
+        assert value.overlaps(ball(low)) and value.overlaps(ball(high))
+        assert value.contains(function(arb(middle)))
+        assert float(value.rad()) <= float((high - low) / 2) * (1 + 1e-6) + 1e-300
+
+
+SERIES = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus")
+
+
+@pytest.mark.parametrize("name", (*SERIES, "logistic", "mobius_exp", "exp_difference"))
+def test_a_power_series_carries_the_derivative(name, precise_balls):
+    definition, points = PRIMITIVES[name]
+    for point in points:
+        x, rest = point[0], point[1:]
+        value = getattr(arb_world, name)(arb_series([x, 1], prec=3), *map(arb, rest))
+        with mp.workdps(oracle.DIGITS):
+            exact = mp.diff(lambda t, rest=rest: definition(t, *rest), mp.mpf(x))
+        if name != "exp_difference":  # there b and x are given besides, and a moves alone
+            assert value[1].overlaps(ball(exact)) and value[1].rad() < 1e-50
+
+
+@pytest.mark.parametrize(
+    ("parameter", "exact"),
+    (
+        (arb(3), 3),
+        (Fraction(-2, 7), mp.mpf(-2) / 7),
+        (sp.Rational(3, 7), mp.mpf(3) / 7),
+        (sp.Integer(2) + sp.log(5), None),
+        (3 * sp.log(5) * sp.log(7), None),
+        (sp.sqrt(2), None),
+        (sp.Integer(2) ** sp.log(3), None),
+        (sp.exp(sp.Rational(1, 3)) - sp.log(2) / 3, None),
+        (0.375, mp.mpf(3) / 8),
+        (2, 2),
+    ),
+    ids=str,
+)
+def test_a_parameter_becomes_a_ball_around_its_exact_value(parameter, exact, precise_balls):
+    with mp.workdps(80):
+        exact = mp.mpf(str(sp.N(parameter, 80))) if exact is None else mp.mpf(exact)
+        if isinstance(parameter, Fraction | sp.Rational):
+            exact = mp.mpf(int(parameter.numerator)) / int(parameter.denominator)
+        value = arb_world.number(parameter, arb(0))
+        assert isinstance(value, arb)
+        assert value.overlaps(ball(exact)) and value.rad() < 1e-80
+
+
+def test_values_of_three_worlds_are_refused_by_two_of_their_names():
+    with pytest.raises(TypeError, match=r"b lives in numpy and c in torch; convert one"):
+        world_of(a=1.0, b=np.ones(2), c=torch.ones(2), d=arb(1))
+
+
+def test_integers_count_as_float64():
+    s = MarginSchedule()
+    assert log_weight(np.array([1, 2]), s).dtype == np.float64
+    assert LIBRARY.pair_risk(np.array([1, 2]), np.array([0.5, 1.0]), 0, s).dtype == np.float64
+    assert LIBRARY.pair_risk(np.arange(2, dtype=np.uint8), 0.5, 0, s).dtype == np.float64
 
 
 EDGES = [-np.inf, -1e300, -800.0, -1e-300, 0.0, 1e-300, 800.0, 1e300, np.inf]

@@ -1,0 +1,163 @@
+"""What one forked child does: put the mutant in its module's place, run the tests, say who noticed.
+
+Nothing is written to the library's files: a loader serves the mutated source from memory.
+"""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import time
+import warnings
+from collections import defaultdict
+
+import pytest
+from hypothesis import Phase, settings
+from mutants import MODULES, ROOT, path_of
+
+SUITE = (
+    "tests/test_ops.py",
+    "tests/test_schedule.py",
+    "tests/test_weight.py",
+    "tests/test_corrected.py",
+    "tests/test_losses.py",
+    "tests/test_targets.py",
+    "tests/test_landscape.py",
+    "tests/test_robustness.py",
+    "tests/test_invalid_input.py",
+    "tests/properties",
+    "tests/golden",
+    "tests/test_claims.py::test_evidence_agrees",
+)
+LEDGER = "tests/test_claims.py"
+EXAMPLES = 25
+LEDGER_SECONDS = 3.0
+
+
+class Mutated(importlib.abc.MetaPathFinder):
+    """Serves the source of one module from memory; all others come from their files."""
+
+    def __init__(self, module, source):
+        self.name, self.path = f"madpo_theory.{module}", str(path_of(module))
+        self.source = source
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.name:
+            return None
+        loader = _Loader(name, self.path)
+        loader.source = self.source
+        return importlib.util.spec_from_file_location(name, self.path, loader=loader)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def get_code(self, fullname):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a mutant may compare with `is`
+            return compile(self.source, self.path, "exec", dont_inherit=True)
+
+
+class Selection:
+    """pytest plugin: run the given tests in the given order; remember the first that fails."""
+
+    def __init__(self, order=None):
+        self.order, self.killer, self.seen = order, None, []
+
+    def pytest_configure(self, config):
+        settings.register_profile(
+            "mutation",
+            settings.get_profile("madpo"),
+            max_examples=EXAMPLES,
+            database=None,
+            phases=(Phase.explicit, Phase.generate),
+        )
+        settings.load_profile("mutation")
+
+    def pytest_collection_modifyitems(self, items):
+        if self.order is not None:
+            rank = {name: i for i, name in enumerate(self.order)}
+            items[:] = sorted(
+                (i for i in items if i.nodeid in rank), key=lambda item: rank[item.nodeid]
+            )
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self.killer = self.killer or f"import of {report.nodeid}"
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.killer = self.killer or report.nodeid
+        if report.when == "call" and report.passed:
+            self.seen.append(report.nodeid)
+
+
+OPTIONS = (
+    "-x -q --no-header --no-summary --tb=no --disable-warnings "
+    "-p no:cacheprovider -p no:xdist -p no:hypothesispytest "
+    "-W ignore::pytest.PytestAssertRewriteWarning"
+).split()
+
+
+def run(mutant, stages):
+    """The test that notices the mutant, or None; `stages` are lists of tests, run in order."""
+    sys.meta_path.insert(0, Mutated(mutant.module, mutant.source))
+    for order in stages:
+        if not order:
+            continue
+        plugin = Selection(order)
+        files = list(dict.fromkeys(name.split("::")[0] for name in order))
+        code = pytest.main([*OPTIONS, *files], plugins=[plugin])
+        if plugin.killer is not None:
+            return plugin.killer
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            return f"pytest's exit code {int(code)}"
+        if set(plugin.seen) < set(order):
+            return "a test that vanished"
+    return None
+
+
+class Tracing(Selection):
+    """The suite without a mutant: how long a test takes, which functions of the library it calls.
+
+    A mutant inside a function that a test never calls cannot be noticed by it.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.files = {str(path_of(module)): module for module in MODULES}
+        self.calls, self.seconds = defaultdict(set), {}
+        self.test, self.failed = "", []
+
+    def trace(self, frame, event, argument):
+        module = self.files.get(frame.f_code.co_filename)
+        if module is not None:
+            self.calls[self.test].add(f"{module}:{frame.f_code.co_firstlineno}")
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item):
+        self.test, start = item.nodeid, time.process_time()
+        sys.settrace(self.trace)
+        yield
+        self.seconds[item.nodeid] = time.process_time() - start
+        self.test = ""
+
+    def pytest_runtest_logreport(self, report):
+        super().pytest_runtest_logreport(report)
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+def baseline():
+    """{tests: {name: {seconds, calls}}, always: [calls at import], failed: [...]}."""
+    plugin = Tracing()
+    sys.settrace(plugin.trace)
+    files = [name for name in SUITE if (ROOT / name.split("::")[0]).exists()]
+    code = pytest.main([o for o in OPTIONS if o != "-x"] + files, plugins=[plugin])
+    sys.settrace(None)
+    if plugin.failed or plugin.killer or code != pytest.ExitCode.OK:
+        return {"failed": plugin.failed or [plugin.killer or f"exit code {int(code)}"]}
+    tests = {
+        name: {"seconds": round(plugin.seconds[name], 4), "calls": sorted(plugin.calls[name])}
+        for name in plugin.seen
+        if not (name.startswith(LEDGER) and plugin.seconds[name] > LEDGER_SECONDS)
+    }
+    return {"tests": tests, "always": sorted(plugin.calls[""]), "failed": []}

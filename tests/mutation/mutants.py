@@ -1,0 +1,145 @@
+"""Which mutants there are: cosmic-ray's operators, applied to the source of one module."""
+
+import ast
+import difflib
+import hashlib
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cosmic_ray.plugins
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = (
+    "ops",
+    "ops.stable",
+    "ops.numpy_world",
+    "ops.torch_world",
+    "ops.sympy_world",
+    "ops.arb_world",
+    "schedule",
+    "weight",
+    "corrected",
+    "losses",
+    "targets",
+    "landscape",
+    "robustness",
+)
+
+ARITHMETIC = ("Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Pow")
+LOGIC = ("BitOr", "BitAnd", "BitXor")
+
+
+def chosen(operator):
+    """Whether an operator of cosmic-ray is applied; docs/mutation.md says why or why not."""
+    kind, *change = operator.removeprefix("core/").split("_")
+    if kind == "ReplaceBinaryOperator":
+        return set(change) <= set(ARITHMETIC) or set(change) <= set(LOGIC)
+    if kind == "ReplaceUnaryOperator":
+        return change in (["Delete", "USub"], ["Delete", "Not"], ["USub", "Not"])
+    return kind not in ("VariableReplacer", "VariableInserter")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: where it is, what it does, and the whole source of the module with it."""
+
+    module: str
+    operator: str
+    line: int
+    function: str  # of the innermost function whose body holds it; "" at the module's level
+    code: tuple[int, ...]  # first line of that function's code, as its code object has it
+    original: str
+    source: str
+
+    @cached_property
+    def change(self):
+        """``before -> after``, the changed lines without their indentation."""
+        lines = list(difflib.ndiff(self.original.splitlines(), self.source.splitlines()))
+        before = " ".join(line[2:].strip() for line in lines if line.startswith("- "))
+        after = " ".join(line[2:].strip() for line in lines if line.startswith("+ "))
+        return f"{before} -> {after}"
+
+    @property
+    def key(self):
+        """What a person calls it: stable as long as its function and line are."""
+        return self.module, self.function, self.change
+
+    def hash(self, suite):
+        """Of everything its outcome hangs on: the module, the change, the tests."""
+        text = "\0".join((self.module, self.original, self.source, suite))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def path_of(module):
+    """The file of a module of the library."""
+    path = ROOT / "madpo_theory" / Path(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def mutants_of(module):
+    """(mutants, number that do not compile) of a module, in the order of its text."""
+    source = path_of(module).read_text()
+    nodes, functions = list(ast_nodes(get_ast(source))), _functions(source)
+    mutants, broken = [], 0
+    for name in filter(chosen, cosmic_ray.plugins.operator_names()):
+        operator = cosmic_ray.plugins.get_operator(name)()
+        places = [start for node in nodes for start, _ in operator.mutation_positions(node)]
+        for occurrence, (line, column) in enumerate(places):
+            mutated = mutate_code(source, operator, occurrence)
+            if not _compiles(mutated):
+                broken += 1
+                continue
+            function, code = _innermost(functions, line, column)
+            mutants.append(Mutant(module, name, line, function, code, source, mutated))
+    twins = Counter()
+    for index, mutant in enumerate(mutants):  # the same change twice in one function
+        twins[mutant.key] += 1
+        if twins[mutant.key] > 1:
+            mutants[index].__dict__["change"] = f"{mutant.change} (#{twins[mutant.key]})"
+    return sorted(mutants, key=lambda m: m.line), broken
+
+
+def _compiles(source):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            compile(source, "mutant", "exec")
+        except SyntaxError:
+            return False
+    return True
+
+
+def _functions(source):
+    """(start, end, qualified name, first line of the code object) of every function's body."""
+    found = []
+
+    def walk(node, names):
+        for child in ast.iter_child_nodes(node):
+            inside = names
+            if isinstance(child, ast.FunctionDef | ast.Lambda):
+                is_lambda = isinstance(child, ast.Lambda)
+                inside = (*names, "<lambda>" if is_lambda else child.name)
+                first = child.body if is_lambda else child.body[0]
+                decorators = [] if is_lambda else child.decorator_list
+                line = min([child.lineno, *(d.lineno for d in decorators)])
+                body = ((first.lineno, first.col_offset), (child.end_lineno, child.end_col_offset))
+                found.append((*body, ".".join(inside), line))
+            elif isinstance(child, ast.ClassDef):
+                inside = (*names, child.name)
+            walk(child, inside)
+
+    walk(ast.parse(source), ())
+    return found
+
+
+def _innermost(functions, line, column):
+    around = [f for f in functions if f[0] <= (line, column) < f[1]]
+    if not around:
+        return "", ()
+    _, _, name, first = max(around, key=lambda f: f[0])
+    return name, (first,)

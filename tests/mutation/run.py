@@ -1,0 +1,257 @@
+"""Mutation testing: change the formulas in every small way and see that some test notices.
+
+`make mutation` runs it. Every outcome is written at once to runs/mutation.jsonl under a hash of
+the module, the change and the tests, so a run that was stopped goes on where it was. With no
+argument all modules run and docs/mutation.md is written; the command fails if fewer than 90 % of
+the mutants are noticed or a survivor is not explained in survivors.toml.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter, defaultdict
+from pathlib import Path
+
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = tempfile.mkdtemp(prefix="hypothesis-")
+
+# Loaded once, inherited by every child; the library itself is not, a child loads it mutated.
+import child
+import flint  # noqa: F401
+import mpmath  # noqa: F401
+import page
+import scipy.optimize
+import scipy.special
+import sympy  # noqa: F401
+import torch
+from mutants import MODULES, ROOT, mutants_of
+from tqdm import tqdm
+
+RESULTS = ROOT / "runs" / "mutation.jsonl"
+REQUIRED = 0.90
+
+
+def suite_hash():
+    """Of every file that decides what the suite notices."""
+    files = sorted([*ROOT.glob("tests/*.py"), *ROOT.glob("tests/properties/*.py")])
+    files += sorted([*ROOT.glob("tests/golden/*"), *ROOT.glob("madpo_theory/claims/*.py")])
+    files += [Path(child.__file__)]
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def fork(work, cpu_seconds):
+    """(process id, pipe) of a child that sends `work()` as JSON."""
+    read, write = os.pipe()
+    process = os.fork()
+    if process:
+        os.close(write)
+        return process, read
+    code = 1
+    try:
+        os.setsid()
+        os.close(read)
+        nothing, stderr = os.open(os.devnull, os.O_RDWR), os.dup(2)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds), int(cpu_seconds)))
+        os.chdir(ROOT)
+        answer = json.dumps(work()).encode()
+        with os.fdopen(write, "wb") as pipe:
+            pipe.write(answer)
+        code = 0
+    except BaseException:  # the runner's own fault, not the mutant's
+        os.write(stderr, traceback.format_exc().encode())
+    finally:
+        os._exit(code)
+
+
+def answers(tasks, jobs):
+    """Yield (name, answer or None) for (name, work, cpu seconds); None if a signal ended the child.
+
+    The limit is one of processor time, so that a busy machine kills nothing; only a child that
+    sleeps is stopped by the clock.
+    """
+    running, tasks = {}, iter(tasks)
+    while True:
+        while len(running) < jobs and (task := next(tasks, None)) is not None:
+            name, work, limit = task
+            process, pipe = fork(work, limit)
+            running[pipe] = name, process, time.monotonic() + 20 * limit, []
+        if not running:
+            return
+        ready, _, _ = select.select(list(running), [], [], 1.0)
+        for pipe, (name, process, deadline, parts) in list(running.items()):
+            part = os.read(pipe, 1 << 20) if pipe in ready else b""
+            if part:
+                parts.append(part)
+                continue
+            if pipe not in ready:
+                if time.monotonic() > deadline:
+                    os.kill(process, signal.SIGKILL)
+                continue
+            os.close(pipe), running.pop(pipe)
+            _, status = os.waitpid(process, 0)
+            if not os.WIFSIGNALED(status) and status != 0:
+                sys.exit(f"the child that ran {name} failed; its error is above")
+            yield name, json.loads(b"".join(parts)) if parts else None
+
+
+class Order:
+    """Which tests can notice a mutant, the likeliest first."""
+
+    def __init__(self, baseline, past):
+        self.tests, self.always = baseline["tests"], set(baseline["always"])
+        self.past = past  # {mutant's key: the test that noticed it in an earlier run}
+        self.function, self.module = defaultdict(Counter), defaultdict(Counter)
+
+    def learn(self, mutant, killer):
+        self.function[mutant.module, mutant.function][killer] += 1
+        self.module[mutant.module][killer] += 1
+
+    def stages(self, mutant):
+        """[tests of the file that noticed the likes of it before, all others], each in order."""
+        able = self._able(mutant)
+        past = self.past.get(mutant.key)
+        function = self.function[mutant.module, mutant.function]
+        module = self.module[mutant.module]
+
+        def rank(test):
+            return test != past, -function[test], -module[test], self.tests[test]["seconds"]
+
+        able.sort(key=rank)
+        own = f"tests/test_{mutant.module.split('.')[0]}.py"
+        best = [past, *(t for t, _ in function.most_common(1))]
+        first = next((t.split("::")[0] for t in best if t in self.tests), own)
+        here = [t for t in able if t.startswith(first)]
+        return here, [t for t in able if not t.startswith(first)]
+
+    def _able(self, mutant):
+        calls = {f"{mutant.module}:{line}" for line in mutant.code}
+        if not calls or calls & self.always:  # it acts when the module is imported
+            return list(self.tests)
+        return [t for t, facts in self.tests.items() if calls.intersection(facts["calls"])]
+
+    def limit(self, stages):
+        """Processor seconds: three times what the traced baseline took, and the imports."""
+        return 30 + 3 * sum(self.tests[t]["seconds"] for stage in stages for t in stage)
+
+
+def read_results():
+    """{hash: result}, later lines over earlier ones."""
+    if not RESULTS.exists():
+        return {}
+    lines = RESULTS.read_text().splitlines()
+    return {r["hash"]: r for r in map(json.loads, lines)}
+
+
+def measure_baseline(suite):
+    """The suite without a mutant, traced once for each state of the tests and the library."""
+    library = sorted((ROOT / "madpo_theory").rglob("*.py"))
+    state = hashlib.sha256(b"".join([suite.encode(), *(f.read_bytes() for f in library)]))
+    file = ROOT / "runs" / f"mutation_baseline_{state.hexdigest()[:16]}.json"
+    if not file.exists():
+        print("running the suite once without a mutant", flush=True)
+        ((_, found),) = answers([("baseline", child.baseline, 1800)], 1)
+        if found is None or found["failed"]:
+            sys.exit(f"the suite fails without a mutant: {found and found['failed']}")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(found))
+    return json.loads(file.read_text())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--modules", nargs="+", default=MODULES, choices=MODULES)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--survivors", action="store_true", help="only those that survived last")
+    parser.add_argument("--list", action="store_true", help="print the survivors' changes")
+    options = parser.parse_args()
+    start = time.monotonic()
+    suite, results = suite_hash(), read_results()
+    latest = {(r["module"], r["function"], r["change"]): r for r in results.values()}
+    mutants, broken = [], 0
+    for module in options.modules:
+        some, bad = mutants_of(module)
+        mutants, broken = mutants + some, broken + bad
+    if options.survivors:
+        mutants = [m for m in mutants if latest.get(m.key, {"killer": None})["killer"] is None]
+    hashes = {m: m.hash(suite) for m in mutants}
+    todo = [m for m in mutants if hashes[m] not in results]
+    baseline = measure_baseline(suite)
+    order = Order(baseline, {k: r["killer"] for k, r in latest.items() if r["killer"]})
+    by_name = {hashes[m]: m for m in mutants}
+
+    def tasks():
+        for mutant in todo:
+            stages = order.stages(mutant)
+            yield hashes[mutant], lambda m=mutant, s=stages: [child.run(m, s)], order.limit(stages)
+
+    RESULTS.parent.mkdir(exist_ok=True)
+    survived = sum(results[h]["killer"] is None for h in hashes.values() if h in results)
+    with (
+        RESULTS.open("a") as file,
+        tqdm(total=len(mutants), initial=len(mutants) - len(todo), unit="mutant") as bar,
+    ):
+        for name, answer in answers(tasks(), options.jobs):
+            mutant, timeout = by_name[name], answer is None
+            killer = "time limit" if timeout else answer[0]
+            result = {
+                "hash": name,
+                "module": mutant.module,
+                "function": mutant.function,
+                "line": mutant.line,
+                "operator": mutant.operator,
+                "change": mutant.change,
+                "killer": killer,
+                "timeout": timeout,
+            }
+            results[name] = result
+            file.write(json.dumps(result) + "\n")
+            file.flush()
+            survived += killer is None
+            if killer is not None:
+                order.learn(mutant, killer)
+            bar.set_postfix(survived=survived)
+            bar.update()
+    outcomes = {m: results[hashes[m]] for m in mutants}
+    finish(mutants, outcomes, options, broken, len(baseline["tests"]), time.monotonic() - start)
+
+
+def finish(mutants, outcomes, options, broken, tests, seconds):
+    """Print the score; write the page after a whole run; fail if the suite does not."""
+    survivors = [m for m in mutants if outcomes[m]["killer"] is None]
+    counts = page.tally(mutants, outcomes)
+    print(page.score_table(counts))
+    known = page.explanations()
+    unexplained = [m for m in survivors if m.key not in known]
+    for mutant in survivors if options.list else unexplained:
+        print(f"{mutant.module}.{mutant.function}:{mutant.line}  {mutant.change}")
+    if options.survivors or set(options.modules) != set(MODULES):
+        return
+    template = Path(page.__file__).with_name("page.md").read_text()
+    page.write(
+        counts, survivors, tests=tests, broken=broken, minutes=seconds / 60, template=template
+    )
+    plain, _ = page.score(sum(counts.values(), Counter()))
+    if plain < REQUIRED:
+        sys.exit(f"score {plain:.1%} is below {REQUIRED:.0%}; strengthen the tests")
+    if unexplained:
+        sys.exit(f"{len(unexplained)} survivors are not explained in {page.SURVIVORS.name}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    scipy.optimize.brentq(lambda x: x, -1, 1)
+    main()
