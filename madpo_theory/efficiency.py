@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.special import expit
 
-from .linear import finite_array, sandwich
+from .arrays import finite_array
+from .linear import sandwich
 from .ops import elementwise
 from .targets import effective_target
 from .weight import log_weight

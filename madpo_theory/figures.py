@@ -247,7 +247,9 @@ def _target_shift(experiment=None):
 
 
 def _monotone_region(experiment=None):
-    """Map of monotone_limit; along c_min = 1/c_max, where named schedules lie; certified cells."""
+    """Map of monotone_limit, the schedules that have a name, and the certified cells."""
+    from .certify import section_cells
+
     c_max = np.geomspace(1.1, 8.0, 121)
     c_min = np.linspace(0.0, 0.98, 99)
     x, y = np.meshgrid(c_max, c_min)
@@ -260,6 +262,10 @@ def _monotone_region(experiment=None):
         _region_rows("map", "released type", c_max, 1 / c_max),
         _region_rows("section", "limit", c_max, monotone_limit(c_max, np.array(0.5))),
     ]
+    for cell in section_cells().ravel():
+        (low, high), _, _, (near, far) = (map(float, side) for side in cell.box.sides)
+        middle = ((low + high) / 2, (near + far) / 2)
+        pieces.append(_region_rows("cells", cell.verdict, *middle, high - low))
     for name, s in (
         ("released, c_max = 2", MarginSchedule.released(2)),
         ("released, c_max = 3", MarginSchedule.released(3)),

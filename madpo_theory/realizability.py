@@ -11,24 +11,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .ops import not_finite_error
+from .arrays import finite_array
 
 __all__ = ["CycleResidual", "FordCondition", "cycle_residual", "ford_condition", "margin_edges"]
-
-
-def real_array(name, value, ndim):
-    """`value` as a float64 array of finite entries and the given number of axes, or an error."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must hold real numbers, got {array.dtype}")
-    if array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}; reshape it so")
-    array = array.astype(np.float64)
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
-        index = tuple(map(int, bad[0]))
-        raise not_finite_error(name, index, array[index])
-    return array
 
 
 def _first_break(name, array, broken, rule):
@@ -41,7 +26,7 @@ def _first_break(name, array, broken, rule):
 
 def square(name, value):
     """`value` as a finite (K, K) float64 matrix, K >= 2, or an error."""
-    matrix = real_array(name, value, 2)
+    matrix = finite_array(name, value, ndim=2)
     if len(set(matrix.shape)) != 1 or len(matrix) < 2:
         raise ValueError(
             f"{name} must be (K, K) with K >= 2, one row a response, got shape {matrix.shape}"
@@ -189,8 +174,8 @@ def cycle_residual(edges, targets, weights=None):
     and ValueError if the weights span more than float64 resolves. Source: X. Jiang, L.-H. Lim,
     Y. Yao, Y. Ye, "Statistical ranking and combinatorial Hodge theory", arXiv 0811.1067.
     """
-    edges, targets = check_edges(edges), real_array("targets", targets, 1)
-    weights = np.ones(len(edges)) if weights is None else real_array("weights", weights, 1)
+    edges, targets = check_edges(edges), finite_array("targets", targets, ndim=1)
+    weights = np.ones(len(edges)) if weights is None else finite_array("weights", weights, ndim=1)
     for name, values in (("targets", targets), ("weights", weights)):
         if len(values) != len(edges):
             raise ValueError(f"{name} must have one entry an edge: {len(values)}, {len(edges)}")

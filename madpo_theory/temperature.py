@@ -11,19 +11,20 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
+from .arrays import finite_array
 from .ops import check_number
-from .realizability import real_array
 from .targets import effective_target
+from .value import kl_divergence, optimal_policy
 
 __all__ = [
     "NearestDPO",
-    "PolicyValue",
+    "RewardAndKL",
     "TemperatureMatch",
     "gaussian_temperature",
     "match_temperature",
     "matched_temperature",
     "nearest_dpo",
-    "policy_value",
+    "reward_and_kl",
     "temperature_distance",
 ]
 
@@ -58,8 +59,8 @@ def match_temperature(margins, weighting, weights=None):
     Returns a :class:`TemperatureMatch`. Raises ValueError or TypeError naming the argument.
     Statement L5; derived here.
     """
-    margins = real_array("margins", margins, 1)
-    weights = np.ones(len(margins)) if weights is None else real_array("weights", weights, 1)
+    margins = finite_array("margins", margins, ndim=1)
+    weights = np.ones(len(margins)) if weights is None else finite_array("weights", weights, ndim=1)
     if weights.shape != margins.shape:
         raise ValueError(f"weights must have shape {margins.shape} like margins: {weights.shape}")
     if (weights < 0).any():
@@ -101,20 +102,8 @@ def gaussian_temperature(scale, weighting, *, panels=8192):
     return match_temperature(scale * at, weighting, density)
 
 
-def _log_policy(scores, beta, log_reference):
-    unnormalized = scores / beta + log_reference
-    return unnormalized - logsumexp(unnormalized)
-
-
-def _divergence(log_p, log_q):
-    """KL(p || q), nats: a sum of p (gap - 1 + e^-gap) >= 0, so that near policies do not cancel."""
-    gap, p = log_p - log_q, np.exp(log_p)
-    near = p * (gap + np.expm1(-np.clip(gap, -1, None)))
-    return float(np.where(np.abs(gap) < 1, near, p * (gap - 1) + np.exp(log_q)).sum())
-
-
 @dataclass(frozen=True)
-class PolicyValue:
+class RewardAndKL:
     """Expected reward of a policy and its KL divergence from the reference, both in nats."""
 
     reward: float
@@ -123,11 +112,14 @@ class PolicyValue:
 
 def _table(scores, rewards, beta, reference):
     """The checked arguments of a table policy: scores, rewards, log-reference."""
-    scores, rewards = real_array("scores", scores, 1), real_array("rewards", rewards, 1)
+    scores, rewards = (
+        finite_array("scores", scores, ndim=1),
+        finite_array("rewards", rewards, ndim=1),
+    )
     check_number("beta", beta, "beta > 0", lambda v: v > 0)
     if reference is None:
         reference = np.full(len(scores), 1 / len(scores))
-    reference = real_array("reference", reference, 1)
+    reference = finite_array("reference", reference, ndim=1)
     if not scores.shape == rewards.shape == reference.shape:
         raise ValueError(
             "scores, rewards and reference must have one entry a response, got shapes "
@@ -141,7 +133,7 @@ def _table(scores, rewards, beta, reference):
     return scores, rewards, np.log(reference)
 
 
-def policy_value(scores, rewards, beta, reference=None):
+def reward_and_kl(scores, rewards, beta, reference=None):
     """Reward and KL from the reference of the table policy pi ~ reference e^(scores/beta).
 
     Parameters
@@ -152,9 +144,9 @@ def policy_value(scores, rewards, beta, reference=None):
     reference : (K,) positive probabilities, default uniform.
     """
     scores, rewards, log_reference = _table(scores, rewards, beta, reference)
-    log_policy = _log_policy(scores, beta, log_reference)
-    kl = _divergence(log_policy, log_reference)
-    return PolicyValue(float(np.exp(log_policy) @ rewards), kl)
+    log_policy = optimal_policy(scores, log_reference, beta=beta)
+    kl = float(kl_divergence(log_policy, log_reference))
+    return RewardAndKL(float(np.exp(log_policy) @ rewards), kl)
 
 
 @dataclass(frozen=True)
@@ -170,8 +162,8 @@ class NearestDPO:
     """
 
     beta: float
-    policy: PolicyValue
-    dpo: PolicyValue
+    policy: RewardAndKL
+    dpo: RewardAndKL
     divergence: float
 
 
@@ -181,13 +173,13 @@ def nearest_dpo(scores, rewards, beta, reference=None):
     DPO's optima pi_b ~ reference e^(rewards/b) are an exponential family in 1/b, where the nearest
     point has the policy's mean reward: one root of an increasing function, and by the Pythagorean
     identity the divergence is the excess of KL at that reward. Arguments as in
-    :func:`policy_value`.
+    :func:`reward_and_kl`.
 
     Returns a :class:`NearestDPO`. Raises ValueError if the policy earns no more than the reference,
     as then no temperature does it. Derived here, L5.
     """
     scores, rewards, log_reference = _table(scores, rewards, beta, reference)
-    log_policy = _log_policy(scores, beta, log_reference)
+    log_policy = optimal_policy(scores, log_reference, beta=beta)
     shortfall = rewards.max() - rewards  # relative precision, however greedy the policy
 
     def regret(log_probabilities):
@@ -199,7 +191,7 @@ def nearest_dpo(scores, rewards, beta, reference=None):
         )
 
     def surplus(inverse):
-        return regret(log_policy) - regret(_log_policy(rewards, 1 / inverse, log_reference))
+        return regret(log_policy) - regret(optimal_policy(rewards, log_reference, beta=1 / inverse))
 
     low, high = (1 / beta,) * 2
     while surplus(low) > 0:
@@ -208,10 +200,10 @@ def nearest_dpo(scores, rewards, beta, reference=None):
         high *= 2
     # Relative precision of the root: brentq's own floor is 4 ulp.
     inverse = brentq(surplus, low, high, xtol=1e-300, rtol=1e-15) if low < high else low
-    nearest = _log_policy(rewards, 1 / inverse, log_reference)
+    nearest = optimal_policy(rewards, log_reference, beta=1 / inverse)
     return NearestDPO(
         beta=float(1 / inverse),
-        policy=policy_value(scores, rewards, beta, np.exp(log_reference)),
-        dpo=policy_value(rewards, rewards, 1 / inverse, np.exp(log_reference)),
-        divergence=_divergence(log_policy, nearest),
+        policy=reward_and_kl(scores, rewards, beta, np.exp(log_reference)),
+        dpo=reward_and_kl(rewards, rewards, 1 / inverse, np.exp(log_reference)),
+        divergence=float(kl_divergence(log_policy, nearest)),
     )

@@ -7,7 +7,7 @@ shape, in nats. Every function returns one number a row; the caller takes the me
 import numpy as np
 from scipy.special import logsumexp
 
-from .linear import finite_array
+from .arrays import finite_array
 from .ops import check_number, elementwise, shape_error
 
 __all__ = [

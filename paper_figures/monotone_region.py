@@ -16,7 +16,7 @@ def draw(table):
     Columns: panel (map, section, cells), element, x, y, value. Map: limit and beyond (1 where pairs
     can be reversed beyond tau) on grids, the curves harmonic and released type, and one point a
     schedule, value lam tau. Section: the curve limit and points, y = lam tau. Cells, drawn where
-    present: element monotone, falls or undecided; x, y the middle, value the width in x (their
+    present: element increases, falls or undecided; x, y the middle, value the width in x (their
     heights tile the y axis).
     """
     figure, (left, right) = new(PAGE, 3.4, 2, width_ratios=(1.15, 1))
@@ -24,8 +24,8 @@ def draw(table):
     left.contourf(x, y, limit, levels=LEVELS, cmap="Blues", norm="log", extend="both", alpha=0.75)
     lines = left.contour(x, y, limit, levels=LEVELS, colors="#333333", linewidths=0.6)
     at = int(np.searchsorted(x[0], 6.3))  # label the contours along one vertical
-    places = [(x[0, at], np.interp(v, limit[:, at], y[:, at])) for v in LEVELS[1:-1]]
-    left.clabel(lines, LEVELS[1:-1], fmt=lambda v: f"{v:g}", fontsize=8.5, manual=places)
+    places = [(x[0, at], np.interp(v, limit[:, at], y[:, at])) for v in LEVELS[1:-2]]
+    left.clabel(lines, LEVELS[1:-2], fmt=lambda v: f"{v:g}", fontsize=8.5, manual=places)
     bx, by, beyond = _grid(table, "beyond")
     left.contourf(bx, by, beyond, levels=(0.5, 1.5), colors="none", hatches=["////"])
     for element, dash in (("harmonic", (0, (5, 2))), ("released type", (0, (1, 1.4)))):
@@ -53,7 +53,7 @@ def _grid(table, element):
 
 
 def _section(axes, table, named):
-    cells = {"monotone": BLUE, "falls": RED, "undecided": "#bbbbbb"}
+    cells = {"increases": BLUE, "falls": RED, "undecided": "#bbbbbb"}
     present = column(table, "panel") == "cells"
     for kind in dict.fromkeys(column(table, "element")[present].tolist()):
         cx, cy, width = pick(table, "x", "y", "value", panel="cells", element=kind)

@@ -21,6 +21,7 @@ from madpo_theory.claims.kinds import (
 )
 from madpo_theory.claims.ledger import KINDS
 from madpo_theory.claims.weights import RELEASED
+from madpo_theory.figures import FIGURES
 from madpo_theory.weight import weight
 
 PIECES = [(claim, evidence) for claim in CLAIMS for evidence in claim.evidence]
@@ -43,10 +44,46 @@ def test_evidence_agrees(claim, evidence, tmp_path):
 
 
 def test_every_required_statement_has_two_kinds_of_evidence():
-    required = "S1 S2 S3 S4 T1 T2 T3 T4 T5 L1 R1 R2 B1 B2 B3".split()
+    counts = {"S": 4, "T": 6, "L": 5, "R": 6, "B": 5, "N": 4, "A": 6}
+    required = [f"{letter}{i}" for letter, n in counts.items() for i in range(1, n + 1)]
     assert [claim.id for claim in CLAIMS] == required
+    kinds = {claim.id: {e.kind for e in claim.evidence} for claim in CLAIMS}
     for claim in CLAIMS:
-        assert len({e.kind for e in claim.evidence}) >= 2, claim.id
+        found = (
+            set().union(*(kinds[part] for part in claim.parts)) if claim.parts else kinds[claim.id]
+        )
+        assert len(found) >= 2, claim.id
+
+
+def test_every_claim_has_a_reading_and_named_figures_exist():
+    for claim in CLAIMS:
+        assert claim.reading.endswith("."), claim.id
+        assert not claim.figure or claim.figure in FIGURES, claim.id
+
+
+def test_a_roll_up_stands_as_its_weakest_part(tmp_path):
+    part = replace(ONE, id="S1", evidence=(true_ball,))
+    weak = replace(
+        ONE, id="S2", verdict="fails", condition="", counterexample="1 < 2", evidence=(true_ball,)
+    )
+    whole = replace(ONE, id="A1", evidence=(), parts=("S1", "S2"))
+
+    def gathered(*claims):
+        return verify(claims, certificates=tmp_path).rows[-1][1]
+
+    *_, verdict = gathered(part, weak, whole)
+    assert not verdict.agrees and "fails" in verdict.computed
+    *parts, verdict = gathered(part, weak, replace(whole, verdict="fails", counterexample="S2"))
+    assert verdict.agrees and all(e.agrees for e in parts) and len(parts) == 2
+    first, *_ = gathered(replace(part, evidence=(false_ball,)), weak, whole)
+    assert not first.agrees
+
+
+def test_a_roll_up_without_its_parts_is_refused(tmp_path):
+    whole = replace(ONE, id="A1", evidence=(), parts=("S1", "S2"))
+    with pytest.raises(ValueError, match=r"A1 rolls up S1, S2"):
+        verify([whole], certificates=tmp_path)
+    assert [claim.id for claim in select(["A5"])] == ["B2", "A5"]
 
 
 def test_refutations_show_their_counterexample():
@@ -72,6 +109,11 @@ def false_property(s=schedules(), h=margins()):
 @property_test("a test that crashes", "never")
 def crashing_property(h=margins()):
     raise RuntimeError("broken")
+
+
+@enclosed("a truth", "1 < 2")
+def true_ball():
+    return "1", True
 
 
 @enclosed("a falsehood", "1 > 2")
@@ -137,6 +179,8 @@ def test_simplified_is_zero_exactly_for_identities(expression, zero):
         ({"verdict": "conditional", "condition": ""}, "states a condition"),
         ({"verdict": "holds", "condition": "sometimes"}, "states a condition"),
         ({"verdict": "fails", "condition": "", "counterexample": ""}, "counterexample"),
+        ({"evidence": ()}, "either evidence or parts"),
+        ({"parts": ("S2",)}, "either evidence or parts"),
     ],
 )
 def test_a_claim_with_an_unfounded_verdict_is_refused(fields, rule):

@@ -165,8 +165,8 @@ def test_margin_edges_list_every_pair_once():
         ([[0]], ValueError, r"wins must be \(K, K\) with K >= 2"),
         ([0, 1], ValueError, r"wins must have 2 axes, got shape \(2,\)"),
         ([["0", "1"], ["1", "0"]], TypeError, r"wins must hold real numbers"),
-        (np.zeros((2, 2), bool), TypeError, r"wins must hold real numbers, got bool"),
-        (np.zeros((2, 2), complex), TypeError, r"wins must hold real numbers, got complex"),
+        (np.zeros((2, 2), bool), TypeError, r"wins must hold real numbers, got dtype bool"),
+        (np.zeros((2, 2), complex), TypeError, r"wins must hold real numbers, got dtype complex"),
     ],
 )
 def test_wins_are_nonnegative_square_and_finite(wins, error, rule):

@@ -18,7 +18,7 @@ from madpo_theory.temperature import (
     match_temperature,
     matched_temperature,
     nearest_dpo,
-    policy_value,
+    reward_and_kl,
     temperature_distance,
 )
 
@@ -117,20 +117,20 @@ def test_the_bounded_ratio_weight_keeps_dampening_where_the_published_one_stops(
 
 
 @given(lists(floats(-5, 5), 4), lists(floats(-5, 5), 4), lists(floats(0.05, 1), 4), floats(0.1, 3))
-def test_policy_value_against_the_softmax(scores, rewards, reference, beta):
+def test_reward_and_kl_against_the_softmax(scores, rewards, reference, beta):
     reference = reference / reference.sum()
     policy = softmax(scores / beta + np.log(reference))
-    found = policy_value(scores, rewards, beta, reference)
+    found = reward_and_kl(scores, rewards, beta, reference)
     assert found.reward == pytest.approx(policy @ rewards, abs=1e-13)
     held = policy > 0
     kl = policy[held] @ np.log(policy[held] / reference[held])
     assert found.kl == pytest.approx(kl, abs=1e-13) and found.kl >= 0
-    shifted = policy_value(scores + 7, rewards, beta, reference)
+    shifted = reward_and_kl(scores + 7, rewards, beta, reference)
     assert shifted.reward == pytest.approx(found.reward, abs=1e-12)
 
 
 def test_equal_scores_are_the_reference():
-    value = policy_value(np.zeros(4), np.arange(4.0), 0.5)
+    value = reward_and_kl(np.zeros(4), np.arange(4.0), 0.5)
     assert value.reward == pytest.approx(1.5) and value.kl == pytest.approx(0, abs=1e-16)
 
 
@@ -149,7 +149,7 @@ def test_the_divergence_is_the_excess_kl_at_equal_reward(rewards, noise, referen
     assume(np.ptp(rewards) > 0.1)
     reference = reference / reference.sum()
     scores = 2 * rewards + noise
-    gain = policy_value(scores, rewards, beta, reference).reward - reference @ rewards
+    gain = reward_and_kl(scores, rewards, beta, reference).reward - reference @ rewards
     assume(gain > 1e-3)
     near = nearest_dpo(scores, rewards, beta, reference)
     assert near.dpo.reward == pytest.approx(near.policy.reward, abs=1e-12)
@@ -197,11 +197,11 @@ def test_mixed_margins_are_not_dpo_at_any_temperature():
         (lambda: matched_temperature([[1.0]], RELEASED), ValueError, "margins must have 1 axes"),
         (lambda: matched_temperature(["a"], RELEASED), TypeError, "margins must hold real"),
         (lambda: gaussian_temperature(0.0, RELEASED), ValueError, "scale > 0"),
-        (lambda: policy_value([0, 1], [0, 1], 0.0), ValueError, "beta > 0"),
-        (lambda: policy_value([0, 1], [0, 1, 2], 1.0), ValueError, "one entry a response"),
-        (lambda: policy_value([0, 1], [0, 1], 1.0, [0.5, 0.6]), ValueError, "sum to 1"),
-        (lambda: policy_value([0, 1], [0, 1], 1.0, [1.0, 0.0]), ValueError, "must be positive"),
-        (lambda: policy_value([0, 1e300], [0, 1], 1e-10), ValueError, "overflows float64"),
+        (lambda: reward_and_kl([0, 1], [0, 1], 0.0), ValueError, "beta > 0"),
+        (lambda: reward_and_kl([0, 1], [0, 1, 2], 1.0), ValueError, "one entry a response"),
+        (lambda: reward_and_kl([0, 1], [0, 1], 1.0, [0.5, 0.6]), ValueError, "sum to 1"),
+        (lambda: reward_and_kl([0, 1], [0, 1], 1.0, [1.0, 0.0]), ValueError, "must be positive"),
+        (lambda: reward_and_kl([0, 1e300], [0, 1], 1e-10), ValueError, "overflows float64"),
         (lambda: nearest_dpo([1, 0], [0, 1], 1.0), ValueError, "no more than the reference"),
         (lambda: nearest_dpo([1, 0], [1, 1], 1.0), ValueError, "no more than the reference"),
     ],

@@ -3,7 +3,7 @@
 from .boxes import BoxSupremum, ExceedsBound, ScheduleBox, box_supremum
 from .certificate import certify, certify_box, kept_certificate, write_certificate
 from .checker import check
-from .grid import Cell, monotone_cells
+from .grid import Cell, monotone_cells, section_cells
 from .optimize import Supremum, supremum
 from .quantities import QUANTITIES, Quantity
 
@@ -21,6 +21,7 @@ __all__ = [
     "check",
     "kept_certificate",
     "monotone_cells",
+    "section_cells",
     "supremum",
     "write_certificate",
 ]

@@ -1,5 +1,6 @@
 """A map of schedules: where the effective target is certified to increase, and where to fall."""
 
+import functools
 import itertools
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,7 +14,7 @@ from .certificate import certify_box
 from .checker import check
 from .quantities import WEIGHTINGS
 
-__all__ = ["Cell", "monotone_cells"]
+__all__ = ["Cell", "monotone_cells", "section_cells"]
 
 _STRICTLY = -1e-9  # T' <= this proves that T falls
 
@@ -52,6 +53,18 @@ def monotone_cells(c_max, c_min, lam, tau, *, kind="published", within=None, lim
         box = ScheduleBox(*(side[i] for side, i in zip(intervals, index, strict=True)))
         cells[index] = _cell(box, kind, within, limit)
     return cells
+
+
+@functools.cache
+def section_cells():
+    """The cells of the section c_min = 1/2, lam = 1 that the region map shows, over every margin.
+
+    12 in c_max, from 1.2 to 4.2, by 16 in tau, from 0.5 to 8.5; as :func:`monotone_cells` returns
+    them.
+    """
+    c_max = [Fraction(6, 5) + Fraction(k, 4) for k in range(13)]
+    tau = [Fraction(1, 2) + Fraction(k, 2) for k in range(17)]
+    return monotone_cells(c_max, Fraction(1, 2), 1, tau)[:, 0, 0, :]
 
 
 def _intervals(edges):

@@ -54,8 +54,8 @@ CLAIMS = (
         source=SOURCE,
         assumptions="any reward model",
         verdict="conditional",
-        condition="bounded as said for targets, and for parameters where the margin is linear in "
-        "them; its error bars are the sandwich's, not those of an effective sample size",
+        condition="robust means a bounded effect: on targets always, on parameters where the "
+        "margin is linear in them",
         figure="target_shift",
         parts=("R1", "R2", "R3", "R4", "R5", "R6"),
     ),

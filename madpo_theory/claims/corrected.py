@@ -9,6 +9,7 @@ from flint import arb
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from ..certify import ScheduleBox
 from ..certify.enclosure import precision
 from ..comparison import distillation_profile, weight_profile
 from ..corrected import (
@@ -25,11 +26,21 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weight import log_weight, log_weight_ratio, weight
-from .kinds import margins, observed, property_test, schedules, simulated, symbolic
+from .kinds import (
+    certified,
+    certified_box,
+    margins,
+    observed,
+    property_test,
+    schedules,
+    simulated,
+    symbolic,
+)
 from .ledger import Claim
 from .parametric import information_identity
 from .regimes import OUTSIDE, OUTSIDE_MARGIN, REGIMES, C, in_c, sigma, u
 from .targets import LABELS, target_scores
+from .weights import CLASS, CLASS_BOX, RELEASED
 
 DELTA = sp.Symbol("delta", real=True)
 H = sp.Symbol("h", real=True)
@@ -336,7 +347,50 @@ CLAIMS = (
         assumptions="exact reward model; any valid schedule (monotone: c_min > 0)",
         verdict="holds",
         figure="corrected_weights",
-        evidence=(n1_target, n1_first_step, n1_numeric, n1_monotone, n1_trained),
+        evidence=(
+            n1_target,
+            n1_first_step,
+            certified(
+                "L of N1, class defaults",
+                "sensitivity",
+                BoundedRatioWeight(CLASS),
+                above=0.85777,
+                below=0.85778,
+            ),
+            certified(
+                "L of N1, released",
+                "sensitivity",
+                BoundedRatioWeight(RELEASED),
+                above=2.306765,
+                below=2.306767,
+            ),
+            certified(
+                "-min T' of N1, class defaults: monotone",
+                "target_slope_min",
+                BoundedRatioWeight(CLASS),
+                above=-0.14223,
+                below=-0.14222,
+            ),
+            certified_box(
+                "L of N1, box around the class defaults",
+                "sensitivity",
+                CLASS_BOX,
+                kind="bounded ratio",
+                above=1.04,
+                below=1.1,
+                tolerance=0.05,
+            ),
+            certified_box(
+                "-min T' <= 0 of N1, every schedule of a box monotone",
+                "target_slope_min",
+                ScheduleBox(("1.8", "2.2"), ("0.48", "0.55"), ("0.9", "1.1"), ("1.8", "2")),
+                kind="bounded ratio",
+                below=0,
+            ),
+            n1_numeric,
+            n1_monotone,
+            n1_trained,
+        ),
     ),
     Claim(
         id="N2",

@@ -234,6 +234,7 @@ def property_test(name, theory, *, examples=200):
             database=None,
             deadline=None,
             print_blob=False,
+            report_multiple_bugs=False,  # one counterexample, as an AssertionError
             suppress_health_check=list(HealthCheck),
         )(given(**strategies)(counted))
 

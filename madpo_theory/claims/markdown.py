@@ -11,10 +11,10 @@ BEGIN, END = "<!-- claims: begin (make readme) -->", "<!-- claims: end -->"
 
 
 def table(claims):
-    """One row a claim: id, what it means in practice, verdict, kinds of evidence."""
+    """One row a claim: id, what it means in practice, verdict, kinds of evidence or parts."""
     rows = ["| claim | in practice | verdict | evidence |", "|---|---|---|---|"]
     for claim in claims:
-        kinds = ", ".join(dict.fromkeys(evidence.kind for evidence in claim.evidence))
+        kinds = ", ".join(claim.parts or dict.fromkeys(e.kind for e in claim.evidence))
         verdict = VERDICTS[claim.verdict]
         verdict += f" {claim.condition}" if claim.condition else ""
         reading = claim.reading

@@ -1,18 +1,30 @@
 """T5: on which schedules an easier pair never gets a smaller target."""
 
+from fractions import Fraction
+
 import numpy as np
 import sympy as sp
 from flint import arb, arb_series, ctx
 from hypothesis import strategies as st
 from sympy.core.relational import Relational
 
+from ..certify import section_cells
 from ..certify.enclosure import precision
 from ..losses import madpo
 from ..monotone import amplified_limit, monotone_limit, safe_lam, safe_tau, scaled_slope
 from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
-from .kinds import certified, enclosed, property_test, schedules, simulated, symbolic
+from .kinds import (
+    certified,
+    certified_box,
+    enclosed,
+    observed,
+    property_test,
+    schedules,
+    simulated,
+    symbolic,
+)
 from .ledger import Claim
 from .regimes import (
     INSIDE,
@@ -31,7 +43,7 @@ from .regimes import (
     u,
 )
 from .targets import LABELS, target_scores
-from .weights import CLASS, RELEASED
+from .weights import CLASS, CLASS_BOX, RELEASED, RELEASED_BOX
 
 
 @symbolic("T' on [0, tau] and at its end")
@@ -167,6 +179,29 @@ def t5_falls_right():
         )
 
 
+@observed(
+    "certified",
+    "192 boxes of schedules, c_min = 1/2, lam = 1, beside the closed form",
+    "increases only where all of the box obeys the limit, falls only where none of it does",
+    "interval branch and bound over c_max, tau and every margin, each certificate checked",
+)
+def t5_cells():
+    cells = section_cells().ravel().tolist()
+    counts = {verdict: 0 for verdict in ("increases", "falls", "undecided")}
+    agrees = True
+    for cell in cells:
+        (low, high), _, _, (near, far) = cell.box.sides
+        counts[cell.verdict] += 1
+        # at c_min = 1/2 the limit 2 (c_max - 1/2)/(c_max - 1) falls with c_max
+        least, most = (2 * (c - sp.Rational(1, 2)) / (c - 1) for c in map(sp.Rational, (high, low)))
+        if cell.verdict == "increases":
+            agrees &= sp.Rational(far) <= least
+        elif cell.verdict == "falls":
+            agrees &= sp.Rational(near) >= most
+    text = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+    return text, agrees and counts["increases"] > 30 and counts["falls"] > 90
+
+
 @property_test("T falls left of tau iff lam tau > monotone_limit", "T5, sufficient and necessary")
 def t5_limit(s=schedules()):
     limit = float(monotone_limit(s.c_max, s.c_min))
@@ -257,6 +292,22 @@ CLAIMS = (
                 above=1.30676,
                 below=1.30677,
             ),
+            certified_box(
+                "-min T' <= 0, box around the class defaults: every schedule monotone",
+                "target_slope_min",
+                CLASS_BOX,
+                below=-0.0869,
+                above=-0.0874,
+                tolerance=0.0005,
+            ),
+            certified_box(
+                "T' at h = 0.9 tau, box around the released schedule: every schedule falls",
+                "target_slope_max",
+                RELEASED_BOX,
+                below=-0.5,
+                within=Fraction(9, 10),
+            ),
+            t5_cells,
             t5_refuted,
             t5_not_sufficient,
             t5_falls_right,

@@ -668,9 +668,9 @@ CLAIMS = (
         source="derived here; Huber (1967) for the sandwich",
         assumptions="linear margins; independent Bradley-Terry labels; any reward model",
         verdict="conditional",
-        condition="the sandwich always, with the score's variance given the pair (fixed design) or "
-        "its mean square (pairs drawn too); the effective sample size only where weights are "
-        "independent of pair and label",
+        condition="weights are independent of pair and label, for the second half; the sandwich "
+        "always holds, with the score's variance given the pair (fixed design) or its mean square "
+        "(pairs drawn too)",
         counterexample="one pair, h* = 1.5, released schedule: n/ESS = 1.12, but the variance is "
         "exactly that of unit weights",
         evidence=(

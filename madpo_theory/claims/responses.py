@@ -16,7 +16,7 @@ from ..realizability import cycle_residual, ford_condition
 from ..schedule import MarginSchedule, coefficient
 from ..simulate.table import fit_table, minimize_table, sampled_wins, weigh_wins
 from ..targets import dpo_target, effective_target
-from ..temperature import match_temperature, nearest_dpo, policy_value
+from ..temperature import match_temperature, nearest_dpo, reward_and_kl
 from ..weight import log_weight, log_weight_ratio, weight
 from .kinds import enclosed, margins, observed, property_test, schedules, simulated, symbolic
 from .ledger import Claim
@@ -458,7 +458,7 @@ def l5_frontier():
         for seed in seeds.spawn(20):
             rewards = np.random.default_rng(seed).normal(0, scale, 16)
             scores = fit_table(rewards, s).scores
-            near, halved = nearest_dpo(scores, rewards, beta), policy_value(rewards, rewards, 0.25)
+            near, halved = nearest_dpo(scores, rewards, beta), reward_and_kl(rewards, rewards, 0.25)
             excess = near.policy.kl - near.dpo.kl
             agrees &= near.divergence > 0 and abs(excess - near.divergence) < 1e-12
             reward = abs(near.policy.reward - halved.reward) / (halved.reward - rewards.mean())

@@ -12,8 +12,9 @@ import numpy as np
 from scipy.linalg import helmert, norm  # scipy's norm does not underflow
 from scipy.special import expit
 
+from ..arrays import finite_array
 from ..ops import check_number
-from ..realizability import check_margins, check_wins, ford_condition, real_array
+from ..realizability import check_margins, check_wins, ford_condition
 from ..weight import weight
 
 __all__ = [
@@ -138,7 +139,7 @@ def table_certificate(wins, scores):
     Returns (slope, curvature, radius): |g| with its rounding added, k with its rounding taken
     off, for the largest mass scaled to 1; and the Euclidean distance, inf if unproved.
     """
-    wins, scores = check_wins("wins", wins), real_array("scores", scores, 1)
+    wins, scores = check_wins("wins", wins), finite_array("scores", scores, ndim=1)
     if len(scores) != len(wins):
         raise ValueError(f"scores must have {len(wins)} entries like wins, got {len(scores)}")
     slope, rounding, hessian = _derivatives(wins / (wins.max() or 1.0), scores)
@@ -156,7 +157,7 @@ def _margins(name, value):
     array = np.asarray(value)
     if array.ndim == 2:
         return check_margins(name, value)
-    rewards = real_array(name, value, 1)
+    rewards = finite_array(name, value, ndim=1)
     return check_margins(name, rewards[:, None] - rewards[None, :])
 
 
@@ -192,7 +193,7 @@ def expected_wins(rewards, sampling=None):
     rewards : true rewards (K,), nats.
     sampling : symmetric (K, K) pair weights, nonnegative; default all pairs alike.
     """
-    margins = _margins("rewards", real_array("rewards", rewards, 1))
+    margins = _margins("rewards", finite_array("rewards", rewards, ndim=1))
     sampling = _sampling("sampling", sampling, len(margins))
     return _positive_where(sampling * expit(margins), sampling, "rewards")
 
@@ -206,7 +207,7 @@ def sampled_wins(rewards, labels, seed):
     labels : number of labels of every pair, or symmetric (K, K) numbers of labels.
     seed : numpy SeedSequence or integer.
     """
-    margins = _margins("rewards", real_array("rewards", rewards, 1))
+    margins = _margins("rewards", finite_array("rewards", rewards, ndim=1))
     full = np.asarray(labels) if np.ndim(labels) else labels * (1 - np.eye(len(margins), dtype=int))
     if full.dtype.kind not in "iu":
         raise TypeError(f"labels must be integers, got {full.dtype}")
