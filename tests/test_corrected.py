@@ -392,8 +392,9 @@ def test_n2_with_slope_has_that_slope(tau, gamma, extra):
 
 
 def test_n2_a_slope_that_no_target_has_is_refused():
-    with pytest.raises(ValueError, match=r"slope = 1.0 breaks the rule slope > 1"):
-        PowerTarget.with_slope(2.0, 0.5, 1.0)
+    for flat in (1.0, 0.5, -2.0):
+        with pytest.raises(ValueError, match=rf"slope = {flat} breaks the rule slope > 1"):
+            PowerTarget.with_slope(2.0, 0.5, flat)
     with pytest.raises(ValueError, match=r"slope = 3.0 is out of reach at gamma = 0.999; lower"):
         PowerTarget.with_slope(2.0, 0.999, 3.0)
     with pytest.raises(ValueError, match=r"too close to 1; choose it above 1 \+ 1e-12"):

@@ -16,6 +16,7 @@ from madpo_theory.losses import (
     beta_dpo_keep,
     beta_dpo_margins,
     beta_dpo_update,
+    distillation,
     dpo,
     ipo,
     madpo,
@@ -40,6 +41,9 @@ def all_losses(margin, beta=0.1):
         "dpo": lambda *logps: dpo(*logps, beta=beta),
         "ipo": lambda *logps: ipo(*logps, beta=beta),
         "madpo": lambda *logps: madpo(*logps, margin=margin, weighting=SCHEDULE, beta=beta),
+        "distillation": lambda *logps: distillation(
+            *logps, margin=margin, weighting=SCHEDULE, beta=beta
+        ),
         "beta_dpo authors": lambda *logps: beta_dpo(*logps, beta=beta),
         "beta_dpo madpo": lambda *logps: beta_dpo(*logps, beta=beta, variant="madpo"),
     }
@@ -129,7 +133,7 @@ def test_swapping_the_labels_mirrors_the_margins():
     torch.testing.assert_close(swapped, weight(-margin, SCHEDULE) * -logsigmoid(-0.1 * m))
 
 
-@pytest.mark.parametrize("name", ("dpo", "ipo", "madpo"))
+@pytest.mark.parametrize("name", ("dpo", "ipo", "madpo", "distillation"))
 def test_per_pair_losses_do_not_see_the_rest_of_the_batch(name):
     logps, margin = batch()
     together = all_losses(margin)[name](*logps)[0]
@@ -204,6 +208,46 @@ def test_numpy_and_torch_give_the_same_losses():
         expected = all_losses(margin)[name](*logps)
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(a, b.numpy(), rtol=1e-14)
+
+
+def test_the_defaults_are_those_of_the_papers():
+    """beta = 0.1 throughout; beta-DPO: alpha = 0.6, keep 80 %, decay 0.9, statistics (0, 1)."""
+    logps, margin = batch()
+    weighted = {"margin": margin, "weighting": SCHEDULE}
+    for loss, rest in ((dpo, {}), (ipo, {}), (madpo, weighted), (distillation, weighted)):
+        torch.testing.assert_close(
+            loss(*logps, **rest)[0], loss(*logps, **rest, beta=0.1)[0], rtol=0, atol=0
+        )
+    stated = {"beta": 0.1, "alpha": 0.6, "running_mean": 0.0, "variant": "authors"}
+    torch.testing.assert_close(
+        beta_dpo(*logps)[0], beta_dpo(*logps, **stated, kept=None)[0], rtol=0, atol=0
+    )
+    assert beta_dpo_beta(0.7) == beta_dpo_beta(0.7, **stated)
+    assert beta_dpo_margins(margin, variant="madpo").equal(0.1 * margin)
+    assert BetaDPOState() == BetaDPOState(mean=0.0, std=1.0)
+    kept = beta_dpo_keep(margin, BetaDPOState(), generator=generator())
+    assert kept.equal(beta_dpo_keep(margin, BetaDPOState(), fraction=0.8, generator=generator()))
+    updated = beta_dpo_update(BetaDPOState(), margin)
+    assert updated == beta_dpo_update(BetaDPOState(), margin, decay=0.9)
+
+
+def test_settings_are_given_by_name():
+    """Fifth and later positions would be read as a margin by one loss and a beta by another."""
+    logps, margin = batch()
+    for loss in (dpo, ipo, beta_dpo):
+        with pytest.raises(TypeError, match="positional"):
+            loss(*logps, 0.1)
+    for loss in (madpo, distillation):
+        with pytest.raises(TypeError, match="positional"):
+            loss(*logps, margin, weighting=SCHEDULE)
+    for call in (
+        lambda: beta_dpo_beta(0.7, 0.1),
+        lambda: beta_dpo_margins(margin, 0.1),
+        lambda: beta_dpo_keep(margin, BetaDPOState(), 0.8, generator=generator()),
+        lambda: beta_dpo_update(BetaDPOState(), margin, 0.9),
+    ):
+        with pytest.raises(TypeError, match="positional"):
+            call()
 
 
 # beta-DPO

@@ -287,6 +287,19 @@ def test_a_ball_across_the_threshold_gets_the_hull_of_both_branches():
         assert value.rad() <= (high - low) / 2 * 1.01
 
 
+def test_a_series_without_a_derivative_may_straddle_a_branch_point():
+    x = arb_series([arb(1, 0.5)], prec=1)
+    value = arb_world.where_greater(x, 1, arb_series([5], prec=1), arb_series([7], prec=1))
+    assert value.prec == 1 and value[0].contains(5) and value[0].contains(7)
+
+
+def test_a_bad_ball_has_no_index_and_a_bad_coefficient_has():
+    with pytest.raises(ValueError, match=r"h must be finite, got nan; drop"):
+        log_weight(arb("nan"), MarginSchedule())
+    with pytest.raises(ValueError, match=r"h must be finite, got nan at index 1; drop"):
+        log_weight(arb_series([1, arb("nan")], prec=2), MarginSchedule())
+
+
 def test_a_series_beside_a_constant_branch_stays_a_series():
     x = arb_series([arb(1, 0.5), 1], prec=2)
     value = arb_world.where_greater(x, 1, x, arb(1))
@@ -363,6 +376,38 @@ def test_a_parameter_becomes_a_ball_around_its_exact_value(parameter, exact, pre
 def test_values_of_three_worlds_are_refused_by_two_of_their_names():
     with pytest.raises(TypeError, match=r"b lives in numpy and c in torch; convert one"):
         world_of(a=1.0, b=np.ones(2), c=torch.ones(2), d=arb(1))
+
+
+def test_losses_of_arrays_refuse_shapes_that_would_broadcast():
+    one = np.ones(3)
+    for bad in (np.ones((3, 1)), np.ones(2), 1.0):
+        with pytest.raises(ValueError, match=r"one shape, got policy_chosen_logps: \(3,\)"):
+            LIBRARY.dpo(one, bad, one, one)
+    assert LIBRARY.dpo(one, one, one, one)[0].shape == (3,)
+
+
+@pytest.mark.parametrize("lift", (np.array, torch.tensor))
+def test_the_first_of_several_bad_entries_is_named(lift):
+    h = lift([[0.0, np.nan], [np.inf, np.nan]])
+    with pytest.raises(ValueError, match=r"h must be finite, got nan at index \(0, 1\)"):
+        log_weight(h, MarginSchedule())
+
+
+def test_expressions_are_refused_only_where_sympy_knows_them_not_to_be_finite_and_real():
+    s = MarginSchedule.class_defaults(exact=True)
+    x = sp.Symbol("x")  # SymPy knows nothing of it
+    assert sp.Symbol("x") in coefficient(x, s).free_symbols
+    symbols = (sp.Symbol("i", imaginary=True), sp.Symbol("n", infinite=True))
+    for bad in (sp.I, sp.sqrt(-2), sp.nan, sp.oo, -sp.oo, sp.zoo, *symbols):
+        with pytest.raises(ValueError, match=r"h must be a finite real expression, got .*real=Tr"):
+            coefficient(bad, s)
+
+
+def test_a_decided_branch_of_an_expression_is_taken_and_an_undecided_one_kept():
+    x = sp.Symbol("x", real=True)
+    kept = sympy_world.where_greater(x, 1, sp.Integer(5), sp.Integer(7))
+    assert isinstance(kept, sp.Piecewise)
+    assert [kept.subs(x, value) for value in (2, 1, 0)] == [5, 7, 7]
 
 
 def test_integers_count_as_float64():

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 from flint import arb
 from formulas import SCHEDULES
@@ -31,6 +32,8 @@ def test_dampening_dominates_where_amplification_is_slight():
 def test_the_bound_lives_in_the_world_of_the_parameters():
     exact = influence_bound(MarginSchedule.released(exact=True))
     assert math.isclose(float(exact), influence_bound(MarginSchedule.released()), rel_tol=1e-15)
+    digits = influence_bound(MarginSchedule(*map(sp.Float, ("2", "0.5", "1", "2"), (40,) * 4)))
+    assert isinstance(digits, sp.Expr) and abs(digits - 2) < 1e-35
     ball = influence_bound(MarginSchedule(arb(2), arb("0.5"), arb(1), arb(2)))
     assert isinstance(ball, arb) and ball.overlaps(arb(2))
 

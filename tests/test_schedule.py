@@ -91,6 +91,16 @@ def test_released_settings():
     assert MarginSchedule.class_defaults() == MarginSchedule(2.0, 0.5, 1.0, 2.0)
 
 
+def test_exactness_is_asked_for_by_name():
+    for made in (
+        lambda: MarginSchedule.released(2, True),
+        lambda: MarginSchedule.class_defaults(1),
+    ):
+        with pytest.raises(TypeError, match="positional"):
+            made()
+    assert MarginSchedule.released(c_max=4).c_max == 4
+
+
 def test_exact_settings_are_the_released_ones_unrounded():
     exact = MarginSchedule.released(3, exact=True)
     assert (exact.c_min, exact.tau) == (Fraction(1, 3), sp.log(999))

@@ -6,6 +6,7 @@ Nothing is written to the library's files: a loader serves the mutated source fr
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import signal
 import sys
 import time
 import warnings
@@ -57,10 +58,13 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class Selection:
-    """pytest plugin: run the given tests in the given order; remember the first that fails."""
+    """pytest plugin: run the given tests in the given order; remember the first that fails.
 
-    def __init__(self, order=None):
-        self.order, self.killer, self.seen = order, None, []
+    A test that takes more than its limit of processor seconds ends the process by a signal.
+    """
+
+    def __init__(self, order=None, limits=None):
+        self.order, self.limits, self.killer, self.seen = order, limits or {}, None, []
 
     def pytest_configure(self, config):
         settings.register_profile(
@@ -83,6 +87,9 @@ class Selection:
         if report.failed:
             self.killer = self.killer or f"import of {report.nodeid}"
 
+    def pytest_runtest_logstart(self, nodeid):
+        signal.setitimer(signal.ITIMER_PROF, self.limits.get(nodeid, 0))
+
     def pytest_runtest_logreport(self, report):
         if report.failed:
             self.killer = self.killer or report.nodeid
@@ -97,13 +104,14 @@ OPTIONS = (
 ).split()
 
 
-def run(mutant, stages):
+def run(mutant, stages, limits):
     """The test that notices the mutant, or None; `stages` are lists of tests, run in order."""
     sys.meta_path.insert(0, Mutated(mutant.module, mutant.source))
     for order in stages:
         if not order:
             continue
-        plugin = Selection(order)
+        plugin = Selection(order, limits)
+        signal.setitimer(signal.ITIMER_PROF, 60)  # for the imports
         files = list(dict.fromkeys(name.split("::")[0] for name in order))
         code = pytest.main([*OPTIONS, *files], plugins=[plugin])
         if plugin.killer is not None:

@@ -2,7 +2,6 @@
 
 import ast
 import difflib
-import hashlib
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -68,11 +67,6 @@ class Mutant:
     def key(self):
         """What a person calls it: stable as long as its function and line are."""
         return self.module, self.function, self.change
-
-    def hash(self, suite):
-        """Of everything its outcome hangs on: the module, the change, the tests."""
-        text = "\0".join((self.module, self.original, self.source, suite))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def path_of(module):

@@ -1,12 +1,14 @@
 """Mutation testing: change the formulas in every small way and see that some test notices.
 
-`make mutation` runs it. Every outcome is written at once to runs/mutation.jsonl under a hash of
-the module, the change and the tests, so a run that was stopped goes on where it was. With no
+`make mutation` runs it. Every outcome is written at once to runs/mutation.jsonl, so a run that was
+stopped goes on where it was. An outcome holds for one source of the module with one change; that a
+test noticed it holds as long as that test stays as it is, that none did until any changes. With no
 argument all modules run and docs/mutation.md is written; the command fails if fewer than 90 % of
 the mutants are noticed or a survivor is not explained in survivors.toml.
 """
 
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -18,6 +20,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter, defaultdict
+from functools import partial
 from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
@@ -39,16 +42,39 @@ RESULTS = ROOT / "runs" / "mutation.jsonl"
 REQUIRED = 0.90
 
 
-def suite_hash():
-    """Of every file that decides what the suite notices."""
-    files = sorted([*ROOT.glob("tests/*.py"), *ROOT.glob("tests/properties/*.py")])
-    files += sorted([*ROOT.glob("tests/golden/*"), *ROOT.glob("madpo_theory/claims/*.py")])
-    files += [Path(child.__file__)]
-    digest = hashlib.sha256()
-    for file in files:
-        if file.is_file():
-            digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()
+class Suite:
+    """The sources of the tests, and what an outcome depends on in them."""
+
+    def __init__(self):
+        helpers = [f for f in ROOT.glob("tests/*.py") if not f.name.startswith("test_")]
+        helpers += [*ROOT.glob("tests/golden/*"), *ROOT.glob("madpo_theory/claims/*.py")]
+        tests = [*ROOT.glob("tests/test_*.py"), *ROOT.glob("tests/properties/*.py")]
+        self.helpers = digest(*(f.read_text() for f in sorted(helpers) if f.is_file()))
+        limits = str((child.SUITE, child.EXAMPLES, child.LEDGER_SECONDS))
+        self.whole = digest(self.helpers, limits, *(f.read_text() for f in sorted(tests)))
+        self.parts = {}
+
+    def state(self, killer):
+        """Digest of the killing test and all it stands on in its file; of everything if None."""
+        file, _, test = (killer or "").removeprefix("import of ").partition("::")
+        if not (ROOT / file).is_file():
+            return self.whole
+        if file not in self.parts:
+            self.parts[file] = {"": ""}
+            text = (ROOT / file).read_text()
+            for node in ast.parse(text).body:
+                name = getattr(node, "name", "")
+                name = name if name.startswith("test_") else ""
+                lines = [node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]
+                part = "\n".join(text.splitlines()[min(lines) - 1 : node.end_lineno])
+                self.parts[file][name] = self.parts[file].get(name, "") + part
+        parts = self.parts[file]
+        return digest(self.helpers, parts[""], parts.get(test.split("[")[0], "gone"))
+
+
+def digest(*texts):
+    """Short hash of some texts."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 def fork(work, cpu_seconds):
@@ -144,23 +170,28 @@ class Order:
         return [t for t, facts in self.tests.items() if calls.intersection(facts["calls"])]
 
     def limit(self, stages):
-        """Processor seconds: three times what the traced baseline took, and the imports."""
-        return 30 + 3 * sum(self.tests[t]["seconds"] for stage in stages for t in stage)
+        """Processor seconds for all: three times the traced baseline's, and the imports."""
+        return 60 + 3 * sum(self.tests[t]["seconds"] for stage in stages for t in stage)
+
+    def run(self, mutant, stages):
+        """In the child: [the test that noticed]; each test may take five times its own time."""
+        return [
+            child.run(mutant, stages, {t: 10 + 5 * f["seconds"] for t, f in self.tests.items()})
+        ]
 
 
 def read_results():
-    """{hash: result}, later lines over earlier ones."""
+    """{mutant's hash: its last outcome}."""
     if not RESULTS.exists():
         return {}
-    lines = RESULTS.read_text().splitlines()
-    return {r["hash"]: r for r in map(json.loads, lines)}
+    return {r["hash"]: r for r in map(json.loads, RESULTS.read_text().splitlines())}
 
 
 def measure_baseline(suite):
     """The suite without a mutant, traced once for each state of the tests and the library."""
     library = sorted((ROOT / "madpo_theory").rglob("*.py"))
-    state = hashlib.sha256(b"".join([suite.encode(), *(f.read_bytes() for f in library)]))
-    file = ROOT / "runs" / f"mutation_baseline_{state.hexdigest()[:16]}.json"
+    state = digest(suite.whole, *(f.read_text() for f in library))
+    file = ROOT / "runs" / f"mutation_baseline_{state}.json"
     if not file.exists():
         print("running the suite once without a mutant", flush=True)
         ((_, found),) = answers([("baseline", child.baseline, 1800)], 1)
@@ -179,7 +210,7 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the survivors' changes")
     options = parser.parse_args()
     start = time.monotonic()
-    suite, results = suite_hash(), read_results()
+    suite, results = Suite(), read_results()
     latest = {(r["module"], r["function"], r["change"]): r for r in results.values()}
     mutants, broken = [], 0
     for module in options.modules:
@@ -187,7 +218,8 @@ def main():
         mutants, broken = mutants + some, broken + bad
     if options.survivors:
         mutants = [m for m in mutants if latest.get(m.key, {"killer": None})["killer"] is None]
-    hashes = {m: m.hash(suite) for m in mutants}
+    hashes = {m: digest(m.module, m.original, m.source) for m in mutants}
+    results = {h: r for h, r in results.items() if r["state"] == suite.state(r["killer"])}
     todo = [m for m in mutants if hashes[m] not in results]
     baseline = measure_baseline(suite)
     order = Order(baseline, {k: r["killer"] for k, r in latest.items() if r["killer"]})
@@ -196,7 +228,7 @@ def main():
     def tasks():
         for mutant in todo:
             stages = order.stages(mutant)
-            yield hashes[mutant], lambda m=mutant, s=stages: [child.run(m, s)], order.limit(stages)
+            yield hashes[mutant], partial(order.run, mutant, stages), order.limit(stages)
 
     RESULTS.parent.mkdir(exist_ok=True)
     survived = sum(results[h]["killer"] is None for h in hashes.values() if h in results)
@@ -216,6 +248,7 @@ def main():
                 "change": mutant.change,
                 "killer": killer,
                 "timeout": timeout,
+                "state": suite.state(killer),
             }
             results[name] = result
             file.write(json.dumps(result) + "\n")
