@@ -143,6 +143,7 @@ CLAIMS = (
         reading="One pair's landscape is as well behaved as DPO's: one minimum, bounded slope.",
         source="arXiv 2510.05342 (A3); derived here",
         assumptions=r"one pair; $p = \sigma(h^*) w(h)$, $q = \sigma(-h^*) w(-h)$",
+        figure="pair_risk",
         verdict="holds",
         evidence=(l1_derivatives, l1_bounds),
     ),
@@ -154,6 +155,7 @@ CLAIMS = (
         source="arXiv 2510.05342 (A4); derived here",
         assumptions="any true margin; c_max = 2, c_min = 1/2, lam = 1, tau = log 999; "
         "class defaults, c_max = 4, and every schedule of three boxes, each with its own L",
+        figure="target_shift",
         verdict="holds",
         evidence=(
             r1_slope,
@@ -198,6 +200,7 @@ CLAIMS = (
         source="arXiv 2510.05342 (A4); derived here",
         assumptions="any reward model; any valid schedule for the bound; D for three schedules and "
         "over three boxes of schedules",
+        figure="target_shift",
         verdict="holds",
         evidence=(
             r2_outside,

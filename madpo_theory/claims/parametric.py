@@ -615,6 +615,7 @@ CLAIMS = (
         "loses most of it, on a few tenths of a nat of reward-model error.",
         source="derived here",
         assumptions="slope at the kink: any valid schedule; steepest anywhere: released",
+        figure="weight_and_coefficient",
         verdict="holds",
         evidence=(
             r3_slopes,

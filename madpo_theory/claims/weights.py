@@ -154,6 +154,7 @@ CLAIMS = (
         reading="Small margins get a coefficient above 1, margins above tau one below 1.",
         source="arXiv 2510.05342 (definition); derived here",
         assumptions=r"any valid schedule",
+        figure="weight_and_coefficient",
         verdict="holds",
         evidence=(s1_slope, s1_falls),
     ),
@@ -164,6 +165,7 @@ CLAIMS = (
         reading="No pair is thrown away, and the weight has no jump; but it has a corner.",
         source="arXiv 2510.05342 (A1); slope derived here",
         assumptions="any valid schedule",
+        figure="weight_and_coefficient",
         verdict="holds",
         evidence=(s2_forms, s2_positive),
     ),
@@ -176,6 +178,7 @@ CLAIMS = (
         source="derived here",
         assumptions="bound: any valid schedule; interval: released c_max = 2, class defaults, "
         "released c_max = 4; and every schedule of three boxes",
+        figure="weight_and_coefficient",
         verdict="holds",
         evidence=(
             s3_below_two,
@@ -265,6 +268,7 @@ CLAIMS = (
         reading="Below tau MADPO is DPO on labels sharpened to c times the model's margin.",
         source="derived here",
         assumptions="any valid schedule; the reward model's margin is the true one",
+        figure="weight_and_coefficient",
         verdict="holds",
         evidence=(s4_mass, s4_mass_numeric),
     ),
