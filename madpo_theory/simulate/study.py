@@ -1,0 +1,174 @@
+"""Studies: many worlds under many settings, on any executor, stopped and resumed at will.
+
+A study is a list of settings and a function that measures one of them on some worlds. The work is
+cut into parts, a setting on a fixed block of worlds, before anyone knows who will do it; each part
+runs on one thread and is written when done. So the table is the same, bit for bit, whatever the
+executor, the number of workers, or how often the run was stopped.
+"""
+
+import functools
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..files import replacing
+from ..ops import check_number
+
+__all__ = ["InProcess", "Study", "run_study"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is varied, and what is measured.
+
+    Attributes
+    ----------
+    name : as in ``madpo simulate NAME``; the table is NAME.parquet.
+    settings : frozen dataclasses whose repr says everything, one a cell of the table.
+    measure : ``(setting, indices, seed, device) -> {column: list}``, equally long columns, one row
+        a world of `indices` and whatever else is told apart; a function of a module.
+    block : worlds of a part.
+    """
+
+    name: str
+    settings: tuple
+    measure: Callable
+    block: int = 10
+
+
+class InProcess(Executor):
+    """An executor that does the work when asked for it, in this process."""
+
+    def submit(self, function, /, *args, **kwargs):
+        future = Future()
+        future.set_running_or_notify_cancel()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def run_study(study, *, worlds, out, seed=0, executor=None, device="cpu", progress=True):
+    """Measure every setting on every world and write the table; returns its path.
+
+    Parameters
+    ----------
+    study : :class:`Study`.
+    worlds : number of worlds, >= 1; world w is the same for every number of them.
+    out : folder; the table is out/NAME.parquet, finished parts are kept in out/parts.
+    seed : >= 0.
+    executor : any ``concurrent.futures.Executor``; by default the work is done in this process.
+    device : torch device of the solvers.
+    progress : show a bar with the time left.
+
+    Parts that are done, by the same code, settings and seed, are not done again. Raises ValueError
+    for a bad number before anything runs; an error of a part ends the run, what is done stays.
+    """
+    for name, value, least in (("worlds", worlds, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} must be an integer, got {value!r}")
+        check_number(name, value, f"{name} >= {least}", lambda v, least=least: v >= least)
+    out, executor = Path(out), executor or InProcess()
+    folder = out / "parts" / f"{study.name}-{_digest(study, seed, device)}"
+    blocks = [
+        range(first, min(first + study.block, worlds)) for first in range(0, worlds, study.block)
+    ]
+    parts = {
+        folder / f"{number}-{block.start}-{block.stop}.parquet": (setting, tuple(block))
+        for number, setting in enumerate(study.settings)
+        for block in blocks
+    }
+    todo = {path: part for path, part in parts.items() if not path.is_file()}
+    with tqdm(
+        total=len(parts), initial=len(parts) - len(todo), desc=study.name, disable=not progress
+    ) as bar:
+        _run(executor, study.measure, todo, seed, device, bar)
+    return _assemble(parts, out / f"{study.name}.parquet")
+
+
+def _run(executor, measure, todo, seed, device, bar):
+    """Do the parts, some at a time, and write each as it comes in."""
+    waiting, running = list(reversed(todo.items())), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < 64:
+                path, (setting, indices) = waiting.pop()
+                future = executor.submit(_part, measure, setting, indices, seed, device)
+                running[future] = path
+                if future.done():
+                    break  # an executor that works at once: write before the next
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                path = running.pop(future)
+                with replacing(path) as temporary:
+                    temporary.write_bytes(future.result())
+                bar.update()
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _part(measure, setting, indices, seed, device):
+    """One part as the bytes of a Parquet file, worked on one thread."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums over threads would depend on their number
+    try:
+        return _bytes(_table(measure(setting, indices, seed, device)))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _table(columns):
+    import pyarrow
+
+    return pyarrow.table({name: pyarrow.array(values) for name, values in columns.items()})
+
+
+def _bytes(table):
+    from pyarrow import parquet
+
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _assemble(parts, path):
+    """The parts in their order as one table."""
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.concat_tables([parquet.read_table(part) for part in parts])
+    with replacing(path) as temporary:
+        temporary.write_bytes(_bytes(table.combine_chunks()))
+    return path
+
+
+def _digest(study, seed, device):
+    """Of all that a part depends on: the settings, the seed, the device's kind and the code."""
+    kind = str(device).split(":")[0]
+    said = [study.name, study.block, seed, kind, _source(), *map(repr, study.settings)]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _source():
+    """Hash of the formulas and the simulation, and of the versions that compute them."""
+    import numpy
+    import scipy
+    import torch
+
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    for path in sorted([*root.glob("*.py"), *root.glob("ops/*.py"), *root.glob("simulate/*.py")]):
+        digest.update(path.name.encode() + path.read_bytes())
+    for package in (numpy, scipy, torch):
+        digest.update(package.__version__.encode())
+    return digest.hexdigest()
