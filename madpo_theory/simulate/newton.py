@@ -159,22 +159,23 @@ def check_masses(name, value, shape, *, signed=False):
     return value
 
 
-def _check_tables(wins, signed):
-    """wins (B, K, K) as masses with a zero diagonal, K >= 2."""
-    wins = check_masses("wins", wins, (None, None, None), signed=signed)
-    size = wins.shape[1]
-    if wins.shape[2] != size or size < 2:
+def check_tables(name, value, *, signed=False):
+    """`value` as (B, K, K) float64 masses with a zero diagonal, K >= 2, or an error."""
+    value = check_masses(name, value, (None, None, None), signed=signed)
+    size = value.shape[1]
+    if value.shape[2] != size or size < 2:
         raise ValueError(
-            f"wins must be (B, K, K) with K >= 2, got shape {tuple(wins.shape)}; one row a response"
+            f"{name} must be (B, K, K) with K >= 2, got shape {tuple(value.shape)}; one row a "
+            "response"
         )
-    own = wins.diagonal(dim1=1, dim2=2)
+    own = value.diagonal(dim1=1, dim2=2)
     if own.any():
         b, i = own.nonzero()[0].tolist()
         raise ValueError(
-            f"wins[{b}, {i}, {i}] = {own[b, i].item():g} breaks the rule of a zero diagonal; no "
+            f"{name}[{b}, {i}, {i}] = {own[b, i].item():g} breaks the rule of a zero diagonal; no "
             "response beats itself"
         )
-    return wins
+    return value
 
 
 def _check_pair_total(total, where):
@@ -306,7 +307,9 @@ def solve_laplacian(links, sides, *, chunk=None):
     where the links do not connect the responses (x is NaN there); (B,) length of what the
     equations miss.
     """
-    links = _check_tables(links, False)
+    links = check_tables("links", links)
+    if (links != links.mT).any():
+        raise ValueError("links must be symmetric: links[b, i, j] = links[b, j, i]")
     count, size = links.shape[:2]
     sides = check_masses("sides", sides, (count, size), signed=True)
     layout = _layout(size, links.device)
@@ -406,7 +409,7 @@ def minimize_tables(
     Returns a :class:`TableFits`; a table without a minimizer says so there and leaves the others
     alone. Raises ValueError or TypeError naming the entry at fault. Derived here, L1 and L3.
     """
-    wins = _check_tables(wins, signed)
+    wins = check_tables("wins", wins, signed=signed)
     _check_options(tolerance, accuracy, steps, chunk)
     count, size = wins.shape[:2]
     fits = _empty_fits(count, size, wins.device)
@@ -870,7 +873,7 @@ def train_tables(
     record : numbers of steps after which to record, ascending, from 0 on; the last is the budget.
     betas, eps : Adam's, as in torch.optim.Adam.
     """
-    wins = _check_tables(wins, signed)
+    wins = check_tables("wins", wins, signed=signed)
     if signed:
         _check_pair_total(wins + wins.mT, "wins: pair masses")
     check_number("rate", rate, "rate > 0", lambda v: v > 0)
