@@ -1,5 +1,6 @@
 """Losses: invariances, limits, gradients, extremes, and beta-DPO's moving temperature."""
 
+import dataclasses
 import math
 from itertools import permutations
 
@@ -346,6 +347,21 @@ def test_the_filter_draws_as_exact_sampling_without_replacement_does():
         assert abs(count / draws - expected) < 4.5 * math.sqrt(expected * (1 - expected) / draws)
 
 
+def test_the_first_draw_of_the_filter_has_the_stated_probabilities():
+    """One pair of ten kept: exp(-(M - mean)^2 / 2) of it, normalized, within 4.5 sigma.
+
+    One pair has half of the probability, which tells this draw from others that agree on pairs.
+    """
+    logits = torch.tensor([0.0] + [-math.log(9.0)] * 9, dtype=torch.float64)
+    margins, state, draws = torch.sqrt(-2 * logits), BetaDPOState(), 2000
+    g = generator(6)
+    counts = sum(
+        beta_dpo_keep(margins, state, fraction=0.1, generator=g).int() for _ in range(draws)
+    )
+    for count, p in zip(counts.tolist(), [0.5] + [1 / 18] * 9, strict=True):
+        assert abs(count / draws - p) < 4.5 * math.sqrt(p * (1 - p) / draws)
+
+
 def test_the_filter_orders_margins_whose_probabilities_underflow():
     margins = torch.tensor([100.0, 200.0, 0.0])
     mask = beta_dpo_keep(margins, BetaDPOState(), fraction=0.7, generator=generator())
@@ -358,6 +374,55 @@ def test_running_statistics_are_exponential_averages():
     assert math.isclose(state.mean, 0.75 * 2 + 0.25 * 4)
     assert math.isclose(state.std, 0.75 * 1.5 + 0.25 * math.sqrt(13))
     assert beta_dpo_update(state, margins[:1]).std == state.std
+    pair = beta_dpo_update(BetaDPOState(2.0, 1.5), margins[:2], decay=0.25)
+    assert math.isclose(pair.mean, 0.25 * 2 + 0.75 * 2)
+    assert math.isclose(pair.std, 0.25 * 1.5 + 0.75 * math.sqrt(2))
+
+
+def test_a_decay_of_one_keeps_the_state_and_of_zero_forgets_it():
+    margins, state = torch.tensor([1.0, 3.0, 8.0], dtype=torch.float64), BetaDPOState(2.0, 1.5)
+    assert beta_dpo_update(state, margins, decay=1) == state
+    assert beta_dpo_update(state, margins, decay=0) == BetaDPOState(4.0, margins.std().item())
+    for bad in (-1.0, -0.1, 1.1):
+        with pytest.raises(ValueError, match=r"breaks the rule 0 <= decay <= 1"):
+            beta_dpo_update(state, margins, decay=bad)
+
+
+def test_the_running_state_is_immutable():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        BetaDPOState().mean = 1.0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_read_from_a_file_is_as_good_as_one_written_here(variant):
+    logps, margin = batch()
+    read, kept = "".join(list(variant)), torch.arange(12) < 5
+    assert read is not variant
+    for got, expected in zip(
+        beta_dpo(*logps, kept=kept, variant=read),
+        beta_dpo(*logps, kept=kept, variant=variant),
+        strict=True,
+    ):
+        assert got.equal(expected)
+    assert beta_dpo_margins(margin, variant=read).equal(beta_dpo_margins(margin, variant=variant))
+    assert beta_dpo_beta(-9.0, variant=read) == beta_dpo_beta(-9.0, variant=variant)
+
+
+def test_masks_of_other_floating_types_or_more_pairs_are_refused():
+    logps, _ = batch(3)
+    with pytest.raises(TypeError, match=r"kept must be a boolean mask .*got torch.bfloat16"):
+        beta_dpo(*logps, kept=torch.ones(3, dtype=torch.bfloat16))
+    with pytest.raises(ValueError, match=r"one shape, got kept: \(4,\), margins: \(3,\)"):
+        beta_dpo(*logps, kept=torch.ones(4, dtype=torch.bool))
+
+
+def test_a_single_number_is_no_batch():
+    for call in (
+        lambda m: beta_dpo_keep(m, BetaDPOState(), generator=generator()),
+        lambda m: beta_dpo_update(BetaDPOState(), m),
+    ):
+        with pytest.raises(ValueError, match=r"margins must be 1-D .*got shape \(\)"):
+            call(torch.tensor(1.0))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
