@@ -73,16 +73,15 @@ def _cell(mutant):
     return " → ".join(f"`{text}`".replace("|", "\\|") for text in (before, after or " "))
 
 
-def write(counts, survivors, *, tests, broken, minutes, template):
-    """Write the page."""
+def write(counts, survivors, **facts):
+    """Write the page from page.md; `facts` are the numbers that it names besides."""
+    template = Path(__file__).with_name("page.md").read_text()
     PAGE.write_text(
         template.format(
             score_table=score_table(counts),
             survivor_table=survivor_table(survivors),
             survivors=len(survivors),
             timeouts=sum(c["timeouts"] for c in counts.values()),
-            tests=tests,
-            broken=broken,
-            minutes=minutes,
+            **facts,
         )
     )

@@ -21,7 +21,6 @@ import time
 import traceback
 from collections import Counter, defaultdict
 from functools import partial
-from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = tempfile.mkdtemp(prefix="hypothesis-")
@@ -47,11 +46,11 @@ class Suite:
 
     def __init__(self):
         helpers = [f for f in ROOT.glob("tests/*.py") if not f.name.startswith("test_")]
-        helpers += [*ROOT.glob("tests/golden/*"), *ROOT.glob("madpo_theory/claims/*.py")]
+        self.helpers = digest(*texts([*helpers, *ROOT.glob("tests/golden/*.*")]))
+        self.ledger = digest(*texts(ROOT.glob("madpo_theory/claims/*.py")))
         tests = [*ROOT.glob("tests/test_*.py"), *ROOT.glob("tests/properties/*.py")]
-        self.helpers = digest(*(f.read_text() for f in sorted(helpers) if f.is_file()))
         limits = str((child.SUITE, child.EXAMPLES, child.LEDGER_SECONDS))
-        self.whole = digest(self.helpers, limits, *(f.read_text() for f in sorted(tests)))
+        self.whole = digest(self.helpers, self.ledger, limits, *texts(tests))
         self.parts = {}
 
     def state(self, killer):
@@ -69,7 +68,13 @@ class Suite:
                 part = "\n".join(text.splitlines()[min(lines) - 1 : node.end_lineno])
                 self.parts[file][name] = self.parts[file].get(name, "") + part
         parts = self.parts[file]
-        return digest(self.helpers, parts[""], parts.get(test.split("[")[0], "gone"))
+        ledger = self.ledger * (file == child.LEDGER)
+        return digest(self.helpers, ledger, parts[""], parts.get(test.split("[")[0], "gone"))
+
+
+def texts(files):
+    """The texts of some files, in the order of their names."""
+    return [file.read_text() for file in sorted(files)]
 
 
 def digest(*texts):
@@ -258,11 +263,12 @@ def main():
                 order.learn(mutant, killer)
             bar.set_postfix(survived=survived)
             bar.update()
+    print(f"{len(todo)} mutants run in {(time.monotonic() - start) / 60:.0f} minutes")
     outcomes = {m: results[hashes[m]] for m in mutants}
-    finish(mutants, outcomes, options, broken, len(baseline["tests"]), time.monotonic() - start)
+    finish(mutants, outcomes, options, broken, len(baseline["tests"]))
 
 
-def finish(mutants, outcomes, options, broken, tests, seconds):
+def finish(mutants, outcomes, options, broken, tests):
     """Print the score; write the page after a whole run; fail if the suite does not."""
     survivors = [m for m in mutants if outcomes[m]["killer"] is None]
     counts = page.tally(mutants, outcomes)
@@ -273,9 +279,13 @@ def finish(mutants, outcomes, options, broken, tests, seconds):
         print(f"{mutant.module}.{mutant.function}:{mutant.line}  {mutant.change}")
     if options.survivors or set(options.modules) != set(MODULES):
         return
-    template = Path(page.__file__).with_name("page.md").read_text()
     page.write(
-        counts, survivors, tests=tests, broken=broken, minutes=seconds / 60, template=template
+        counts,
+        survivors,
+        tests=tests,
+        broken=broken,
+        examples=child.EXAMPLES,
+        ledger_seconds=child.LEDGER_SECONDS,
     )
     plain, _ = page.score(sum(counts.values(), Counter()))
     if plain < REQUIRED:
