@@ -15,7 +15,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
-from ..linear import LinearRisk, SeparableDataError, finite_array, fit_linear
+from ..arrays import finite_array
+from ..linear import LinearRisk, SeparableDataError, fit_linear
 from ..ops import check_number
 from .worlds import (
     AllPairs,

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from scipy.special import expit, log_softmax, logsumexp, softmax
 
-from ..linear import finite_array
+from ..arrays import finite_array
 from ..ops import check_number
 
 __all__ = [
