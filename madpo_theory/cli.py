@@ -92,6 +92,56 @@ def sentiment(arguments):
     return 0
 
 
+STUDIES = ("noise",)
+
+
+def simulate(
+    study: str,
+    /,
+    worlds: int = 100,
+    out: Path = RUNS / "studies",
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int = 2,
+) -> int:
+    """Run a simulation study: its table OUT/STUDY.parquet and its figure OUT/STUDY.png.
+
+    Stop it at any moment; the same command goes on to the identical table.
+
+    Args:
+        study: noise (what each kind of reward-model error costs each method).
+        worlds: number of worlds; world w is the same for every number of them.
+        out: folder of the table, the figure and the finished parts.
+        seed: of everything drawn.
+        device: torch device of the solvers.
+        workers: processes; 0 works in this one.
+    """
+    import importlib
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from .figures import draw_study
+    from .simulate.study import InProcess, run_study
+
+    if study not in STUDIES:
+        raise ValueError(f"study must be one of {', '.join(STUDIES)}, got {study!r}")
+    if workers < 0:
+        raise ValueError(f"workers = {workers} breaks the rule workers >= 0")
+    made = importlib.import_module(f"experiments.{study}").study()
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers else InProcess()
+    with pool as executor:
+        try:
+            table = run_study(
+                made, worlds=worlds, out=out, seed=seed, executor=executor, device=device
+            )
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            raise
+    print(table)
+    print(draw_study(study, table))
+    return 0
+
+
 def figures(
     out: Path = FIGURES, experiment: Path | None = None, names: tuple[str, ...] = ()
 ) -> int:
@@ -166,6 +216,7 @@ def _newest_experiment():
 COMMANDS = {
     "verify": verify,
     "sentiment": sentiment,
+    "simulate": simulate,
     "figures": figures,
     "report": report,
     "reproduce": reproduce,

@@ -91,6 +91,16 @@ def make_figures(out, *, experiment, names=None, say=None):
     return written
 
 
+def draw_study(name, path):
+    """Draw the table of a simulation study beside it, as PNG; returns the path."""
+    from pyarrow import parquet
+
+    columns = parquet.read_table(path).to_pydict()
+    table = {column: np.array(values) for column, values in columns.items()}
+    draw = importlib.import_module(f"paper_figures.study_{name}").draw
+    return _save(draw(table), Path(path).with_suffix(".png"))
+
+
 def _save(figure, target):
     """Write a Figure, without dates, versions or anything else that changes between runs."""
     from paper_figures.style import styled

@@ -101,11 +101,11 @@ def styled(function):
     return wrapped
 
 
-def new(width, height, columns=1, **options):
-    """A figure of that size in inches and its axes, one row."""
+def new(width, height, columns=1, *, rows=1, **options):
+    """A figure of that size in inches and its axes, one row unless `rows` says otherwise."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)  # a renderer, for what measures text
-    return figure, figure.subplots(1, columns, **options)
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def column(table, name):
