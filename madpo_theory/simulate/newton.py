@@ -10,12 +10,12 @@ solved by eliminating responses one by one: eliminating k adds ``link_ik link_jk
 to link_ij (star to mesh). Nothing is subtracted, so float32 already gives a step to some 1e-6 of
 itself, however unlike the links are; only the gradient is taken in float64. The start is the
 least-squares fit of scores to the pair targets log(wins_ij / wins_ji). A step whose largest change
-of a gap is d > 1 is cut to log(1 + d)/d of itself. What float32 leaves, and that is seldom, is done
-again in float64 with every step cut so: as |l'''| <= l'', the loss then falls at each of them.
+of a gap is d > 1 is cut to log(1 + d)/d of itself: as |l'''| <= l'', the loss falls at each. What
+float32 leaves, and that is seldom, float64 goes on with.
 
-Independence. A table's result is bit for bit the same whatever else is in the call: no operation
-mixes columns, and sums over responses are folded in a fixed order, not left to a library. (On CUDA
-and for edge lists the sums are the device's.)
+Independence. A table's result is bit for bit the same whatever else is in the call and wherever
+chunks begin: no operation mixes columns, and sums over responses have one order, not a library's.
+(On CUDA, and for conjugate gradients, up to rounding.)
 
 Memory. Beside the input and the result, about ``12 K^2`` float64 numbers for each table of a chunk.
 """
@@ -46,7 +46,7 @@ __all__ = [
 EPS = torch.finfo(torch.float64).eps
 SPREAD = math.sqrt(2)  # two entries of a vector differ by at most sqrt(2) times its length
 MATRIX_FREE = 128  # responses from which conjugate gradients take over from elimination
-FAST_ROUNDS = 8  # steps taken with float32 directions before float64 takes over
+QUICK, FAST = 8, 24  # steps before Ford's condition is checked; before float64 takes over
 CLIP = 1e-3  # a share of wins outside [CLIP, 1 - CLIP] starts from there
 
 
@@ -217,38 +217,43 @@ def _fold(rows):
 
 
 class _Layout:
-    """Index maps of the pairs (i, j), i < j, of K responses; rows are pairs or responses."""
+    """The pairs (i, j), i < j, of K responses by their distance j - i; rows are pairs or responses.
+
+    In that order all pairs of one distance are two runs of responses side by side, so differences
+    and sums are a few operations on whole blocks, always in the same order.
+    """
 
     def __init__(self, size, device):
-        first, second = torch.triu_indices(size, size, 1, device=device)
-        pairs = len(first)
-        self.size, self.pairs, self.first, self.second = size, pairs, first, second
+        ranges = [torch.arange(size - d, device=device) for d in range(1, size)]
+        self.first = torch.cat(ranges)
+        self.second = torch.cat([rows + d for d, rows in enumerate(ranges, 1)])
+        self.size, self.pairs, self.runs = size, len(self.first), [len(rows) for rows in ranges]
         # Where wins[i, j] and wins[j, i] stand in a flattened table.
-        self.forward, self.backward = first * size + second, second * size + first
-        # Row (c, i) of `signed` is where, in [flow; -flow], the flow from i to its c-th peer is.
-        place = torch.zeros((size, size), dtype=torch.long, device=device)
-        place[first, second] = torch.arange(pairs, device=device)
-        place[second, first] = torch.arange(pairs, device=device) + pairs
-        off = ~torch.eye(size, dtype=torch.bool, device=device)
-        self.signed = place[off].view(size, size - 1).t().reshape(-1)
+        self.forward = self.first * size + self.second
+        self.backward = self.second * size + self.first
 
     def differences(self, scores):
         """s_i - s_j of every pair: (K, n) to (pairs, n)."""
-        z = scores.index_select(0, self.first)
-        return z.sub_(scores.index_select(0, self.second))
+        z = scores.new_empty((self.pairs, scores.shape[1]))
+        for d, block in enumerate(z.split(self.runs), 1):
+            torch.sub(scores[:-d], scores[d:], out=block)
+        return z
 
     def outflow(self, flow):
         """sum_j flow_ij with flow_ji = -flow_ij: (pairs, n) to (K, n)."""
-        both = flow.new_empty((2 * self.pairs, flow.shape[1]))
-        both[: self.pairs] = flow
-        torch.neg(flow, out=both[self.pairs :])
-        return _fold(both.index_select(0, self.signed).view(self.size - 1, self.size, -1))
+        total = flow.new_zeros((self.size, flow.shape[1]))
+        for d, block in enumerate(flow.split(self.runs), 1):
+            total[:-d] += block
+            total[d:] -= block
+        return total
 
     def incident(self, mass):
         """sum_j mass_ij with mass_ji = mass_ij: (pairs, n) to (K, n)."""
-        return _fold(
-            mass.index_select(0, self.signed % self.pairs).view(self.size - 1, self.size, -1)
-        )
+        total = mass.new_zeros((self.size, mass.shape[1]))
+        for d, block in enumerate(mass.split(self.runs), 1):
+            total[:-d] += block
+            total[d:] += block
+        return total
 
     def eliminate(self, links, sides):
         """Solve the Laplacian of the links, last response held at 0: the rows of `sides` apiece.
@@ -337,8 +342,8 @@ def _length(rows):
 
 
 def _chunks(count, size, chunk):
-    """Slices of the batch; at most 2^19 entries of a K x K table each, unless told otherwise."""
-    step = max(256, (1 << 19) // size**2) if chunk is None else int(chunk)
+    """Slices of the batch; at most 2^20 entries of a K x K table each, unless told otherwise."""
+    step = max(256, (1 << 20) // size**2) if chunk is None else int(chunk)
     return [slice(at, min(at + step, count)) for at in range(0, count, step)]
 
 
@@ -355,7 +360,7 @@ def _least_curvature(layout, links, v):
     held = layout.outflow(layout.differences(v).mul_(links))[:-1]
     v = v[:-1]
     rounding = (layout.size + 4) * EPS
-    held -= 2 * rounding * layout.incident(links)[:-1] * v.amax(0)
+    held -= 2 * rounding * _fold(links) * v.amax(0)  # no response has more than all links
     bound = torch.where(v > 0, held / v, 0).amin(0)
     return torch.maximum(bound, layout.size * links.amin(0)).mul_(1 - rounding).clamp_min_(0)
 
@@ -402,7 +407,7 @@ def minimize_tables(
     tolerance : largest gradient norm, for masses scaled to a largest pair mass of 1.
     accuracy : largest error bound to accept, nats.
     steps : most Newton steps for a table.
-    chunk : tables solved together; bounds the memory, see above. Default 2^19/K^2, at least 256.
+    chunk : tables solved together; bounds the memory, see above. Default 2^20/K^2, at least 256.
     exact_curvature : report the eigenvalue itself, some 25 microseconds a table at K = 16.
     matrix_free : solve by conjugate gradients instead of elimination; default from K = 128 on.
 
@@ -427,11 +432,12 @@ def minimize_tables(
             _conjugate_gradient(part, layout, steps)
             continue
         part = _Part(fits, at.start, p, q, tolerance, accuracy, signed)
-        _newton(part, layout, torch.float32, FAST_ROUNDS, exact_curvature)
+        _newton(part, layout, torch.float32, min(QUICK, steps), exact_curvature)
         if part.open():
             part.refuse_unattainable(layout)
-        if part.open():
-            _newton(part, layout, torch.float64, steps, exact_curvature)
+        for dtype, limit in ((torch.float32, min(FAST, steps)), (torch.float64, steps)):
+            if part.open():
+                _newton(part, layout, dtype, limit, exact_curvature)
     return fits
 
 
@@ -442,7 +448,7 @@ class _Part:
         self.fits, self.tolerance, self.accuracy, self.signed = fits, tolerance, accuracy, signed
         total = p + q
         scale = total.amax(0)
-        self.p, self.q = p / scale, q / scale
+        self.p, self.q, self.scores, self.taken = p / scale, q / scale, None, 0
         self.index = torch.arange(p.shape[1], device=p.device) + offset
         empty = scale == 0
         if empty.any():
@@ -461,6 +467,8 @@ class _Part:
             kept = which.nonzero().flatten()
             self.p, self.q = self.p.index_select(1, kept), self.q.index_select(1, kept)
             self.index = self.index.index_select(0, kept)
+            if self.scores is not None:
+                self.scores = self.scores.index_select(1, kept)
 
     def record(self, which, index, scores, norm, curvature, radius, step):
         """Write the solved tables `which` of the current columns, `index` their places."""
@@ -491,14 +499,10 @@ def _start(pairs, p, q, dtype, solve):
     side always gets counts as CLIP of its pair.
     """
     total = p + q
-    if dtype == torch.float32:
-        share = (p / total.clamp_min(1e-300)).to(dtype).clamp_(CLIP, 1 - CLIP)
-        target = torch.log(share / (1 - share))
-        weight = (share - share * share).mul_(total)
-    else:
-        shared = (p > 0) & (q > 0)
-        target = torch.where(shared, torch.log(p / q), torch.sign(p - q) * -math.log(CLIP))
-        weight = torch.where(shared, p * (q / total), total * CLIP)
+    p, q, total = (mass.to(dtype) for mass in (p, q, total))
+    shared = (p > 0) & (q > 0)
+    target = torch.where(shared, torch.log(p / q), torch.sign(p - q) * -math.log(CLIP))
+    weight = torch.where(shared, p * (q / total), total * CLIP)
     side = pairs.outflow(target.mul_(weight))
     return solve(weight, side)
 
@@ -512,19 +516,27 @@ def _newton(part, layout, dtype, rounds, exact_curvature):
 
     final = dtype == torch.float64
     p, q, index, size = part.p, part.q, part.index, layout.size
-    scores = _start(layout, p, q, dtype, grounded)
-    if final:
+    scores = part.scores
+    if scores is None:
+        scores = _start(layout, p, q, dtype, grounded)
+    else:
         scores = torch.where(torch.isfinite(scores).all(0), scores, 0)
     total, is_open, v = p + q, torch.ones_like(index, dtype=torch.bool), None
     ones = torch.ones((size - 1, p.shape[1]), dtype=dtype, device=p.device)
-    for step in range(rounds + 1):
-        gradient, links, pull = _derivatives(layout, p, q, total, scores)
+    mass = None if final else layout.incident(total)
+    for step in range(part.taken, rounds + 1):
+        if final:
+            gradient, links, mass = _derivatives(layout, p, q, total, scores)
+        else:
+            gradient, links = _quick_derivatives(layout, p, total, scores)
         norm = _length(gradient)
         near = is_open & (norm <= part.tolerance) if v is not None else None
         if v is not None and (final or near.any()):
-            curvature = _least_curvature(layout, links, v)
+            sure = links if final else (links - 4 * EPS * total).clamp_min_(0)
+            curvature = _least_curvature(layout, sure, v)
             spread = scores.amax(0) - scores.amin(0)
-            rounding = EPS * (size + 4 + 2 * spread) * layout.incident(pull)
+            terms = layout.incident(mass) if final else mass
+            rounding = EPS * (size + 4 + 2 * spread) * terms
             slope = norm + _length(rounding)
             radius = _radius(slope, curvature)
             done = near & (radius <= part.accuracy)
@@ -548,9 +560,9 @@ def _newton(part, layout, dtype, rounds, exact_curvature):
             break
         if 2 * left <= len(index):
             kept = is_open.nonzero().flatten()
-            p, q, total, scores, gradient, links, ones, norm = (
+            p, q, total, mass, scores, gradient, links, ones, norm = (
                 rows.index_select(-1, kept)
-                for rows in (p, q, total, scores, gradient, links, ones, norm)
+                for rows in (p, q, total, mass, scores, gradient, links, ones, norm)
             )
             index, is_open = index[kept], is_open[kept]
         found = layout.eliminate(links.to(dtype), [gradient[:-1].neg_().to(dtype), ones])
@@ -560,17 +572,38 @@ def _newton(part, layout, dtype, rounds, exact_curvature):
     if final:
         _give_up(part.fits, index[is_open], Reason.STEPS, norm[is_open], step)
     part.keep(~part.fits.converged[part.index])
+    part.scores, part.taken = scores.index_select(1, is_open.nonzero().flatten()), step
 
 
 def _give_up(fits, at, reason, norm, step):
     fits.reason[at], fits.gradient_norm[at], fits.iterations[at] = int(reason), norm, step
 
 
+def _sigmoid_of_negative(z):
+    """1/(1 + e^z) in place. torch.sigmoid rounds by where in memory an entry lies; exp does not."""
+    return z.exp_().add_(1).reciprocal_()
+
+
+def _quick_derivatives(pairs, p, total, scores):
+    """Gradient (K, n) and links (pairs, n) with one sigmoid: both round to EPS of the pair masses.
+
+    ``total sigma - p`` and ``total sigma - total sigma^2``, off by at most (3 + |z|) EPS total and
+    3 EPS total where the sigmoid and z are off by an ulp of theirs.
+    """
+    up = _sigmoid_of_negative(pairs.differences(scores).neg_())
+    share = total * up
+    links = torch.addcmul(share, share, up, value=-1)
+    return pairs.outflow(share.sub_(p)), links
+
+
 def _derivatives(pairs, p, q, total, scores):
-    """Gradient (K, n), links (pairs, n) and |terms| of the gradient (pairs, n) at the scores."""
+    """Gradient (K, n), links and |terms| of the gradient (pairs, n): each rounds to EPS of itself.
+
+    ``q sigma(z) - p sigma(-z)``: where z is large, both sigmoids keep all their digits.
+    """
     z = pairs.differences(scores)
-    up = torch.sigmoid(z)
-    down = torch.sigmoid(z.neg_())
+    down = _sigmoid_of_negative(z.clone())
+    up = _sigmoid_of_negative(z.neg_())
     links = (total * up).mul_(down)
     up *= q
     down *= p
@@ -627,10 +660,16 @@ class _Edges:
         ones = torch.ones(self.pairs, dtype=torch.float64, device=edges.device)
         place = torch.stack([torch.cat([self.first, self.second]), torch.cat([rows, rows])])
         shape = (size, self.pairs)
-        self._signed = torch.sparse_coo_tensor(place, torch.cat([ones, -ones]), shape).coalesce()
-        self._absolute = torch.sparse_coo_tensor(place, torch.cat([ones, ones]), shape).coalesce()
+        self._signed = torch.sparse_coo_tensor(
+            place, torch.cat([ones, -ones]), shape, check_invariants=True
+        ).coalesce()
+        self._absolute = torch.sparse_coo_tensor(
+            place, torch.cat([ones, ones]), shape, check_invariants=True
+        ).coalesce()
 
-    differences = _Layout.differences
+    def differences(self, scores):
+        z = scores.index_select(0, self.first)
+        return z.sub_(scores.index_select(0, self.second))
 
     def outflow(self, flow):
         return torch.sparse.mm(self._signed, flow)
@@ -783,8 +822,8 @@ def _conjugate_gradient(part, pairs, steps):
     def solve(links, side):
         return _solve_by_conjugate_gradient(pairs, links, side, 1e-3)
 
-    scores = _start(pairs, p, q, torch.float32, solve)
-    scores = torch.where(torch.isfinite(scores).all(0), scores, 0).to(torch.float64)
+    scores = _start(pairs, p, q, torch.float64, solve)
+    scores = torch.where(torch.isfinite(scores).all(0), scores, 0)
     total = p + q
     for step in range(steps + 1):
         gradient, links, pull = _derivatives(pairs, p, q, total, scores)
