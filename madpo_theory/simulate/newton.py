@@ -80,7 +80,7 @@ class TableFits:
     gradient_norm : (B,) length of the gradient for masses scaled to a largest pair N_ij = 1, at
         the last iterate; inf if none was taken.
     curvature : (B,) lower bound on the smallest curvature on scores of mean 0, in the same
-        units. It is proved by one vector and may be up to K times too small; with
+        units. It is proved by one vector and may be up to 2 (K - 1) times too small; with
         ``exact_curvature`` it is the eigenvalue, less its rounding. 0 where not converged.
     error_bound : (B,) nats: the minimizer exists, is unique, and lies within this Euclidean
         distance of `scores`; rounding included. inf where not converged.
@@ -338,12 +338,15 @@ def _columns(batch):
 
 
 def _length(rows):
-    return _fold(rows.square()).sqrt_()
+    """Euclidean length of every column; squares of small entries do not underflow."""
+    largest = rows.abs().amax(0)
+    unit = torch.where(largest > 0, largest, 1)
+    return _fold((rows / unit).square_()).sqrt_().mul_(unit)
 
 
 def _chunks(count, size, chunk):
     """Slices of the batch; at most 2^20 entries of a K x K table each, unless told otherwise."""
-    step = max(256, (1 << 20) // size**2) if chunk is None else int(chunk)
+    step = max(16, (1 << 20) // size**2) if chunk is None else int(chunk)
     return [slice(at, min(at + step, count)) for at in range(0, count, step)]
 
 
@@ -407,7 +410,7 @@ def minimize_tables(
     tolerance : largest gradient norm, for masses scaled to a largest pair mass of 1.
     accuracy : largest error bound to accept, nats.
     steps : most Newton steps for a table.
-    chunk : tables solved together; bounds the memory, see above. Default 2^20/K^2, at least 256.
+    chunk : tables solved together; bounds the memory, see above. Default 2^20/K^2, at least 16.
     exact_curvature : report the eigenvalue itself, some 25 microseconds a table at K = 16.
     matrix_free : solve by conjugate gradients instead of elimination; default from K = 128 on.
 
@@ -432,7 +435,8 @@ def minimize_tables(
             _conjugate_gradient(part, layout, steps)
             continue
         part = _Part(fits, at.start, p, q, tolerance, accuracy, signed)
-        _newton(part, layout, torch.float32, min(QUICK, steps), exact_curvature)
+        if part.open():
+            _newton(part, layout, torch.float32, min(QUICK, steps), exact_curvature)
         if part.open():
             part.refuse_unattainable(layout)
         for dtype, limit in ((torch.float32, min(FAST, steps)), (torch.float64, steps)):
@@ -517,9 +521,13 @@ def _newton(part, layout, dtype, rounds, exact_curvature):
     final = dtype == torch.float64
     p, q, index, size = part.p, part.q, part.index, layout.size
     scores = part.scores
-    if scores is None:
+    if scores is None or final:
         scores = _start(layout, p, q, dtype, grounded)
-    else:
+    if final:  # from there or from where float32 ended, whichever is lower
+        fresh, ended = (
+            _loss(layout, p, q, side).nan_to_num(math.inf) for side in (scores, part.scores)
+        )
+        scores = torch.where(fresh <= ended, scores, part.scores)
         scores = torch.where(torch.isfinite(scores).all(0), scores, 0)
     total, is_open, v = p + q, torch.ones_like(index, dtype=torch.bool), None
     ones = torch.ones((size - 1, p.shape[1]), dtype=dtype, device=p.device)
@@ -577,6 +585,13 @@ def _newton(part, layout, dtype, rounds, exact_curvature):
 
 def _give_up(fits, at, reason, norm, step):
     fits.reason[at], fits.gradient_norm[at], fits.iterations[at] = int(reason), norm, step
+
+
+def _loss(pairs, p, q, scores):
+    """p l(z) + q l(-z) summed over pairs (n,)."""
+    z = pairs.differences(scores)
+    tail = torch.log1p(torch.exp(-z.abs()))
+    return _fold(p * (tail - z.clamp_max(0)) + q * (tail + z.clamp_min(0)))
 
 
 def _sigmoid_of_negative(z):
@@ -786,11 +801,11 @@ def _solve_by_conjugate_gradient(pairs, links, side, rtol):
     size = pairs.size
     degree = pairs.incident(links).clamp_min_(1e-300)
     x, residual = torch.zeros_like(side), side - side.sum(0) / size
-    goal = rtol * _norm(residual)
+    goal = rtol * _length(residual)
     scaled = residual / degree
     direction, energy = scaled.clone(), (residual * scaled).sum(0)
     for _ in range(4 * size):
-        moving = _norm(residual) > goal
+        moving = _length(residual) > goal
         if not moving.any():
             break
         image = pairs.outflow(pairs.differences(direction).mul_(links))
@@ -805,10 +820,6 @@ def _solve_by_conjugate_gradient(pairs, links, side, rtol):
         direction = scaled + torch.where(moving, new / energy, 0) * direction
         energy = new
     return x
-
-
-def _norm(rows):
-    return torch.linalg.vector_norm(rows, dim=0)
 
 
 def _conjugate_gradient(part, pairs, steps):
@@ -827,7 +838,7 @@ def _conjugate_gradient(part, pairs, steps):
     total = p + q
     for step in range(steps + 1):
         gradient, links, pull = _derivatives(pairs, p, q, total, scores)
-        norm = _norm(gradient)
+        norm = _length(gradient)
         spread = scores.amax(0) - scores.amin(0)
         rounding = EPS * (size + 4 + 2 * spread) * pairs.incident(pull)
         stuck = (gradient.abs() <= rounding).all(0) | ~torch.isfinite(norm)
@@ -839,7 +850,7 @@ def _conjugate_gradient(part, pairs, steps):
             side[-1] = 1 - size
             v = _solve_by_conjugate_gradient(pairs, links, side, 1e-2 / size)
             curvature = _least_curvature(pairs, links, v - v[-1])
-            slope = norm + _norm(rounding)
+            slope = norm + _length(rounding)
             radius = _radius(slope, curvature)
             done = (norm <= part.tolerance) & (radius <= part.accuracy)
             part.record(done, index, scores, norm, curvature, radius, step)
@@ -938,12 +949,7 @@ def train_tables(
             gradient = _derivatives(layout, p, q, total, s)[0]
             if step == record[at_record]:
                 scores[at_record, at] = s.t()
-                z = layout.differences(s)
-                # softplus without torch's switch to the identity, which costs digits at z > 20
-                up, down = (
-                    torch.clamp(side, min=0) + torch.log1p(torch.exp(-z.abs())) for side in (z, -z)
-                )
-                losses[at_record, at] = _fold(p * down + q * up)
+                losses[at_record, at] = _loss(layout, p, q, s)
                 norms[at_record, at] = _length(gradient)
                 at_record += 1
             if optimizer == "gd":
