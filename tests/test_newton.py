@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -72,7 +72,7 @@ def test_one_by_one_gives_the_same(size):
     st.lists(floats(-6, 6), min_size=12, max_size=12),
     st.lists(st.booleans(), min_size=6, max_size=6),
 )
-@settings(max_examples=60)
+@settings(max_examples=50)
 def test_the_gradient_vanishes_or_fords_condition_fails(logs, asked):
     wins = np.zeros((4, 4))
     wins[~np.eye(4, dtype=bool)] = np.exp(logs)
@@ -94,6 +94,7 @@ def test_the_gradient_vanishes_or_fords_condition_fails(logs, asked):
 
 
 @given(st.lists(floats(-3, 3), min_size=5, max_size=5), floats(0.1, 100.0))
+@settings(max_examples=40)
 def test_additive_targets_are_fitted_exactly(scores, unit):
     scores = torch.tensor(scores, dtype=torch.float64) - float(np.mean(scores))
     z = gaps_of(scores[None])
@@ -118,16 +119,16 @@ def test_scipy_reaches_no_lower_loss():
         assert ours <= found.fun * (1 + 1e-14)  # 30 terms of either sum round
 
 
-@given(st.integers(-290, 0))
-@example(-290)
-def test_two_responses_settle_at_the_log_ratio(exponent):
-    q = 10.0**exponent
-    wins = torch.tensor([[[0, 3.0], [q, 0]]], dtype=torch.float64)
+def test_two_responses_settle_at_the_log_ratio():
+    exponents = np.arange(-290, 1, 10)
+    wins = torch.zeros((len(exponents), 2, 2), dtype=torch.float64)
+    wins[:, 0, 1], wins[:, 1, 0] = 3.0, torch.tensor(10.0**exponents)
     fits = minimize_tables(wins).require()
-    gap = fits.scores[0, 0] - fits.scores[0, 1]
-    exact = math.log(3.0) - exponent * math.log(10.0)
+    gap = (fits.scores[:, 0] - fits.scores[:, 1]).numpy()
+    exact = math.log(3.0) - exponents * math.log(10.0)
     # a gap moves by sqrt(2) times the scores; 10**exponent and the logarithms round
-    assert abs(gap - exact) <= math.sqrt(2) * fits.error_bound[0] + 1e-15 * (1 + abs(exact))
+    bound = math.sqrt(2) * fits.error_bound.numpy() + 1e-15 * (1 + np.abs(exact))
+    assert (np.abs(gap - exact) <= bound).all()
 
 
 def test_links_of_very_unlike_size():
@@ -160,6 +161,7 @@ def test_it_fits_where_one_by_one_gives_up():
 
 
 @given(st.lists(floats(-4, 4), min_size=6, max_size=6), st.sampled_from([1e-2, 1e-4, 1e-8, 1e-12]))
+@settings(max_examples=40)
 def test_the_error_bound_holds_at_every_tolerance(logs, tolerance):
     wins = np.zeros((3, 3))
     wins[~np.eye(3, dtype=bool)] = np.exp(logs)
@@ -263,6 +265,7 @@ def flipped(wins, eps):
 
 
 @given(st.lists(floats(-3, 3), min_size=4, max_size=4), floats(0.0, 0.45))
+@settings(max_examples=40)
 def test_negative_masses_undo_the_flips(scores, eps):
     scores = torch.tensor(scores, dtype=torch.float64) - float(np.mean(scores))
     clean = torch.sigmoid(gaps_of(scores[None])) * (1 - torch.eye(4))
@@ -345,6 +348,7 @@ def test_a_long_sparse_chain_of_many_responses():
     st.lists(floats(-5, 5), min_size=10, max_size=10),
     st.lists(floats(-5, 5), min_size=5, max_size=5),
 )
+@settings(max_examples=40)
 def test_laplacian_equations_agree_with_numpy(logs, sides):
     links = np.zeros((5, 5))
     links[np.triu_indices(5, 1)] = np.exp(logs)

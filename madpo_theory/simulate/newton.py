@@ -538,6 +538,10 @@ def _newton(part, layout, dtype, rounds, exact_curvature):
         else:
             gradient, links = _quick_derivatives(layout, p, total, scores)
         norm = _length(gradient)
+        if final and part.signed:
+            falling = is_open & _losing_prefix(layout, p, q, scores)
+            _give_up(part.fits, index[falling], Reason.NO_MINIMIZER, norm[falling], step)
+            is_open &= ~falling
         near = is_open & (norm <= part.tolerance) if v is not None else None
         if v is not None and (final or near.any()):
             sure = links if final else (links - 4 * EPS * total).clamp_min_(0)
@@ -559,10 +563,6 @@ def _newton(part, layout, dtype, rounds, exact_curvature):
                 stuck |= is_open & ~torch.isfinite(norm)
                 _give_up(part.fits, index[stuck], Reason.PRECISION, norm[stuck], step)
                 is_open &= ~stuck
-                if part.signed and step % 8 == 0:
-                    falling = is_open & _losing_prefix(layout, p, q, scores)
-                    _give_up(part.fits, index[falling], Reason.NO_MINIMIZER, norm[falling], step)
-                    is_open &= ~falling
         left = int(is_open.sum())
         if left == 0 or step == rounds:
             break
@@ -844,6 +844,10 @@ def _conjugate_gradient(part, pairs, steps):
         stuck = (gradient.abs() <= rounding).all(0) | ~torch.isfinite(norm)
         near = (norm <= part.tolerance) | stuck
         closed = torch.zeros_like(near)
+        if part.signed:
+            closed = _losing_prefix(pairs, p, q, scores)
+            _give_up(part.fits, index[closed], Reason.NO_MINIMIZER, norm[closed], step)
+            near, stuck = near & ~closed, stuck & ~closed
         if near.any():
             # v = A^-1 1 by the same solver: any positive v proves a bound.
             side = torch.ones_like(scores)
@@ -852,15 +856,11 @@ def _conjugate_gradient(part, pairs, steps):
             curvature = _least_curvature(pairs, links, v - v[-1])
             slope = norm + _length(rounding)
             radius = _radius(slope, curvature)
-            done = (norm <= part.tolerance) & (radius <= part.accuracy)
+            done = near & (norm <= part.tolerance) & (radius <= part.accuracy)
             part.record(done, index, scores, norm, curvature, radius, step)
             stuck &= ~done
             _give_up(part.fits, index[stuck], Reason.PRECISION, norm[stuck], step)
-            closed = done | stuck
-        if part.signed and step % 8 == 7:
-            falling = ~closed & _losing_prefix(pairs, p, q, scores)
-            _give_up(part.fits, index[falling], Reason.NO_MINIMIZER, norm[falling], step)
-            closed |= falling
+            closed |= done | stuck
         if step == steps:
             left = ~closed
             _give_up(part.fits, index[left], Reason.STEPS, norm[left], step)

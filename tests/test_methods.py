@@ -1,0 +1,404 @@
+"""Every method's table: the gradient of its actual loss vanishes there, and its formula holds."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+from strategies import floats
+
+from madpo_theory import (
+    BoundedRatioWeight,
+    EfficientWeight,
+    MarginSchedule,
+    PowerTarget,
+    TargetShapedWeight,
+    effective_target,
+    ipo_target,
+    losses,
+)
+from madpo_theory.simulate import fit_table
+from madpo_theory.simulate.methods import (
+    METHODS,
+    BetaDpo,
+    BoundedRatio,
+    Cdpo,
+    Distillation,
+    Dpo,
+    Efficient,
+    Ipo,
+    Madpo,
+    PairProblem,
+    Rdpo,
+    TargetShaped,
+    masses_of,
+    solve,
+)
+from madpo_theory.simulate.newton import Reason, train_tables
+
+SCHEDULE = MarginSchedule(4.0, 0.25, 1.0, 3.0)
+TARGET = PowerTarget.with_slope(3.0, 0.5, 2.0)
+SETTINGS = [
+    Dpo(),
+    Ipo(),
+    BetaDpo("authors"),
+    BetaDpo("madpo", 0.6, 0.2),
+    Madpo(SCHEDULE),
+    BoundedRatio(SCHEDULE),
+    TargetShaped(TARGET),
+    Efficient(SCHEDULE),
+    Distillation(SCHEDULE),
+    Cdpo(0.2),
+    Rdpo(0.02),
+]
+NAMES = [f"{type(m).__name__}{i}" for i, m in enumerate(SETTINGS)]
+
+
+def gaps_of(scores):
+    return scores[..., :, None] - scores[..., None, :]
+
+
+def random_problem(count, size, seed, *, labels=12, noise=0.8, beta=0.3):
+    """Drawn labels with at least one each way, and a reward model that errs pair by pair."""
+    rng = np.random.default_rng(seed)
+    margins = gaps_of(rng.normal(size=(count, size)))
+    won = np.triu(rng.binomial(labels, 1 / (1 + np.exp(-margins))), 1) + np.triu(np.ones(size), 1)
+    lost = np.triu(labels + 2 - won, 1)
+    error = rng.normal(0, noise, size=(count, size, size))
+    model = margins + error - error.transpose(0, 2, 1)
+    wins = torch.tensor(won + lost.transpose(0, 2, 1))
+    return PairProblem(wins, torch.tensor((model - model.transpose(0, 2, 1)) / 2), beta)
+
+
+def population(h_true, h_model, beta=0.1):
+    """Two responses, expected labels: margins (B,) of the first over the second."""
+    h_true, h_model = (torch.as_tensor(h, dtype=torch.float64) for h in (h_true, h_model))
+    labels, margins = torch.zeros((2, len(h_true), 2, 2), dtype=torch.float64)
+    labels[:, 0, 1], labels[:, 1, 0] = torch.sigmoid(h_true), torch.sigmoid(-h_true)
+    margins[:, 0, 1], margins[:, 1, 0] = h_model, -h_model
+    return PairProblem(labels, margins, beta)
+
+
+def gap(solution):
+    return solution.scores[:, 0] - solution.scores[:, 1]
+
+
+def training_loss(method, logps, mass, problem, b, winner, loser, temperature):
+    """The library's loss of the labels of one prompt, by the method's name, as it would train."""
+    beta, margin = problem.beta, problem.margins[b][winner, loser]
+    kind = type(method)
+    back = [logps[k] for k in (1, 0, 3, 2)]
+    if kind is BetaDpo:
+        each, _, _ = losses.beta_dpo(
+            *(side.repeat_interleave(mass.long()) for side in logps),
+            beta=beta,
+            alpha=method.alpha,
+            running_mean=method.running_mean,
+            variant=method.variant,
+        )
+        return each.sum()
+    if kind is Dpo:
+        each = losses.dpo(*logps, beta=beta)[0]
+    elif kind is Ipo:
+        each = losses.ipo(*logps, beta=beta)[0]
+    elif kind is Distillation:
+        each = losses.distillation(*logps, margin=margin, weighting=method.weighting, beta=beta)[0]
+    elif kind in (Cdpo, Rdpo):
+        plain, swapped = (losses.dpo(*order, beta=beta)[0] for order in (logps, back))
+        if kind is Cdpo:
+            each = (1 - method.eps) * plain + method.eps * swapped
+        else:
+            each = ((1 - method.eps) * plain - method.eps * swapped) / (1 - 2 * method.eps)
+    else:
+        weighting = {
+            Madpo: lambda: method.weighting,
+            BoundedRatio: lambda: BoundedRatioWeight(method.schedule),
+            TargetShaped: lambda: TargetShapedWeight(method.target),
+            Efficient: lambda: EfficientWeight(method.base),
+        }[kind]()
+        each = losses.madpo(*logps, margin=margin, weighting=weighting, beta=beta)[0]
+    return (mass * each).sum()
+
+
+# ------------------------------------------------------------------------------- the actual losses
+
+
+@pytest.mark.parametrize("method", SETTINGS, ids=NAMES)
+def test_the_gradient_of_the_loss_that_trains_vanishes(method):
+    """A softmax policy over the responses, the library's loss, torch's gradient."""
+    problem = random_problem(4, 4, 5)
+    solution = solve(method, problem)
+    assert solution.converged.all() and (solution.error_bound < 1e-6).all()
+    for b in range(4):
+        winner, loser = (problem.labels[b] > 0).nonzero(as_tuple=True)
+        reference = torch.log_softmax(torch.tensor([0.3, -1.0, 0.2, 0.7], dtype=torch.float64), 0)
+        shift = solution.m[b].clone().requires_grad_()
+        policy = torch.log_softmax(reference + shift, 0)
+        logps = [side[index] for side in (policy, reference) for index in (winner, loser)]
+        mass = problem.labels[b][winner, loser]
+        loss = training_loss(method, logps, mass, problem, b, winner, loser, solution.temperature)
+        (slope,) = torch.autograd.grad(loss, shift)
+        # The solver's tolerance in its own unit is 1e-10 of the largest pair's 14 labels; a slope
+        # in m is beta (IPO: 1/beta) times one in z. beta-DPO's z may be off by its tolerance.
+        unit = 14 * max(abs(float(solution.temperature[b])), 1 / problem.beta)
+        assert slope.abs().max() < 1e-9 * unit
+
+
+@pytest.mark.parametrize("method", SETTINGS, ids=NAMES)
+def test_scores_are_beta_m_and_have_mean_0(method):
+    problem = random_problem(5, 3, 6, beta=0.7)
+    solution = solve(method, problem)
+    assert solution.m.shape == solution.scores.shape == (5, 3)
+    torch.testing.assert_close(solution.scores, 0.7 * solution.m, rtol=1e-15, atol=0)
+    assert solution.scores.mean(1).abs().max() < 1e-14
+    if not isinstance(method, BetaDpo):
+        assert (solution.temperature == 0.7).all()
+
+
+@pytest.mark.parametrize("method", SETTINGS, ids=NAMES)
+def test_the_names_of_responses_and_the_unit_of_mass_do_not_matter(method):
+    problem = random_problem(6, 4, 7)
+    order = torch.tensor([2, 0, 3, 1])
+    renamed = PairProblem(
+        8 * problem.labels[:, order][:, :, order],
+        problem.margins[:, order][:, :, order],
+        problem.beta,
+    )
+    one, other = solve(method, problem), solve(method, renamed)
+    error = one.error_bound + other.error_bound
+    apart = torch.linalg.vector_norm(one.scores[:, order] - other.scores, dim=1)
+    assert (apart <= error + 1e-14 * torch.linalg.vector_norm(one.scores, dim=1)).all()
+
+
+def test_population_tables_agree_with_one_by_one():
+    rng = np.random.default_rng(8)
+    rewards, model = 1.5 * rng.normal(size=(2, 5, 4))
+    labels = torch.sigmoid(torch.tensor(gaps_of(rewards))) * (1 - torch.eye(4))
+    problem = PairProblem(labels, torch.tensor(gaps_of(model)))
+    for method, weighting in (
+        (Dpo(), None),
+        (Madpo(SCHEDULE), SCHEDULE),
+        (BoundedRatio(SCHEDULE), BoundedRatioWeight(SCHEDULE)),
+        (TargetShaped(TARGET), TargetShapedWeight(TARGET)),
+        (Efficient(SCHEDULE), EfficientWeight(SCHEDULE)),
+        (Madpo(BoundedRatioWeight(SCHEDULE)), BoundedRatioWeight(SCHEDULE)),
+    ):
+        solution = solve(method, problem)
+        for b in range(5):
+            model_b = None if weighting is None else model[b]
+            one = fit_table(rewards[b], weighting, model=model_b)
+            apart = np.linalg.norm(one.scores - solution.scores[b].numpy())
+            assert apart <= one.radius + float(solution.error_bound[b])
+
+
+# ----------------------------------------------------------------------------- population formulas
+
+
+# A target moves by e^|z| times the ulps of the masses, times 2 for p and q; |z| <= 12 below.
+ULPS = 4e-16 * math.exp(12)
+
+
+@given(st.lists(st.tuples(floats(-6, 6), floats(-6, 6)), min_size=1, max_size=8), floats(0.05, 5))
+@settings(max_examples=20)
+@example([(2.0, -3.0), (0.0, 0.0), (6.0, 6.0)], 0.1)
+def test_two_responses_settle_at_the_formulas(pairs, beta):
+    h, model = torch.tensor(pairs, dtype=torch.float64).T
+    problem = population(h, model, beta)
+
+    def settles(method, z):
+        solution = solve(method, problem)
+        error = math.sqrt(2) * solution.error_bound + ULPS
+        assert ((gap(solution) - z).abs() <= error).all(), method
+
+    settles(Dpo(), h)
+    settles(Ipo(), beta * ipo_target(h, beta))
+    for method, weighting in (
+        (Madpo(SCHEDULE), SCHEDULE),
+        (BoundedRatio(SCHEDULE), BoundedRatioWeight(SCHEDULE)),
+        (TargetShaped(TARGET), TargetShapedWeight(TARGET)),
+        (Efficient(SCHEDULE), SCHEDULE),
+    ):
+        settles(method, effective_target(h, model, weighting))
+    settles(Distillation(SCHEDULE), effective_target(model, model, SCHEDULE))
+    p = torch.sigmoid(h)
+    settles(Cdpo(0.2), torch.logit(0.8 * p + 0.2 * (1 - p)))
+
+
+def test_a_clean_label_under_cdpo_is_believed_to_1_minus_eps():
+    labels = torch.tensor([[[0, 1.0], [0, 0]]])
+    solution = solve(Cdpo(0.1), PairProblem(labels))
+    assert torch.sigmoid(gap(solution))[0] == pytest.approx(0.9, abs=1e-12)
+
+
+@given(floats(-4, 4), floats(0.0, 0.4))
+@settings(max_examples=40)
+def test_rdpo_undoes_the_flips_it_is_told_of(h, eps):
+    problem = population([h], [0.0])
+    noisy = (1 - eps) * problem.labels + eps * problem.labels.mT
+    solution = solve(Rdpo(eps), PairProblem(noisy))
+    # Undoing divides the ulps of the masses by 1 - 2 eps >= 1/5.
+    assert abs(float(gap(solution)[0]) - h) <= 2 * float(solution.error_bound[0]) + 5 * ULPS
+
+
+def test_rdpo_on_cleaner_labels_has_no_minimizer():
+    solution = solve(Rdpo(0.3), population([0.5, 2.0, 0.1], [0.0] * 3))
+    assert solution.reason.tolist() == [Reason.CONVERGED, Reason.NO_MINIMIZER, Reason.CONVERGED]
+    assert solution.m[1].isnan().all() and not solution.m[[0, 2]].isnan().any()
+
+
+# ---------------------------------------------------------------------------------------- beta-DPO
+
+
+@pytest.mark.parametrize("variant", ["authors", "madpo"])
+@given(h=floats(0.1, 5), alpha=floats(0.05, 2), start=floats(-2, 0.4), beta=floats(0.05, 2))
+@settings(max_examples=40)
+def test_the_temperature_reproduces_itself(variant, h, alpha, start, beta):
+    method = BetaDpo(variant, alpha, start)
+    problem = population([h], [0.0], beta)
+    solution = solve(method, problem)
+    assert solution.converged.all()
+    p = 1 / (1 + math.exp(-h))
+
+    def excess(batch_beta):
+        mean = (2 * p - 1) * h / batch_beta * (beta if variant == "madpo" else 1)
+        return batch_beta - losses.beta_dpo_beta(
+            mean, beta=beta, alpha=alpha, running_mean=start, variant=variant
+        )
+
+    low = 1e-3 if variant == "authors" else 1e-9
+    found = low if excess(low) >= 0 else brentq(excess, low, 1e6, xtol=1e-15, rtol=1e-14)
+    assert float(solution.temperature[0]) == pytest.approx(found, rel=1e-9)
+    m = float(solution.m[0, 0] - solution.m[0, 1])
+    assert m == pytest.approx(h / found, rel=1e-9)
+
+
+def test_no_temperature_or_more_than_one_is_not_converged():
+    """alpha < 0: beta_b = 0.1 - 0.02 S/beta_b, S = 0.1 mean(z), at S of 0.27, 0.046 and 0."""
+    problem = population([3.0, 1.0, 0.0], [0.0] * 3)
+    solution = solve(BetaDpo("madpo", alpha=-0.2), problem)
+    assert solution.reason.tolist() == [Reason.TEMPERATURE, Reason.TEMPERATURE, Reason.CONVERGED]
+    assert solution.m[:2].isnan().all() and solution.temperature[:2].isnan().all()
+    # nothing to learn: the margins are 0 and the temperature that of the start
+    assert float(solution.temperature[2]) == pytest.approx(0.1, rel=1e-15)
+    at_zero = solve(BetaDpo("madpo", alpha=0.5, running_mean=2.0), problem)
+    assert at_zero.reason.tolist() == [Reason.TEMPERATURE] * 3
+
+
+def test_the_clamp_can_be_the_temperature():
+    """alpha < 0 and large margins: no other solution, and 1e-3 reproduces itself."""
+    problem = population([3.0, 1.0], [0.0] * 2)
+    solution = solve(BetaDpo("authors", alpha=-0.01), problem)
+    assert float(solution.temperature[0]) == 1e-3 and bool(solution.converged[0])
+    assert int(solution.reason[1]) == Reason.TEMPERATURE  # two more besides the clamp
+
+
+def test_a_negative_temperature_reverses_the_policy():
+    """B3: with M0 above 1/alpha the reimplementation starts negative and stays there."""
+    problem = population([1.0], [0.0])
+    solution = solve(BetaDpo("madpo", alpha=0.6, running_mean=3.0), problem)
+    assert bool(solution.converged) and float(solution.temperature) < 0
+    assert float(gap(solution)) < 0
+    assert float(solve(BetaDpo("authors", 0.6, 3.0), problem).temperature) > 0
+
+
+# --------------------------------------------------------------------- what has no fit, per prompt
+
+
+@pytest.mark.parametrize("method", SETTINGS, ids=NAMES)
+def test_a_prompt_without_a_fit_spoils_no_other(method):
+    problem = random_problem(5, 4, 9)
+    good = solve(method, problem)
+    labels = problem.labels.clone()
+    labels[1, :, 2] = 0.0  # response 2 never loses
+    labels[3, 0] = labels[3, :, 0] = 0.0  # response 0 is never compared
+    solution = solve(method, PairProblem(labels, problem.margins, problem.beta))
+    always = isinstance(method, (Ipo, Distillation, Cdpo))
+    assert bool(solution.converged[1]) == always
+    if not always:
+        assert int(solution.reason[1]) == Reason.NO_MINIMIZER and solution.m[1].isnan().all()
+    assert int(solution.reason[3]) == Reason.UNCONNECTED
+    assert solution.scores[3].isnan().all() and solution.error_bound[3] == math.inf
+    for b in (0, 2, 4):
+        assert torch.equal(solution.scores[b], good.scores[b])
+
+
+def test_extreme_margins_are_flagged_where_a_weight_underflows():
+    extreme = torch.tensor([1.0, 40.0, -40.0, 300.0])
+    problem = population([0.5] * 4, extreme)
+    steep = MarginSchedule(20.0, 0.5, 20.0, 50.0)
+    solution = solve(Madpo(steep), problem)
+    assert solution.reason.tolist()[:3] == [0, Reason.UNDERFLOW, Reason.UNDERFLOW]
+    assert solution.scores[1:3].isnan().all()
+    target = effective_target(torch.tensor(0.5).double(), extreme.double(), steep)
+    assert abs(float(gap(solution)[0] - target[0])) <= 2 * float(solution.error_bound[0]) + ULPS
+    # |h| > tau: the published weight forgives the most disputed label
+    assert abs(float(gap(solution)[3] - target[3])) <= 2 * float(solution.error_bound[3]) + ULPS
+    soft = solve(Distillation(MarginSchedule()), population([0.5], [2000.0]))
+    assert soft.reason.tolist() == [Reason.UNDERFLOW]
+
+
+# --------------------------------------------------------------------------------------- interface
+
+
+def test_every_name_is_a_method_with_defaults():
+    problem = random_problem(3, 3, 10)
+    assert set(METHODS) == {
+        "dpo", "ipo", "beta_dpo", "madpo", "bounded_ratio", "target_shaped", "efficient",
+        "distillation", "cdpo", "rdpo",
+    }  # fmt: skip
+    for name, kind in METHODS.items():
+        assert kind.__doc__
+        by_name, by_class = solve(name, problem), solve(kind(), problem)
+        assert torch.equal(by_name.scores, by_class.scores) and by_name.converged.all()
+
+
+def test_masses_train_to_the_solution():
+    problem = random_problem(2, 3, 11)
+    masses, signed = masses_of(Madpo(SCHEDULE), problem)
+    path = train_tables(
+        masses / masses.sum((1, 2), keepdim=True), rate=3.0, record=(3000,), signed=signed
+    )
+    # gradient descent contracts by a constant a step; 3000 leave rounding alone
+    solution = solve(Madpo(SCHEDULE), problem)
+    torch.testing.assert_close(path.scores[0], solution.scores, rtol=0, atol=1e-9)
+    assert masses_of("rdpo", problem)[1]
+    with pytest.raises(TypeError, match="Ipo's loss is not a logistic loss"):
+        masses_of("ipo", problem)
+
+
+PAIR = torch.tensor([[[0, 1.0], [1.0, 0]]])
+MARGIN = torch.tensor([[[0, 1.0], [-1.0, 0]]])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "rule"),
+    [
+        (lambda: PairProblem(-PAIR), ValueError, r"labels\[0, 0, 1\] = -1 breaks"),
+        (lambda: PairProblem(PAIR * math.nan), ValueError, "labels must be finite, got nan"),
+        (lambda: PairProblem(PAIR + 1), ValueError, "labels.*zero diagonal"),
+        (lambda: PairProblem(PAIR.numpy()), TypeError, "labels must be a torch tensor"),
+        (lambda: PairProblem(PAIR[0]), ValueError, "labels must have shape"),
+        (lambda: PairProblem(PAIR, MARGIN[:, :1]), ValueError, "margins must have shape"),
+        (lambda: PairProblem(PAIR, MARGIN.abs()), ValueError, r"margins\[0, 0, 1\] = 1 but"),
+        (lambda: PairProblem(PAIR, MARGIN * math.nan), ValueError, "margins must be finite"),
+        (lambda: PairProblem(PAIR, MARGIN, 0.0), ValueError, "beta = 0.0 breaks"),
+        (lambda: solve("madpo", PairProblem(PAIR)), ValueError, "margins is None, but Madpo"),
+        (lambda: solve("sft", PairProblem(PAIR)), ValueError, "method must be a Method or one of"),
+        (lambda: solve("dpo", PAIR), TypeError, "problem must be a PairProblem, got Tensor"),
+        (lambda: Madpo(0.1), TypeError, "weighting must be a MarginSchedule"),
+        (lambda: BoundedRatio(BoundedRatioWeight(SCHEDULE)), TypeError, "schedule must be"),
+        (lambda: TargetShaped(1.0), TypeError, "target must be a TargetMap"),
+        (lambda: Efficient(1.0), TypeError, "weighting must be a MarginSchedule"),
+        (lambda: Distillation(None), TypeError, "weighting must be a MarginSchedule"),
+        (lambda: Cdpo(0.6), ValueError, "eps = 0.6 breaks the rule 0 <= eps <= 1/2"),
+        (lambda: Rdpo(0.5), ValueError, "eps = 0.5 breaks the rule 0 <= eps < 1/2"),
+        (lambda: BetaDpo("paper"), ValueError, "variant must be one of"),
+        (lambda: BetaDpo(alpha=math.inf), ValueError, "alpha must be finite"),
+    ],
+)
+def test_invalid_input_is_named(call, error, rule):
+    with pytest.raises(error, match=rule):
+        call()
