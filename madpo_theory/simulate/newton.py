@@ -497,16 +497,17 @@ class _Part:
 
 
 def _start(pairs, p, q, dtype, solve):
-    """Scores that fit the pair targets log(p/q) in least squares, weighted by p q/(p + q).
+    """Scores that fit the pair targets log(p/q) in least squares, weighted by sqrt(p q).
 
-    These are the scores themselves where the targets add up around every cycle. A label that one
-    side always gets counts as CLIP of its pair.
+    These are the scores themselves where the targets add up around every cycle; where they do not,
+    weights between those of all pairs alike and of the curvature p q/(p + q) at the targets came
+    nearest in measurements. A pair won by one side alone counts as if a share CLIP were lost.
     """
     total = p + q
     p, q, total = (mass.to(dtype) for mass in (p, q, total))
     shared = (p > 0) & (q > 0)
     target = torch.where(shared, torch.log(p / q), torch.sign(p - q) * -math.log(CLIP))
-    weight = torch.where(shared, p * (q / total), total * CLIP)
+    weight = torch.where(shared, p.sqrt() * q.sqrt(), total * math.sqrt(CLIP))
     side = pairs.outflow(target.mul_(weight))
     return solve(weight, side)
 

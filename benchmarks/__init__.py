@@ -1,0 +1,1 @@
+"""Measured comparisons with other software; `make bench` writes benchmarks/out/."""
