@@ -177,6 +177,17 @@ def test_shape_and_kind_are_the_arguments(function):
     assert function(sp.Symbol("h", real=True), s).free_symbols == {sp.Symbol("h", real=True)}
 
 
+@pytest.mark.parametrize("name", ("coefficient", "log_weight", "ipo_target", "dpo", "madpo"))
+def test_a_public_function_has_the_name_and_the_words_of_its_formula(name):
+    """And its arguments, without the world: what help() shows is what one calls."""
+    function = getattr(LIBRARY, name)
+    assert function.__name__ == name
+    assert function.__doc__ and function.__doc__ == function.formula.__doc__
+    taken = [*function.formula.__signature__.parameters] if name in ("dpo", "madpo") else None
+    parameters = [*function.__signature__.parameters]
+    assert "xp" not in parameters and (taken is None or ["xp", *parameters] == taken)
+
+
 def test_python_numbers_join_any_world():
     h = np.array([0.5, 2.0], np.float32)
     s = MarginSchedule()
