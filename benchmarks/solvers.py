@@ -55,7 +55,7 @@ def drawn_tables(batch, size, seed):
 
 
 class Pairwise:
-    """Loss, gradient and Hessian of one table over its pairs; the last response may be held at 0."""
+    """Loss, gradient and Hessian of one table over its pairs; the last response held at 0?"""
 
     def __init__(self, wins, held=False):
         size = len(wins)

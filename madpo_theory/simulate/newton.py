@@ -199,21 +199,29 @@ def _check_options(tolerance, accuracy, steps, chunk):
 # ---------------------------------------------------------------------- sums and linear equations
 
 
-def _fold(rows):
-    """Sum over the first axis by halving: the same order of additions for every column."""
+def _fold(rows, combine=torch.add):
+    """Sum (or other combination) over the first axis by halving: one order for every column."""
     count = len(rows)
     if count == 1:
         return rows[0].clone()
     half = count // 2
-    total = rows[:half] + rows[half : 2 * half]
+    total = combine(rows[:half], rows[half : 2 * half])
     if count % 2:
-        total[0] += rows[-1]
+        combine(total[0], rows[-1], out=total[0])
     while half > 1:
         count, half = half, half // 2
-        total[:half] += total[half : 2 * half]
+        combine(total[:half], total[half : 2 * half], out=total[:half])
         if count % 2:
-            total[0] += total[count - 1]
+            combine(total[0], total[count - 1], out=total[0])
     return total[0]
+
+
+def _largest(rows):  # an order of magnitude faster than amax over the slow axis
+    return _fold(rows, torch.maximum)
+
+
+def _smallest(rows):
+    return _fold(rows, torch.minimum)
 
 
 class _Layout:
@@ -339,7 +347,7 @@ def _columns(batch):
 
 def _length(rows):
     """Euclidean length of every column; squares of small entries do not underflow."""
-    largest = rows.abs().amax(0)
+    largest = _largest(rows.abs())
     unit = torch.where(largest > 0, largest, 1)
     return _fold((rows / unit).square_()).sqrt_().mul_(unit)
 
@@ -363,9 +371,9 @@ def _least_curvature(layout, links, v):
     held = layout.outflow(layout.differences(v).mul_(links))[:-1]
     v = v[:-1]
     rounding = (layout.size + 4) * EPS
-    held -= 2 * rounding * _fold(links) * v.amax(0)  # no response has more than all links
-    bound = torch.where(v > 0, held / v, 0).amin(0)
-    return torch.maximum(bound, layout.size * links.amin(0)).mul_(1 - rounding).clamp_min_(0)
+    held -= 2 * rounding * _fold(links) * _largest(v)  # no response has more than all links
+    bound = _smallest(torch.where(v > 0, held / v, 0))
+    return torch.maximum(bound, layout.size * _smallest(links)).mul_(1 - rounding).clamp_min_(0)
 
 
 def _exact_curvature(links, size):
@@ -451,7 +459,7 @@ class _Part:
     def __init__(self, fits, offset, p, q, tolerance, accuracy, signed):
         self.fits, self.tolerance, self.accuracy, self.signed = fits, tolerance, accuracy, signed
         total = p + q
-        scale = total.amax(0)
+        scale = _largest(total)
         self.p, self.q, self.scores, self.taken = p / scale, q / scale, None, 0
         self.index = torch.arange(p.shape[1], device=p.device) + offset
         empty = scale == 0
@@ -547,7 +555,7 @@ def _newton(part, layout, dtype, rounds, exact_curvature):
         if v is not None and (final or near.any()):
             sure = links if final else (links - 4 * EPS * total).clamp_min_(0)
             curvature = _least_curvature(layout, sure, v)
-            spread = scores.amax(0) - scores.amin(0)
+            spread = _largest(scores) - _smallest(scores)
             terms = layout.incident(mass) if final else mass
             rounding = EPS * (size + 4 + 2 * spread) * terms
             slope = norm + _length(rounding)
@@ -633,7 +641,7 @@ def _advance(scores, change):
     With reach d it lowers the loss: at full length by at least 1 - (e^d - 1 - d)/d^2 > 0 of the
     squared decrement for d <= 1, and at log(1 + d)/d of it for every d.
     """
-    reach = change.amax(0) - change.amin(0)
+    reach = _largest(change) - _smallest(change)
     return scores.add_(change.mul_(torch.where(reach <= 1, 1.0, torch.log1p(reach) / reach)))
 
 
@@ -840,7 +848,7 @@ def _conjugate_gradient(part, pairs, steps):
     for step in range(steps + 1):
         gradient, links, pull = _derivatives(pairs, p, q, total, scores)
         norm = _length(gradient)
-        spread = scores.amax(0) - scores.amin(0)
+        spread = _largest(scores) - _smallest(scores)
         rounding = EPS * (size + 4 + 2 * spread) * pairs.incident(pull)
         stuck = (gradient.abs() <= rounding).all(0) | ~torch.isfinite(norm)
         near = (norm <= part.tolerance) | stuck
