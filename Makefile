@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 # Test processes run side by side; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: reproduce test test-slow mutation lint readme clean
+.PHONY: reproduce test test-slow mutation bench lint readme clean
 
 reproduce: $(INSTALLED)
 	$(BIN)/madpo reproduce --preset $(PRESET)
@@ -21,6 +21,10 @@ test-slow: $(INSTALLED)
 # Change the formulas in every small way: does a test notice? Goes on where it was stopped.
 mutation: $(INSTALLED)
 	$(SINGLE) $(BIN)/python tests/mutation/run.py
+
+# Problems per second against other software, one thread each; writes benchmarks/out/.
+bench: $(INSTALLED)
+	$(SINGLE) $(BIN)/python -m benchmarks.solvers
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
