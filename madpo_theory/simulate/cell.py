@@ -1,25 +1,65 @@
-"""One cell of a study: some worlds, one reward model, several methods, everything measured."""
+"""Cells of studies: some worlds, one reward model, several methods, everything measured.
 
-from dataclasses import dataclass, field
+A study's settings are :class:`Cell`, or one of the settings that hold a cell and look at it in
+another way: :class:`Binned` by the size of the margin, :class:`Resampled` under other pair
+samplings, :class:`Repeated` beside what infinitely many labels would give. Each has a function that
+measures it on the worlds of some numbers and returns columns, a row for each method and world.
+"""
+
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
+import torch
+from scipy.stats import kendalltau
 
 from ..corrected import BoundedRatioWeight, EfficientWeight, TargetShapedWeight
+from ..linear import population_covariance, tabular_features
 from ..ops import check_number
-from .measure import frontier, measure
-from .methods import BoundedRatio, Efficient, Madpo, PairProblem, TargetShaped, method_of, solve
+from ..schedule import MarginSchedule
+from ..weight import log_weight_ratio
+from .measure import frontier, measure, policy_of, rms_over_pairs
+from .methods import (
+    BoundedRatio,
+    Dpo,
+    Efficient,
+    LogisticMethod,
+    Madpo,
+    PairProblem,
+    TargetShaped,
+    masses_of,
+    method_of,
+    solve,
+)
+from .newton import train_tables
 from .reward_models import ExactModel, RewardModel, draw_margins
 from .worlds import (
     AllPairs,
     ExactLabels,
+    Labels,
+    OnPolicySampled,
+    SampledLabels,
+    Worlds,
     WorldsConfig,
+    check_kind,
     draw_labels,
     draw_worlds,
+    from_problems,
+    gaps,
     pair_sampling,
     to_problems,
 )
 
-__all__ = ["Cell", "measure_cell"]
+__all__ = [
+    "Binned",
+    "Cell",
+    "Repeated",
+    "Resampled",
+    "measure_bins",
+    "measure_cell",
+    "measure_repeated",
+    "measure_resampled",
+]
 
 
 @dataclass(frozen=True)
@@ -32,7 +72,12 @@ class Cell:
     keys : (column, value) pairs that tell the cell from others in the table.
     constants : (method name, L, D) triples: the certified sensitivity and influence of a method's
         weight, for the theory's columns.
-    divergences : KL values, nats, at which the reward on the method's own frontier is taken.
+    divergences : KL values, nats, at which the reward on the method's own frontier is taken, beside
+        the best that any policy can do there. The scores z of every method but beta-DPO are the
+        same for every beta, so that sweeping beta is the tilt of
+        :func:`~madpo_theory.simulate.measure.reward_at_kl`; beta-DPO's own temperatures are those
+        at the cell's beta.
+    order : also measure which pairs change places (:func:`reversals`).
     """
 
     methods: tuple
@@ -44,6 +89,7 @@ class Cell:
     keys: tuple = ()
     constants: tuple = ()
     divergences: tuple = ()
+    order: bool = False
 
     def __post_init__(self):
         check_number("beta", self.beta, "beta > 0", lambda v: v > 0)
@@ -66,52 +112,341 @@ def weighting_behind(method):
     return made[type(method)](method) if type(method) in made else None
 
 
+def schedule_of(method):
+    """The margin schedule that a method was made from; None if there is none."""
+    parts = (getattr(method, name, None) for name in ("schedule", "weighting", "base"))
+    return next((part for part in parts if isinstance(part, MarginSchedule)), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What the methods of a cell share, drawn; `population` is the problem with exact labels."""
+
+    worlds: Worlds
+    sampling: np.ndarray
+    labels: Labels
+    margins: np.ndarray
+    problem: PairProblem
+    population: PairProblem
+
+
+def draw_scene(cell, indices, seed, device):
+    """The :class:`Scene` of a cell in some worlds."""
+    worlds = draw_worlds(cell.worlds, seed, indices)
+    sampling = pair_sampling(cell.sampling, worlds)
+    return _scene(cell, worlds, sampling, device)
+
+
+def _scene(cell, worlds, sampling, device, margins=None):
+    labels = draw_labels(cell.labels, worlds, sampling)
+    margins = draw_margins(cell.model, worlds, labels) if margins is None else margins
+
+    def problem(labels):
+        return PairProblem(
+            to_problems(labels.masses, device), to_problems(margins, device), beta=cell.beta
+        )
+
+    drawn = problem(labels)
+    if isinstance(cell.labels, ExactLabels):
+        return Scene(worlds, sampling, labels, margins, drawn, drawn)
+    exact = ExactLabels(flip=cell.labels.flip, ties=cell.labels.ties)
+    population = problem(draw_labels(exact, worlds, sampling))
+    return Scene(worlds, sampling, labels, margins, drawn, population)
+
+
+def fit(method, problem, worlds):
+    """Log-ratios m (W, P, K), 0 where not converged, and the worlds (W,) that have converged."""
+    m = from_problems(solve(method, problem).m, worlds)
+    converged = np.isfinite(m).all(axis=(1, 2))
+    return np.where(np.isfinite(m), m, 0.0), converged
+
+
 def measure_cell(cell, indices, seed, device):
     """Columns with a row for each method and world: keys, method, world, converged, measurements.
 
     A world in which a prompt has not converged is a row with converged false and NaN measurements.
     """
-    worlds = draw_worlds(cell.worlds, seed, indices)
-    sampling = pair_sampling(cell.sampling, worlds)
-    labels = draw_labels(cell.labels, worlds, sampling)
-    margins = draw_margins(cell.model, worlds, labels)
-    problem = PairProblem(
-        to_problems(labels.masses, device), to_problems(margins, device), beta=cell.beta
+    scene = draw_scene(cell, indices, seed, device)
+    return _stacked(
+        _columns(cell, scene, name, method, seed, *fit(method, scene.problem, scene.worlds))
+        for name, method in cell.named()
     )
+
+
+def _columns(cell, scene, name, method, seed, m, converged, **more):
+    """Columns of one method, a row a world; `more` are further measurements (W,)."""
+    weighting, schedule = weighting_behind(method), schedule_of(method)
+    sensitivity, influence = {n: limits for n, *limits in cell.constants}.get(name, (None, None))
+    target = pair_targets(scene, method)
+    measured = measure(
+        scene.worlds,
+        scene.margins,
+        scene.sampling,
+        scene.labels.masses,
+        m,
+        beta=cell.beta,
+        weighting=weighting,
+        target=np.where(np.isfinite(target), target, 0.0),
+        lipschitz=sensitivity,
+        limit=influence,
+    ).columns()
+    unmet = (~np.isfinite(target) & (scene.sampling > 0)).any(axis=(1, 2, 3))
+    measured["own_target_error"] = np.where(unmet, np.nan, measured["own_target_error"])
+    slopes = shift_slopes(scene.worlds.margins, weighting)
+    measured["local_slope"] = (scene.sampling * slopes).sum(axis=(2, 3)).mean(axis=1)
+    measured["local_sensitivity"] = rms_over_pairs(slopes, scene.sampling)
+    if cell.divergences:
+        at = frontier(scene.worlds, m, cell.divergences).reward
+        best = frontier(scene.worlds, scene.worlds.rewards, cell.divergences).reward
+        for k, kl in enumerate(cell.divergences):
+            measured[f"reward_at_{kl:g}"], measured[f"best_at_{kl:g}"] = at[:, k], best[:, k]
+    if cell.order:
+        measured["target_reversals"] = reversals(scene, target)
+        measured["reversals"] = reversals(scene, gaps(cell.beta * m))
+    count = len(scene.worlds.indices)
+    told = {
+        **dict(cell.keys),
+        "method": name,
+        **{c: getattr(schedule, c, np.nan) for c in ("c_max", "c_min", "lam", "tau")},
+        "noise": float(cell.model.noise or 0),
+        "beta": cell.beta,
+        "prompts": scene.worlds.shape[1],
+        "responses": scene.worlds.shape[2],
+    }
+    return {
+        **{key: [value] * count for key, value in told.items()},
+        "world": list(scene.worlds.indices),
+        "seed": [seed] * count,
+        "converged": converged.tolist(),
+        **{k: np.where(converged, v, np.nan).tolist() for k, v in (measured | more).items()},
+    }
+
+
+def _stacked(pieces):
+    pieces = list(pieces)
+    return {key: [x for piece in pieces for x in piece[key]] for key in pieces[0]}
+
+
+def shift_slopes(margins, weighting):
+    """delta'(h) of a weighting at margins of any shape, no unit; 0 for unit weights."""
+    if weighting is None:
+        return np.zeros(margins.shape)
+    h = torch.from_numpy(np.ascontiguousarray(margins)).requires_grad_()
+    (slopes,) = torch.autograd.grad(log_weight_ratio(h, weighting).sum(), h)
+    return slopes.numpy()
+
+
+def pair_targets(scene, method):
+    """The method's own targets (W, P, K, K), infinitely many labels a pair; NaN where it has none.
+
+    An effective target, for methods that weigh labels (T1).
+    """
+    return from_problems(method.pair_targets(scene.population), scene.worlds)
+
+
+def reversals(scene, z):
+    """Share (W,) of the couples of sampled pairs that z (W, P, K, K) puts in the wrong order.
+
+    A couple is in the wrong order if the pair of the larger true |h*| has the smaller z on the true
+    side. Kendall's tau-a over a world's pairs, of all prompts together, turned into a share; NaN if
+    z is.
+    """
+    first, second = np.triu_indices(z.shape[-1], 1)
+    true = scene.worlds.margins[..., first, second]
+    z, kept = np.sign(true) * z[..., first, second], scene.sampling[..., first, second] > 0
+    each = zip(np.abs(true), z, kept, strict=True)
+    return np.array([(1 - kendalltau(a[k], b[k]).statistic) / 2 for a, b, k in each])
+
+
+# ----------------------------------------------------------------------- by the size of the margin
+
+
+@dataclass(frozen=True)
+class Binned:
+    """A cell whose pairs are told apart by the size of their true margin.
+
+    edges : ascending, nats; bin k holds edges[k] <= |h*| < edges[k + 1].
+    """
+
+    cell: Cell
+    edges: tuple
+
+    def __post_init__(self):
+        check_kind("cell", self.cell, Cell)
+        if len(self.edges) < 2 or list(self.edges) != sorted(set(self.edges)):
+            raise ValueError(f"edges must be two or more ascending numbers, got {self.edges}")
+
+
+def measure_bins(setting, indices, seed, device):
+    """Columns with a row for each method, bin and world.
+
+    Beside :func:`measure_cell`'s: low, high, the bin's edges; share of the world's pairs that lie
+    in it; and means over those, each on the true side: true_margin |h*|, fitted z, pair_target (the
+    method's own), first_step (z after one step of gradient descent from the reference, T6; NaN for
+    methods without masses). NaN where the bin is empty.
+    """
+    cell = setting.cell
+    scene = draw_scene(cell, indices, seed, device)
+    true, pieces = scene.worlds.margins, []
+    side, size = np.sign(true), np.abs(true)
+    bins = [(size >= low) & (size < high) for low, high in _bins(setting.edges)]
+    for name, method in cell.named():
+        m, converged = fit(method, scene.problem, scene.worlds)
+        values = {
+            "true_margin": size,
+            "fitted": side * gaps(cell.beta * m),
+            "pair_target": side * pair_targets(scene, method),
+            "first_step": side * _first_step(method, scene),
+        }
+        common = _columns(cell, scene, name, method, seed, m, converged)
+        for (low, high), inside in zip(_bins(setting.edges), bins, strict=True):
+            weights = scene.sampling * inside
+            total = weights.sum(axis=(1, 2, 3))
+            held = np.where(total > 0, total, 1)
+            row = {"low": low, "high": high, "share": total / scene.worlds.shape[1]}
+            row |= {
+                key: np.where(
+                    total > 0,
+                    (weights * np.where(weights > 0, value, 0)).sum(axis=(1, 2, 3)) / held,
+                    np.nan,
+                )
+                for key, value in values.items()
+            }
+            count = len(total)
+            row = {k: np.broadcast_to(v, count).tolist() for k, v in row.items()}
+            pieces.append(common | row)
+    return _stacked(pieces)
+
+
+def _bins(edges):
+    return list(pairwise(edges))
+
+
+def _first_step(method, scene):
+    """z of the pairs (W, P, K, K) after one unit step of gradient descent from the reference."""
+    if not isinstance(method, LogisticMethod):
+        return np.full(scene.sampling.shape, np.nan)
+    masses, signed = masses_of(method, scene.problem)
+    moved = train_tables(masses, rate=1.0, record=(1,), signed=signed).scores[0]
+    return gaps(from_problems(moved, scene.worlds))
+
+
+# --------------------------------------------------------------------------- other pair samplings
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A cell under other pair samplings, beside its own.
+
+    samplings : (name, config) pairs; OnPolicySampled draws from each method's own fit in the cell.
+    """
+
+    cell: Cell
+    samplings: tuple
+
+    def __post_init__(self):
+        check_kind("cell", self.cell, Cell)
+
+
+def measure_resampled(setting, indices, seed, device):
+    """Columns with a row for each method, sampling and world.
+
+    Beside :func:`measure_cell`'s: sampling; sampling_shift, the root mean square over all pairs of
+    z less the cell's own z, nats (0 for the cell's own, which is named by its kind); z_range, the
+    mean over prompts of the largest z of a pair.
+    """
+    cell = setting.cell
+    scene = draw_scene(cell, indices, seed, device)
+    alike, pieces = pair_sampling(AllPairs(), scene.worlds), []
+    for name, method in cell.named():
+        m, converged = fit(method, scene.problem, scene.worlds)
+        for label, config in ((cell.sampling.kind, None), *setting.samplings):
+            there, again, both = scene, m, converged
+            if config is not None:
+                own = policy_of(scene.worlds, m) if isinstance(config, OnPolicySampled) else None
+                sampling = pair_sampling(config, scene.worlds, own)
+                there = _scene(cell, scene.worlds, sampling, device, scene.margins)
+                again, solved = fit(method, there.problem, scene.worlds)
+                both = converged & solved
+            z = gaps(cell.beta * again)
+            more = {
+                "sampling_shift": rms_over_pairs(z - gaps(cell.beta * m), alike),
+                "z_range": z.max(axis=(2, 3)).mean(axis=1),
+            }
+            under = replace(cell, keys=(*cell.keys, ("sampling", label)))
+            pieces.append(_columns(under, there, name, method, seed, again, both, **more))
+    return _stacked(pieces)
+
+
+# ------------------------------------------------------------- beside infinitely many labels
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A cell with so many labels of every pair, beside what infinitely many would give."""
+
+    cell: Cell
+
+    def __post_init__(self):
+        check_kind("cell", self.cell, Cell)
+        check_kind("labels", self.cell.labels, SampledLabels)
+        if self.cell.labels.per != "pair":
+            raise ValueError(
+                f'per = {self.cell.labels.per!r} must be "pair": the sandwich is of a fixed design'
+            )
+
+
+def measure_repeated(setting, indices, seed, device):
+    """Columns with a row for each method and world.
+
+    Beside :func:`measure_cell`'s: labels, the number of labels of a pair; sampling_error, the root
+    mean square over pairs of z less the z that infinitely many labels give under the same margins,
+    nats; full_error, less the z that they give under the true margins; predicted_sampling_error,
+    what the sandwich says of the first (R6), NaN where it does not apply: methods that are no
+    weighting of labels, labels with ties or flips, reward models fitted to the same labels.
+    """
+    cell = setting.cell
+    scene = draw_scene(cell, indices, seed, device)
+    informed = replace(scene.population, margins=to_problems(scene.worlds.margins, device))
+    plain = cell.labels.flip == 0 and cell.labels.ties is None
+    fresh = getattr(cell.model, "data", "fresh") == "fresh" and isinstance(cell.sampling, AllPairs)
     pieces = []
     for name, method in cell.named():
-        solution = solve(method, problem)
-        m = solution.m.cpu().numpy().reshape(worlds.shape)
-        converged = np.isfinite(m).all(axis=(1, 2))
-        m = np.where(np.isfinite(m), m, 0.0)
-        known = {n: limits for n, *limits in cell.constants}
-        sensitivity, influence = known.get(name, (None, None))
-        found = measure(
-            worlds,
-            margins,
-            sampling,
-            labels.masses,
-            m,
-            beta=cell.beta,
-            weighting=weighting_behind(method),
-            lipschitz=sensitivity,
-            limit=influence,
-        )
-        columns = found.columns()
-        if cell.divergences:
-            at = frontier(worlds, m, cell.divergences).reward
-            columns |= {f"reward_at_{kl:g}": at[:, k] for k, kl in enumerate(cell.divergences)}
-        count = len(worlds.indices)
+        m, converged = fit(method, scene.problem, scene.worlds)
+        m_limit, there = fit(method, scene.population, scene.worlds)
+        m_true, known = fit(method, informed, scene.worlds)
+        z, z_limit = gaps(cell.beta * m), gaps(cell.beta * m_limit)
+        applies = plain and fresh and (isinstance(method, Dpo) or weighting_behind(method))
+        count = len(scene.worlds.indices)
+        more = {
+            "labels": np.full(count, cell.labels.labels),
+            "sampling_error": rms_over_pairs(z - z_limit, scene.sampling),
+            "full_error": rms_over_pairs(z - gaps(cell.beta * m_true), scene.sampling),
+            "predicted_sampling_error": (
+                _sandwich_error(scene, weighting_behind(method), cell.beta * m_limit)
+                / np.sqrt(cell.labels.labels)
+                if applies
+                else np.full(count, np.nan)
+            ),
+        }
         pieces.append(
-            {
-                **{key: [value] * count for key, value in cell.keys},
-                "method": [name] * count,
-                "world": list(worlds.indices),
-                "seed": [seed] * count,
-                "noise": [float(cell.model.noise or 0)] * count,
-                "beta": [cell.beta] * count,
-                "converged": converged.tolist(),
-                **{k: np.where(converged, v, np.nan).tolist() for k, v in columns.items()},
-            }
+            _columns(cell, scene, name, method, seed, m, converged & there & known, **more)
         )
-    return {key: [x for piece in pieces for x in piece[key]] for key in pieces[0]}
+    return _stacked(pieces)
+
+
+def _sandwich_error(scene, weighting, scores):
+    """Root mean square over pairs (W,) of z's asymptotic error from one label of every pair."""
+    first, second = np.triu_indices(scores.shape[-1], 1)
+    features = tabular_features(first, second, scores.shape[-1])
+    true, model = (x[..., first, second] for x in (scene.worlds.margins, scene.margins))
+    if weighting is None:  # w(0) = 1: margins of 0 make the published weight DPO's
+        model, weighting = np.zeros_like(model), MarginSchedule()
+    held = (scores - scores[..., -1:])[..., :-1]
+    squares = np.empty(scores.shape[:2])
+    for at in np.ndindex(squares.shape):
+        covariance = population_covariance(
+            features, true[at], model[at], weighting, held[at], beta=1.0
+        )
+        squares[at] = np.einsum("ni,ij,nj->n", features, covariance, features).mean()
+    return np.sqrt(squares.mean(axis=1))

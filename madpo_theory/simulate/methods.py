@@ -146,6 +146,13 @@ class Method(ABC):
     def solve(self, problem, **options):
         """The :class:`Solution` of a :class:`PairProblem`."""
 
+    def pair_targets(self, problem):
+        """z (B, K, K) that the method would fit to each pair alone, nats; antisymmetric.
+
+        NaN where it would fit none, as without labels, and for methods that fit no pair alone.
+        """
+        return torch.full_like(problem.labels, math.nan)
+
 
 class LogisticMethod(Method):
     """A method whose loss is ``sum_ij masses_ij l(beta m_ij)``."""
@@ -159,6 +166,11 @@ class LogisticMethod(Method):
     def needed(self, problem):
         """Where a mass must not be 0: a weight that underflows would drop the label."""
         return problem.labels > 0
+
+    def pair_targets(self, problem):
+        masses = self.masses(problem)
+        logs = torch.where(masses > 0, masses, math.nan).log()
+        return logs - logs.mT
 
     def underflowed(self, problem, masses):
         """Prompts (B,) that lost a label to underflow."""
@@ -313,6 +325,9 @@ class Ipo(Method):
     In z = beta m the equations are ``sum_j N_ij (z_i - z_j) = sum_j (L_ij - L_ji)/2`` whatever
     beta is. A minimizer exists always; it is unique where comparisons connect all responses.
     """
+
+    def pair_targets(self, problem):
+        return (problem.labels - problem.labels.mT) / (2 * (problem.labels + problem.labels.mT))
 
     def solve(self, problem, *, tolerance=1e-10, accuracy=1e-6, chunk=None):
         labels, beta = problem.labels, problem.beta

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import io
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
@@ -34,12 +35,16 @@ class Study:
     measure : ``(setting, indices, seed, device) -> {column: list}``, equally long columns, one row
         a world of `indices` and whatever else is told apart; a function of a module.
     block : worlds of a part.
+    predictions : :class:`~madpo_theory.simulate.predictions.Prediction` of the table.
+    reading : ``table -> str``: what the table says, in two lines with its numbers.
     """
 
     name: str
     settings: tuple
     measure: Callable
     block: int = 10
+    predictions: tuple = ()
+    reading: Callable | None = None
 
 
 class InProcess(Executor):
@@ -64,7 +69,8 @@ def run_study(study, *, worlds, out, seed=0, executor=None, device="cpu", progre
     worlds : number of worlds, >= 1; world w is the same for every number of them.
     out : folder; the table is out/NAME.parquet, finished parts are kept in out/parts.
     seed : >= 0.
-    executor : any ``concurrent.futures.Executor``; by default the work is done in this process.
+    executor : any ``concurrent.futures.Executor``, a cluster's among them; by default the work is
+        done in this process. Parts in one process take turns, so threads gain nothing.
     device : torch device of the solvers.
     progress : show a bar with the time left.
 
@@ -115,16 +121,21 @@ def _run(executor, measure, todo, seed, device, bar):
             future.cancel()
 
 
+_TURN = threading.Lock()  # the number of torch's threads belongs to the whole process
+
+
 def _part(measure, setting, indices, seed, device):
     """One part as the bytes of a Parquet file, worked on one thread."""
     import torch
+    from threadpoolctl import threadpool_limits
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums over threads would depend on their number
-    try:
-        return _bytes(_table(measure(setting, indices, seed, device)))
-    finally:
-        torch.set_num_threads(threads)
+    with _TURN, threadpool_limits(1):  # sums over threads would depend on their number
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return _bytes(_table(measure(setting, indices, seed, device)))
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _table(columns):
@@ -159,6 +170,10 @@ def _digest(study, seed, device):
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
+# Modules that read tables or show them; no part depends on these.
+SHOWING = {"cli.py", "figures.py", "predictions.py", "report.py"}
+
+
 @functools.cache
 def _source():
     """Hash of the formulas and the simulation, and of the versions that compute them."""
@@ -168,7 +183,8 @@ def _source():
 
     root, digest = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted([*root.glob("*.py"), *root.glob("ops/*.py"), *root.glob("simulate/*.py")]):
-        digest.update(path.name.encode() + path.read_bytes())
+        if path.name not in SHOWING:
+            digest.update(path.name.encode() + path.read_bytes())
     for package in (numpy, scipy, torch):
         digest.update(package.__version__.encode())
     return digest.hexdigest()
