@@ -137,7 +137,7 @@ PREDICTIONS = (
         "gap of MADPO less gap of DPO, 16 labels a pair, additive error of 1 nat (nats)",
         (0.0, np.inf),
         "weighting helps while the model's error variance is below (2 + delta')/delta' times the "
-        "labels'; 16 labels a pair leave about a tenth of a square nat, three times that is below 1",
+        "labels'; 16 labels a pair leave about 0.1 square nats, and three times that is below 1",
         difference("16 a pair", "additive, 1 nat", "madpo", "dpo"),
     ),
     Prediction(

@@ -1,4 +1,4 @@
-"""Study (d): how errors fall with the number of labels, with exact and with fitted reward models."""
+"""Study (d): how errors fall with the number of labels, with exact and fitted reward models."""
 
 import math
 
@@ -129,7 +129,8 @@ PREDICTIONS = (
     *(
         Prediction(
             f"d{number}",
-            f"rms sampling error at 1,024 labels a pair over the sandwich's, {method}, {model} model",
+            f"rms sampling error at 1,024 labels a pair over the sandwich's: {method}, model "
+            f"{model}",
             (0.95, 1.05),
             "R6: the sandwich is exact to first order; curvature changes it by O(1/labels)",
             of_sandwich(method, model),
