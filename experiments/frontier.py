@@ -164,7 +164,7 @@ def reading(table):
     def order(labels, model):
         mean = dict(zip(names, gaps_at(table, labels, model, *names).mean(axis=0), strict=True))
         told = sorted(mean, key=mean.get)
-        return f"{told[0]} ({mean[told[0]]:.4f}) to {told[-1]} ({mean[told[-1]]:.4f})"
+        return f"{told[0]} ({abs(mean[told[0]]):.4f}) to {told[-1]} ({mean[told[-1]]:.4f})"
 
     return (
         f"Nats of reward below the best frontier at KL {KL:g}: with exact labels and reward model "

@@ -175,7 +175,7 @@ def reading(table):
     def of(column, model, method):
         return most[column].mean()[model, method]
 
-    lost = 1 - table[table["labels"] == min(COUNTS)]["converged"].mean()
+    few = table[table["labels"] == min(COUNTS)]
     return (
         f"At {max(COUNTS):,} labels a pair z is off by {of('sampling_error', 'exact', 'dpo'):.3f} "
         f"nats for DPO (sandwich {of('predicted_sampling_error', 'exact', 'dpo'):.3f}), "
@@ -185,6 +185,7 @@ def reading(table):
         f"({of('predicted_sampling_error', 'exact', 'efficient'):.3f}).\n"
         "A reward model fitted to the policy's own labels leaves MADPO an error of "
         f"{of('full_error', 'fitted, the same labels', 'madpo'):.3f} nats, one fitted to as many "
-        f"others {of('full_error', 'fitted, its own labels', 'madpo'):.3f}; {100 * lost:.1f} % of "
-        f"the fits at {min(COUNTS)} labels a pair have no minimizer and are left out."
+        f"others {of('full_error', 'fitted, its own labels', 'madpo'):.3f}; "
+        f"{100 - 100 * few['converged'].mean():.1f} % of the fits at {min(COUNTS)} labels a pair "
+        "have no minimizer and are left out."
     )

@@ -410,6 +410,7 @@ def measure_repeated(setting, indices, seed, device):
     informed = replace(scene.population, margins=to_problems(scene.worlds.margins, device))
     plain = cell.labels.flip == 0 and cell.labels.ties is None
     fresh = getattr(cell.model, "data", "fresh") == "fresh" and isinstance(cell.sampling, AllPairs)
+    told = replace(cell, keys=(*cell.keys, ("labels", cell.labels.labels)))
     pieces = []
     for name, method in cell.named():
         m, converged = fit(method, scene.problem, scene.worlds)
@@ -419,7 +420,6 @@ def measure_repeated(setting, indices, seed, device):
         applies = plain and fresh and (isinstance(method, Dpo) or weighting_behind(method))
         count = len(scene.worlds.indices)
         more = {
-            "labels": np.full(count, cell.labels.labels),
             "sampling_error": rms_over_pairs(z - z_limit, scene.sampling),
             "full_error": rms_over_pairs(z - gaps(cell.beta * m_true), scene.sampling),
             "predicted_sampling_error": (
@@ -429,9 +429,8 @@ def measure_repeated(setting, indices, seed, device):
                 else np.full(count, np.nan)
             ),
         }
-        pieces.append(
-            _columns(cell, scene, name, method, seed, m, converged & there & known, **more)
-        )
+        solved = converged & there & known
+        pieces.append(_columns(told, scene, name, method, seed, m, solved, **more))
     return _stacked(pieces)
 
 

@@ -12,6 +12,7 @@ consume, and :func:`from_problems` takes their answers back.
 
 import csv
 import functools
+import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
@@ -213,14 +214,23 @@ class FileRewards:
 
     path: str
     """CSV, JSONL or Parquet file with the columns prompt, response, reward and, if it is to give
-    the reference policy, reference_probability (renormalized over the responses drawn)."""
+    the reference policy, reference_probability (renormalized over the responses drawn). Workers
+    elsewhere read it from the same path."""
     kind: str = field(default="file", init=False)
     """Its name in REWARDS."""
+    content: str = field(default="", init=False)
+    """SHA-256 of the file when the config was made: another content is another law of worlds."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "content", _content(self.path))
 
     def table(self):
-        """The file's content, a :class:`RewardFile`."""
+        """The file's content, a :class:`RewardFile`; ValueError if it has changed since."""
         status = Path(self.path).stat()
-        return _read_cached(str(self.path), status.st_mtime_ns, status.st_size)
+        content, table = _read_cached(str(self.path), status.st_mtime_ns, status.st_size)
+        if content != self.content:
+            raise ValueError(f"path = {self.path} has changed since its worlds were defined")
+        return table
 
     def draw(self, rng, prompts, responses):
         table = self.table()
@@ -314,7 +324,15 @@ def read_rewards(path):
 
 @functools.lru_cache(maxsize=4)
 def _read_cached(path, modified, size):
-    return read_rewards(path)
+    return _content(path), read_rewards(path)
+
+
+def _content(path):
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"path = {path} cannot be read ({error.strerror}); correct it") from None
 
 
 def _csv_rows(path):
