@@ -92,9 +92,6 @@ def sentiment(arguments):
     return 0
 
 
-STUDIES = ("noise",)
-
-
 def simulate(
     study: str,
     /,
@@ -103,42 +100,36 @@ def simulate(
     seed: int = 0,
     device: str = "cpu",
     workers: int = 2,
+    cluster: str | None = None,
+    rewards: Path | None = None,
 ) -> int:
-    """Run a simulation study: its table OUT/STUDY.parquet and its figure OUT/STUDY.png.
+    """Run a simulation study: OUT/STUDY.parquet, OUT/STUDY.png, and its predictions' verdicts.
 
-    Stop it at any moment; the same command goes on to the identical table.
+    STUDY is noise, schedule, frontier, samples, pairs, sampling, phase, or all of them. Stop it at
+    any moment; the same command goes on to the identical table.
 
     Args:
-        study: noise (what each kind of reward-model error costs each method).
+        study: noise, schedule, frontier, samples, pairs, sampling, phase, or all.
         worlds: number of worlds; world w is the same for every number of them.
-        out: folder of the table, the figure and the finished parts.
+        out: folder of the tables, the figures, the verdicts and the finished parts.
         seed: of everything drawn.
         device: torch device of the solvers.
         workers: processes; 0 works in this one.
+        cluster: address of a Dask scheduler, tcp://HOST:PORT, whose workers do it instead.
+        rewards: CSV, JSONL or Parquet with prompt, response, reward (and, if it is to be the
+            reference policy, reference_probability); worlds are drawn from it.
     """
-    import importlib
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+    from .studies import STUDIES, executor_of, run
 
-    from .figures import draw_study
-    from .simulate.study import InProcess, run_study
-
-    if study not in STUDIES:
-        raise ValueError(f"study must be one of {', '.join(STUDIES)}, got {study!r}")
-    if workers < 0:
-        raise ValueError(f"workers = {workers} breaks the rule workers >= 0")
-    made = importlib.import_module(f"experiments.{study}").study()
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers else InProcess()
-    with pool as executor:
-        try:
-            table = run_study(
-                made, worlds=worlds, out=out, seed=seed, executor=executor, device=device
-            )
-        except BaseException:
-            executor.shutdown(cancel_futures=True)
-            raise
-    print(table)
-    print(draw_study(study, table))
+    names = STUDIES if study == "all" else (study,)
+    if study not in (*STUDIES, "all"):
+        raise ValueError(f"study must be one of {', '.join(STUDIES)} or all, got {study!r}")
+    made = run(names, worlds=worlds, out=out, seed=seed, device=device, rewards=rewards,
+               executor=lambda: executor_of(workers, cluster))  # fmt: skip
+    for result in made:
+        print(result.table, result.picture, sep="\n")
+        for line in result.lines():
+            print(f"  {line}")
     return 0
 
 

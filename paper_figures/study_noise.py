@@ -1,20 +1,15 @@
-"""Study (a): regret and target shift against the level of each kind of reward-model error."""
+"""Study (a): what each kind of reward-model error costs, and R1, R2, R5 beside it."""
 
 import numpy as np
 
-from .style import BLACK, BLUE, GREEN, ORANGE, PAGE, PINK, RED, SKY, column, new, styled, unique
+from .study_parts import band, curves, legend, where
+from .style import BLACK, BLUE, PAGE, column, new, styled
 
-__all__ = ["band", "draw"]
+__all__ = ["draw"]
 
-STYLES = {
-    "madpo": ("MADPO, released", BLUE, "o"),
-    "madpo_class": ("MADPO, class defaults", SKY, "v"),
-    "bounded_ratio": ("bounded ratio", RED, "s"),
-    "target_shaped": ("target shaped", GREEN, "^"),
-    "efficient": ("efficient", PINK, "D"),
-    "distillation": ("distillation", ORANGE, "P"),
-    "dpo": ("DPO", BLACK, "x"),
-}
+SHOWN = (
+    "madpo", "madpo_class", "bounded_ratio", "target_shaped", "efficient", "distillation", "dpo",
+)  # fmt: skip
 TITLES = {
     "gaussian": "independent, Gaussian",
     "student": "independent, Student t",
@@ -27,60 +22,80 @@ TITLES = {
 }
 
 
-def band(levels, values):
-    """Mean over worlds at each level, and 95 % limits of the mean; NaN worlds are left out."""
-    at = np.unique(levels)
-    groups = [values[(levels == x) & np.isfinite(values)] for x in at]
-    mean = np.array([g.mean() if len(g) else np.nan for g in groups])
-    half = np.array([1.96 * g.std(ddof=1) / np.sqrt(len(g)) if len(g) > 1 else 0 for g in groups])
-    return at, mean, mean - half, mean + half
-
-
 @styled
 def draw(table):
-    """A panel for each kind of error: regret less the exact reward model's, for each method.
+    """A panel for each kind of error: regret of each method; then the predictions for MADPO.
 
-    Columns: error, method, world, noise, regret, target_shift, target_shift_bound. The last panel
-    row sets MADPO's target shift beside its bound L x error.
+    Columns: error, method, world, noise, regret, target_shift, target_shift_bound,
+    influence_limit, local_sensitivity, regret_bound, reward_at_0.5.
     """
-    kinds = unique(table, "error")
-    figure, panels = new(PAGE, 2.0 * (-(-len(kinds) // 4) + 1), 4, rows=-(-len(kinds) // 4) + 1)
-    for axes, kind in zip(panels.flat, kinds, strict=False):
-        here = column(table, "error") == kind
-        for method, (label, color, marker) in STYLES.items():
-            rows = here & (column(table, "method") == method)
-            levels, mean, low, high = band(
-                column(table, "noise")[rows], column(table, "regret")[rows]
-            )
-            axes.fill_between(levels, low, high, color=color, alpha=0.2, lw=0)
-            axes.plot(levels, mean, color=color, marker=marker, ms=3.5, lw=1.1, label=label)
-        axes.set_title(TITLES.get(kind, kind), fontsize=9.5)
-        unit = "share of pairs" if kind == "flipped" else "error (nats)"
-        axes.set_xlabel(unit, fontsize=9)
+    figure, panels = new(PAGE, 6.2, 4, rows=3)
+    for axes, (kind, title) in zip(panels.flat, TITLES.items(), strict=False):
+        curves(axes, where(table, error=kind), "noise", "regret", SHOWN, ms=3.5)
+        axes.set_title(title, fontsize=9.5)
+        axes.set_xlabel("share of pairs" if kind == "flipped" else "error (nats)", fontsize=9)
         axes.set_ylim(bottom=0)
-    for axes in panels[:-1, 0]:
+    for axes in panels[:2, 0]:
         axes.set_ylabel("regret (nats)")
-    _shifts(panels[-1], table)
-    panels[-1, -1].axis("off")
-    handles, labels = panels.flat[0].get_legend_handles_labels()
-    panels[-1, -1].legend(handles, labels, loc="center left", fontsize=9)
+    rows = where(table, error="gaussian", method="madpo")
+    _shift(panels[2, 0], rows)
+    _lost(panels[2, 1], rows)
+    _regret(panels[2, 2], rows)
+    legend(panels[2, 3], panels[0, 0])
     return figure
 
 
-def _shifts(panels, table):
-    for axes, kind in zip(panels[:-1], ("gaussian", "student", "potential"), strict=True):
-        rows = (column(table, "error") == kind) & (column(table, "method") == "madpo")
-        levels = column(table, "noise")[rows]
-        for name, label, dash in (
-            ("target_shift", "measured", "-"),
-            ("target_shift_bound", "bound, R1", (0, (4, 2))),
-            ("influence_limit", "limit, R2", (0, (1, 1.4))),
-        ):
-            at, mean, low, high = band(levels, column(table, name)[rows])
-            axes.fill_between(at, low, high, color=BLUE, alpha=0.2, lw=0)
-            axes.plot(at, mean, color=BLUE, ls=dash, lw=1.2, label=label)
-        axes.set_title(TITLES[kind], fontsize=9.5)
-        axes.set_ylim(0, 6.5)
-        axes.set_xlabel("error (nats)", fontsize=9)
-    panels[0].set_ylabel("MADPO's target shift (nats)")
-    panels[0].legend(fontsize=8.5, loc="upper left", borderaxespad=0, labelspacing=0.2)
+def _logarithmic(axes, title, ylabel):
+    axes.set(xscale="log", yscale="log", ylabel=ylabel)
+    axes.set_xlabel("error (nats)", fontsize=9)
+    axes.set_title(title, fontsize=9.5)
+
+
+def _line(axes, rows, values, label, **style):
+    some = column(rows, "noise") > 0
+    at, mean, low, high = band(column(rows, "noise")[some], values[some])
+    axes.fill_between(at, low, high, color=style["color"], alpha=0.2, lw=0)
+    axes.plot(at, mean, lw=1.1, label=label, **style)
+    return at, mean
+
+
+def _slope(axes, at, mean, expected):
+    first = slice(0, 3)
+    fitted = np.polyfit(np.log(at[first]), np.log(mean[first]), 1)[0]
+    text = f"slope {fitted:.2f}\ntheory {expected}"
+    axes.text(0.97, 0.05, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=8.5)
+
+
+def _shift(axes, rows):
+    noise = column(rows, "noise")
+    at, mean = _line(
+        axes, rows, column(rows, "target_shift"), "measured", color=BLUE, marker="o", ms=3
+    )
+    for name, label, dash in (
+        (noise * column(rows, "local_sensitivity"), "first order", ":"),
+        (column(rows, "target_shift_bound"), "bound, R1", "--"),
+        (column(rows, "influence_limit") * 2, "limit 2 D, R2", "-."),
+    ):
+        _line(axes, rows, name, label, color=BLACK, ls=dash)
+    _logarithmic(axes, "MADPO: target shift", "nats")
+    _slope(axes, at, mean, 1)
+    axes.legend(fontsize=7, loc="upper left", handlelength=1.6, labelspacing=0.1, borderaxespad=0)
+    axes.set_ylim(top=axes.get_ylim()[1] * 30)
+
+
+def _lost(axes, rows):
+    noise, reward = column(rows, "noise"), column(rows, "reward_at_0.5")
+    worlds = column(rows, "world")
+    exact = dict(zip(worlds[noise == 0], reward[noise == 0], strict=True))
+    lost = np.array([exact[w] for w in worlds]) - reward
+    at, mean = _line(axes, rows, lost, "measured", color=BLUE, marker="o", ms=3)
+    axes.plot(at, mean[1] * (at / at[1]) ** 2, color=BLACK, ls=":", lw=1.1)
+    _logarithmic(axes, "reward lost at equal KL", "nats")
+    _slope(axes, at, mean, 2)
+
+
+def _regret(axes, rows):
+    _line(axes, rows, column(rows, "regret"), "measured", color=BLUE, marker="o", ms=3)
+    _line(axes, rows, column(rows, "regret_bound"), "bound, R5", color=BLACK, ls="--")
+    _logarithmic(axes, "regret and its bound", "nats")
+    axes.legend(fontsize=7, loc="center left", handlelength=1.6, labelspacing=0.1, borderaxespad=0)

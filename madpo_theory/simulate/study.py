@@ -77,10 +77,7 @@ def run_study(study, *, worlds, out, seed=0, executor=None, device="cpu", progre
     Parts that are done, by the same code, settings and seed, are not done again. Raises ValueError
     for a bad number before anything runs; an error of a part ends the run, what is done stays.
     """
-    for name, value, least in (("worlds", worlds, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name} must be an integer, got {value!r}")
-        check_number(name, value, f"{name} >= {least}", lambda v, least=least: v >= least)
+    check_run(worlds, seed)
     out, executor = Path(out), executor or InProcess()
     folder = out / "parts" / f"{study.name}-{_digest(study, seed, device)}"
     blocks = [
@@ -97,6 +94,14 @@ def run_study(study, *, worlds, out, seed=0, executor=None, device="cpu", progre
     ) as bar:
         _run(executor, study.measure, todo, seed, device, bar)
     return _assemble(parts, out / f"{study.name}.parquet")
+
+
+def check_run(worlds, seed):
+    """Refuse numbers that are none of a run."""
+    for name, value, least in (("worlds", worlds, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} must be an integer, got {value!r}")
+        check_number(name, value, f"{name} >= {least}", lambda v, least=least: v >= least)
 
 
 def _run(executor, measure, todo, seed, device, bar):
@@ -171,7 +176,7 @@ def _digest(study, seed, device):
 
 
 # Modules that read tables or show them; no part depends on these.
-SHOWING = {"cli.py", "figures.py", "predictions.py", "report.py"}
+SHOWING = {"cli.py", "figures.py", "predictions.py", "report.py", "studies.py"}
 
 
 @functools.cache
