@@ -102,6 +102,7 @@ def simulate(
     workers: int = 2,
     cluster: str | None = None,
     rewards: Path | None = None,
+    page: Path | None = None,
 ) -> int:
     """Run a simulation study: OUT/STUDY.parquet, OUT/STUDY.png, and its predictions' verdicts.
 
@@ -118,8 +119,10 @@ def simulate(
         cluster: address of a Dask scheduler, tcp://HOST:PORT, whose workers do it instead.
         rewards: CSV, JSONL or Parquet with prompt, response, reward (and, if it is to be the
             reference policy, reference_probability); worlds are drawn from it.
+        page: also write this Markdown page about the studies that OUT holds, and copy their
+            figures into the folder figures/ beside it.
     """
-    from .studies import STUDIES, executor_of, run
+    from .studies import STUDIES, executor_of, publish, run
 
     names = STUDIES if study == "all" else (study,)
     if study not in (*STUDIES, "all"):
@@ -130,6 +133,8 @@ def simulate(
         print(result.table, result.picture, sep="\n")
         for line in result.lines():
             print(f"  {line}")
+    if page is not None:
+        print(publish(out, page))
     return 0
 
 
@@ -156,6 +161,7 @@ def report(
     ledger: Path = REPORT / "ledger.json",
     figures: Path = FIGURES,
     experiment: Path | None = None,
+    studies: Path = RUNS / "studies",
 ) -> int:
     """Write the report, one self-contained page.
 
@@ -164,12 +170,12 @@ def report(
         ledger: JSON written by `madpo verify --json`.
         figures: folder written by `madpo figures`.
         experiment: folder of a finished experiment; by default the newest one under runs/.
+        studies: folder of `madpo simulate`; the studies that it holds are shown.
     """
     from .report import write_report
 
-    page = write_report(
-        out, ledger=ledger, figures=figures, experiment=experiment or _newest_experiment()
-    )
+    experiment = experiment or _newest_experiment()
+    page = write_report(out, ledger=ledger, figures=figures, experiment=experiment, studies=studies)
     print(page)
     return 0
 
@@ -193,7 +199,11 @@ def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
     experiment = run(PRESETS[preset], root=root).path
     make_figures(FIGURES, experiment=experiment)
     page = write_report(
-        REPORT / "index.html", ledger=ledger, figures=FIGURES, experiment=experiment
+        REPORT / "index.html",
+        ledger=ledger,
+        figures=FIGURES,
+        experiment=experiment,
+        studies=RUNS / "studies",
     )
     print(f"report: {page}")
     return disagree

@@ -21,6 +21,7 @@ from .figures import (
     table_bytes,
 )
 from .files import replacing
+from .studies import read_results
 
 __all__ = ["mathematics", "write_report"]
 
@@ -46,7 +47,7 @@ CLAIM = ("id", "statement", "source", "assumptions", "verdict", "evidence")
 EVIDENCE = ("kind", "agrees", "computed", "theory")
 
 
-def write_report(out, *, ledger, figures, experiment):
+def write_report(out, *, ledger, figures, experiment, studies=None):
     """Write the self-contained report; returns the path of the page.
 
     Parameters
@@ -55,6 +56,7 @@ def write_report(out, *, ledger, figures, experiment):
     ledger : JSON file of ``madpo verify --json``.
     figures : folder of ``madpo figures``.
     experiment : folder of a finished sentiment run; None: the page says that there is none.
+    studies : folder of ``madpo simulate``, or None; the page shows those that it holds.
 
     The same inputs give the same bytes. Raises ValueError, naming the file, what is wrong with
     it and the command that makes it again.
@@ -82,6 +84,8 @@ def write_report(out, *, ledger, figures, experiment):
         verdicts=VERDICTS,
         kinds=KINDS,
         figures=_figures(figures, experiment),
+        studies=(shown := _studies(studies)),
+        judged=[row for study in shown for row in study["record"]["predictions"]],
         run=None if experiment is None else _run(Path(experiment)),
         command=SENTIMENT,
     )
@@ -163,18 +167,34 @@ def _figures(folder, experiment):
         if spec.needs_experiment and experiment is None:
             continue
         path = folder / f"{spec.name}.png"
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ValueError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
-        if data[:8] != b"\x89PNG\r\n\x1a\n" or data[-8:-4] != b"IEND":
-            raise ValueError(f"{path}: not a whole PNG file; {remedy}")
+        picture = _picture(path, remedy)
         if spec.needs_experiment:
             _check_current(folder / f"{spec.name}.csv", spec, experiment, remedy)
-        width, height = struct.unpack(">II", data[16:24])
-        uri = "data:image/png;base64," + base64.b64encode(data).decode()
-        shown.append({"spec": spec, "uri": uri, "width": width, "height": height})
+        shown.append({"spec": spec} | picture)
     return shown
+
+
+def _picture(path, remedy):
+    """A PNG file as a data URI, with its size."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[-8:-4] != b"IEND":
+        raise ValueError(f"{path}: not a whole PNG file; {remedy}")
+    width, height = struct.unpack(">II", data[16:24])
+    uri = "data:image/png;base64," + base64.b64encode(data).decode()
+    return {"uri": uri, "width": width, "height": height}
+
+
+def _studies(folder):
+    """Each finished study with its record and its picture."""
+    found = [] if folder is None else read_results(folder)
+    return [
+        {"name": result.name, "record": result.record, "title": result.title}
+        | _picture(result.picture, f"draw it again with `madpo simulate {result.name}`")
+        for result in found
+    ]
 
 
 def _check_current(path, spec, experiment, remedy):

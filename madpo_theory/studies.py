@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .figures import draw_study
+from .files import replacing
 
-__all__ = ["STUDIES", "StudyResult", "executor_of", "read_results", "run", "write_page"]
+__all__ = ["STUDIES", "StudyResult", "executor_of", "publish", "read_results", "run"]
 
 STUDIES = ("noise", "schedule", "frontier", "samples", "pairs", "sampling", "phase")
 
@@ -35,6 +36,11 @@ class StudyResult:
     def picture(self):
         """Its figure."""
         return self.folder / f"{self.name}.png"
+
+    @property
+    def title(self):
+        """What it asks, in a line."""
+        return importlib.import_module(f"experiments.{self.name}").__doc__.splitlines()[0]
 
     def lines(self):
         """Its reading and the verdicts, as text."""
@@ -161,18 +167,22 @@ def _told(row):
     return f"predicted {predicted}, measured {row['measured']:.4g}{interval}"
 
 
-def write_page(results, path, *, command):
-    """A Markdown page of results: for each study its figure, its reading, its predictions."""
-    from .files import replacing
+def publish(folder, path):
+    """Write a Markdown page about the studies of a folder, with their figures beside it.
 
-    path = Path(path)
+    The figures go to figures/study_NAME.png; each study gets its reading and its predictions.
+    """
+    results, path = read_results(folder), Path(path)
+    for result in results:
+        with replacing(path.parent / "figures" / f"study_{result.name}.png") as temporary:
+            temporary.write_bytes(result.picture.read_bytes())
     rows = [row for result in results for row in result.record["predictions"]]
     failed = [row["id"] for row in rows if row["verdict"] == "fails"]
     lines = [
         "# Simulation studies",
         "",
-        f"Written by `{command}`. Every study is a file of experiments/ with its settings and its "
-        "predictions, which were committed before the runs. A prediction holds if the measured "
+        "Written by `make studies`. Every study is a file of experiments/ with its settings and "
+        "its predictions, which were committed before the runs. A prediction holds if the measured "
         "95 % interval over worlds lies inside the predicted one, fails if the two do not meet, "
         "and is undecided in between.",
         "",
@@ -181,11 +191,10 @@ def write_page(results, path, *, command):
     ]
     for result in results:
         record = result.record
-        title = importlib.import_module(f"experiments.{result.name}").__doc__.splitlines()[0]
         lines += [
-            f"## {title}",
+            f"## {result.title}",
             "",
-            f"![{title}](figures/study_{result.name}.png)",
+            f"![{result.title}](figures/study_{result.name}.png)",
             "",
             *[f"{line}  " for line in record["reading"].splitlines()],
             "",
@@ -198,10 +207,8 @@ def write_page(results, path, *, command):
         for row in record["predictions"]:
             verdict = row["verdict"]
             verdict = f"**{verdict}**" if verdict == "fails" else verdict
-            lines.append(
-                f"| {row['id']} | {row['quantity']} | {row['text']} | {verdict} | "
-                f"{row['derivation']} |"
-            )
+            cells = (row["id"], row["quantity"], row["text"], verdict, row["derivation"])
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")
