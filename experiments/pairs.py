@@ -9,6 +9,7 @@ from madpo_theory.simulate.cell import Binned, Cell, measure_bins
 from madpo_theory.simulate.predictions import Prediction, estimate, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
+from madpo_theory.simulate.worlds import FileRewards
 
 EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 12.0)
 MODELS = {"exact": reward_model("exact"), "independent, 1 nat": reward_model("gaussian", 1.0)}
@@ -20,7 +21,8 @@ METHODS = named(
 
 def study(worlds=WIDE):
     """The study: the pairs of two responses, each alone, and those of several, which must add."""
-    alone = replace(worlds, prompts=worlds.prompts * 8, responses=2)
+    more = 1 if isinstance(worlds.rewards, FileRewards) else 8  # a file has the prompts it has
+    alone = replace(worlds, prompts=more * worlds.prompts, responses=2)
     return Study(
         "pairs",
         tuple(
@@ -136,8 +138,8 @@ def reading(table):
 
     def of(design, low, method, model="exact"):
         rows = in_bin(table, design, low, method, model)
-        shares = rows["share"]
-        return (shares * rows["fitted"]).sum() / (shares * rows["true_margin"]).sum()
+        total = (rows["share"] * rows["true_margin"]).sum()  # none in a file without such pairs
+        return (rows["share"] * rows["fitted"]).sum() / total if total > 0 else np.nan
 
     return (
         f"Alone, pairs below 1/2 nat get {of('alone', 0.0, 'madpo'):.2f} times their margin from "

@@ -5,11 +5,39 @@ import math
 import numpy as np
 import pytest
 
-from madpo_theory import MarginSchedule
-from madpo_theory.simulate.cell import Cell, measure_cell
+from madpo_theory import MarginSchedule, coefficient, effective_target
+from madpo_theory.simulate.cell import (
+    Binned,
+    Cell,
+    Repeated,
+    Resampled,
+    Scene,
+    measure_bins,
+    measure_cell,
+    measure_repeated,
+    measure_resampled,
+    reversals,
+    shift_slopes,
+)
 from madpo_theory.simulate.methods import Madpo, Rdpo
-from madpo_theory.simulate.reward_models import ExactModel, FlippedModel, GaussianModel
-from madpo_theory.simulate.worlds import WorldsConfig
+from madpo_theory.simulate.reward_models import (
+    BradleyTerryTable,
+    ExactModel,
+    FlippedModel,
+    GaussianModel,
+)
+from madpo_theory.simulate.worlds import (
+    AllPairs,
+    ExactLabels,
+    GapSampled,
+    OnPolicySampled,
+    SampledLabels,
+    Worlds,
+    WorldsConfig,
+    draw_labels,
+    pair_sampling,
+)
+from madpo_theory.weight import log_weight_ratio
 
 WORLDS = WorldsConfig(prompts=3, responses=4)
 RELEASED = Madpo(MarginSchedule.released())
@@ -92,3 +120,129 @@ def test_a_world_is_the_same_in_every_block():
 def test_bad_settings_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
         Cell(**settings)
+
+
+def frame(measured):
+    return {k: np.array(v) for k, v in measured.items()}
+
+
+SMALL = WorldsConfig(prompts=2, responses=2)
+
+
+def test_first_steps_of_single_pairs_are_t6s():
+    """At the reference the gradient is -tanh(c h/2)/2 for |h| < tau against -tanh(h/2)/2."""
+    cell = Cell(methods=("dpo", ("madpo", RELEASED)), worlds=WorldsConfig(prompts=1, responses=2))
+    table = frame(measure_bins(Binned(cell, (0.0, 20.0)), range(5), 0, "cpu"))
+    h = of(table, "dpo")["true_margin"]
+    assert (h < MarginSchedule.released().tau).all()
+    c = coefficient(h, MarginSchedule.released())
+    ratio = of(table, "madpo")["first_step"] / of(table, "dpo")["first_step"]
+    np.testing.assert_allclose(ratio, np.tanh(c * h / 2) / np.tanh(h / 2), rtol=1e-12)
+    np.testing.assert_allclose(
+        of(table, "madpo")["fitted"], effective_target(h, h, MarginSchedule.released()), atol=1e-6
+    )
+
+
+def test_bins_share_out_the_pairs_and_their_sums():
+    cell = Cell(methods=METHODS, worlds=WORLDS, model=GaussianModel(0.5))
+    parts = frame(measure_bins(Binned(cell, (0.0, 1.0, 2.0, 50.0)), (0, 1), 3, "cpu"))
+    whole = frame(measure_bins(Binned(cell, (0.0, 50.0)), (0, 1), 3, "cpu"))
+    for method in ("dpo", "madpo", "distillation", "cdpo"):
+        one, all_ = of(parts, method), of(whole, method)
+        for world in (0, 1):
+            here, there = one["world"] == world, all_["world"] == world
+            assert one["share"][here].sum() == pytest.approx(1.0)
+            for name in ("fitted", "pair_target", "true_margin", "first_step"):
+                sums = np.nansum((one["share"] * one[name])[here])
+                assert sums == pytest.approx(all_[name][there][0])
+
+
+def test_empty_bins_are_nan_and_methods_without_masses_take_no_first_step():
+    cell = Cell(methods=("ipo", "beta_dpo"), worlds=SMALL)
+    table = frame(measure_bins(Binned(cell, (0.0, 30.0, 40.0)), (0,), 0, "cpu"))
+    assert np.isnan(table["first_step"]).all()
+    assert np.isnan(table["fitted"][table["low"] == 30.0]).all()
+    ipo, beta = of(table, "ipo"), of(table, "beta_dpo")
+    np.testing.assert_allclose(ipo["fitted"][0], ipo["pair_target"][0], rtol=1e-9)
+    assert np.isnan(beta["pair_target"]).all()  # it sets one temperature for a batch
+
+
+def test_dpo_does_not_feel_the_sampling_and_madpo_does():
+    samplings = (("near", GapSampled(-1.0)), ("own", OnPolicySampled()))
+    cell = Cell(methods=("dpo", ("madpo", RELEASED)), worlds=WORLDS, beta=1.0)
+    table = frame(measure_resampled(Resampled(cell, samplings), (0, 1, 2), 3, "cpu"))
+    names = [name for name in ("all", "near", "own") for _ in range(3)]
+    assert table["sampling"].tolist() == names * 2
+    assert (of(table, "dpo")["sampling_shift"] < 1e-6).all()
+    moved = of(table, "madpo")
+    assert (moved["sampling_shift"][moved["sampling"] == "all"] == 0).all()
+    assert (moved["sampling_shift"][moved["sampling"] != "all"] > 1e-5).all()
+
+
+def test_many_labels_come_near_the_sandwich():
+    cell = Cell(
+        methods=("dpo", ("madpo", RELEASED), "cdpo", "distillation"), worlds=WORLDS,
+        labels=SampledLabels(4096), model=GaussianModel(0.5), beta=0.5,
+    )  # fmt: skip
+    table = frame(measure_repeated(Repeated(cell), range(20), 3, "cpu"))
+    for method in ("dpo", "madpo"):
+        rows = of(table, method)
+        squares = (
+            (rows["sampling_error"] ** 2).mean(),
+            (rows["predicted_sampling_error"] ** 2).mean(),
+        )
+        # 60 prompts with 3 degrees of freedom each: the ratio has a standard deviation of 0.1
+        assert 0.7 < squares[0] / squares[1] < 1.4
+    assert np.isnan(of(table, "cdpo")["predicted_sampling_error"]).all()
+    assert (of(table, "distillation")["sampling_error"] < 1e-9).all()
+    assert (of(table, "distillation")["full_error"] > 0.1).all()  # what the model is off by
+    assert set(table["labels"]) == {4096}
+
+
+def test_no_sandwich_for_a_model_that_saw_the_labels():
+    cell = Cell(
+        methods=("dpo",), worlds=WORLDS, labels=SampledLabels(64),
+        model=BradleyTerryTable(None, data="policy"),
+    )  # fmt: skip
+    table = frame(measure_repeated(Repeated(cell), (0,), 3, "cpu"))
+    assert np.isnan(table["predicted_sampling_error"]).all()
+    with pytest.raises(ValueError, match="fixed design"):
+        Repeated(Cell(methods=("dpo",), labels=SampledLabels(64, "prompt")))
+
+
+def test_the_slopes_are_the_shifts():
+    h = np.linspace(-9.0, 9.0, 37)
+    released = MarginSchedule.released()
+    step = 1e-6
+    expected = (log_weight_ratio(h + step, released) - log_weight_ratio(h - step, released)) / (
+        2 * step
+    )
+    np.testing.assert_allclose(shift_slopes(h, released), expected, atol=1e-8)
+    assert (shift_slopes(h, None) == 0).all()
+
+
+def test_targets_in_the_wrong_order_are_counted():
+    """Rewards (0, 5.3, 6.8): T falls between 5.3 and 6.9 at the released schedule (T5)."""
+    worlds = Worlds(np.array([[[0.0, 5.3, 6.8]]]))
+    sampling = pair_sampling(AllPairs(), worlds)
+    labels = draw_labels(ExactLabels(), worlds, sampling)
+    scene = Scene(worlds, sampling, labels, worlds.margins, None, None)
+    z = effective_target(worlds.margins, worlds.margins, MarginSchedule.released(4))
+    assert reversals(scene, worlds.margins).tolist() == [0.0]
+    assert reversals(scene, z).tolist() == [pytest.approx(1 / 3)]  # one couple of three
+    assert reversals(scene, -z).tolist() == [pytest.approx(2 / 3)]
+
+
+def test_equal_margins_are_in_no_order():
+    worlds = Worlds(np.array([[[0.0, 1.0, 2.0]]]))
+    sampling = pair_sampling(AllPairs(), worlds)
+    scene = Scene(worlds, sampling, None, worlds.margins, None, None)
+    z = worlds.margins.copy()
+    z[0, 0, 0, 1], z[0, 0, 1, 0] = -1.5, 1.5  # |h*| = 1 as that of the pair (1, 2)
+    assert reversals(scene, z).tolist() == [0.0]
+    assert np.isnan(reversals(scene, np.full_like(z, np.nan))).all()
+
+
+def test_edges_must_ascend():
+    with pytest.raises(ValueError, match="ascending"):
+        Binned(Cell(methods=("dpo",)), (1.0, 0.0))

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from scipy.stats import kendalltau
 
 from ..corrected import BoundedRatioWeight, EfficientWeight, TargetShapedWeight
 from ..linear import population_covariance, tabular_features
@@ -248,14 +247,20 @@ def reversals(scene, z):
     """Share (W,) of the couples of sampled pairs that z (W, P, K, K) puts in the wrong order.
 
     A couple is in the wrong order if the pair of the larger true |h*| has the smaller z on the true
-    side. Kendall's tau-a over a world's pairs, of all prompts together, turned into a share; NaN if
-    z is.
+    side; those whose |h*| are equal to 1e-9 nats are in no order. A world's pairs, of all prompts
+    together; NaN if z is.
     """
     first, second = np.triu_indices(z.shape[-1], 1)
     true = scene.worlds.margins[..., first, second]
     z, kept = np.sign(true) * z[..., first, second], scene.sampling[..., first, second] > 0
-    each = zip(np.abs(true), z, kept, strict=True)
-    return np.array([(1 - kendalltau(a[k], b[k]).statistic) / 2 for a, b, k in each])
+    shares = []
+    for size, value, of_world in zip(np.abs(true), z, kept, strict=True):
+        larger = size[of_world][:, None] > size[of_world] + 1e-9
+        smaller = value[of_world][:, None] < value[of_world]
+        count = of_world.sum()
+        wrong = (larger & smaller).sum() / max(count * (count - 1) / 2, 1)
+        shares.append(wrong if np.isfinite(value[of_world]).all() else np.nan)
+    return np.array(shares)
 
 
 # ----------------------------------------------------------------------- by the size of the margin

@@ -1,0 +1,142 @@
+"""The seven studies: run whole on two worlds, on every executor, from a user's file, refused."""
+
+import json
+
+import pytest
+
+parquet = pytest.importorskip("pyarrow.parquet")
+
+from madpo_theory import cli  # noqa: E402
+from madpo_theory.studies import STUDIES, executor_of, publish, read_results, run  # noqa: E402
+
+# One process runs the fixture, whatever the number of test processes.
+pytestmark = pytest.mark.xdist_group("studies")
+
+COLUMNS = "study method seed noise regret reward kl target_error converged world beta".split()
+SETTINGS = {  # rows a world: settings times methods
+    "noise": 55 * 11,
+    "schedule": 4 * 60,
+    "frontier": 15 * 12 + 5,
+    "samples": 28 * 10,
+    "pairs": 4 * 11 * 10,
+    "sampling": 7 * 11 * 4,
+    "phase": 90 * 6 + 45,
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """All seven on two worlds, in this process."""
+    folder = tmp_path_factory.mktemp("studies")
+    run(STUDIES, worlds=2, out=folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_has_a_table_a_figure_and_verdicts(finished, name):
+    table = parquet.read_table(finished / f"{name}.parquet").to_pandas()
+    assert set(COLUMNS) <= set(table) and len(table) == 2 * SETTINGS[name]
+    assert set(table["study"]) == {name}
+    assert table[table["method"] == "dpo"]["converged"].all()
+    assert table["regret"].isna().eq(~table["converged"]).all()
+    assert (finished / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    record = json.loads((finished / f"{name}.json").read_text())
+    assert record["worlds"] == 2 and record["rows"] == len(table)
+    assert len(record["reading"].splitlines()) == 2
+    ids = [row["id"] for row in record["predictions"]]
+    assert len(ids) == len(set(ids)) >= 5
+    # every quantity is there to be measured, and the theorems among them hold in two worlds too
+    assert all(row["verdict"] != "not measured" for row in record["predictions"])
+    theorems = {"a1", "a2", "a3", "a4", "b1", "c1", "c7", "e1", "f1", "f2", "g1", "g7"}
+    verdicts = {row["id"]: row["verdict"] for row in record["predictions"]}
+    assert all(verdicts[i] == "holds" for i in theorems & set(verdicts))
+
+
+def test_the_page_lists_every_prediction(finished, tmp_path):
+    page = publish(finished, tmp_path / "studies.md").read_text()
+    for result in read_results(finished):
+        assert f"(figures/study_{result.name}.png)" in page
+        assert (tmp_path / "figures" / f"study_{result.name}.png").is_file()
+        assert all(f"| {row['id']} |" in page for row in result.record["predictions"])
+
+
+def test_a_second_run_does_nothing_and_changes_nothing(finished, tmp_path):
+    times = {path: path.stat().st_mtime_ns for path in (finished / "parts").rglob("*.parquet")}
+    before = (finished / "pairs.parquet").read_bytes()
+    run(("pairs",), worlds=2, out=finished)
+    assert (finished / "pairs.parquet").read_bytes() == before
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+
+
+def test_two_processes_write_the_same_table(finished, tmp_path):
+    run(("pairs",), worlds=2, out=tmp_path, executor=lambda: executor_of(2))
+    assert (tmp_path / "pairs.parquet").read_bytes() == (finished / "pairs.parquet").read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the cluster's own threads and sockets
+def test_a_cluster_writes_the_same_table(finished, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    options = dict(n_workers=2, threads_per_worker=2, dashboard_address=None, processes=True)
+    with distributed.LocalCluster(**options) as cluster:
+        command = ["simulate", "pairs", "--worlds", "2", "--out", str(tmp_path)]
+        assert cli.main([*command, "--cluster", cluster.scheduler_address]) == 0
+    assert (tmp_path / "pairs.parquet").read_bytes() == (finished / "pairs.parquet").read_bytes()
+
+
+def reward_file(path, responses=4, prompts=5, last="0.5"):
+    rows = [
+        f"p{p},r{k},{(p - 2) * 0.3 + k * 0.7}" for p in range(prompts) for k in range(responses)
+    ]
+    rows[-1] = rows[-1].rsplit(",", 1)[0] + f",{last}"
+    path.write_text("prompt,response,reward\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_worlds_from_a_file(tmp_path):
+    rewards = reward_file(tmp_path / "rewards.csv")
+    command = ["simulate", "pairs", "--worlds", "2", "--workers", "0", "--out", str(tmp_path)]
+    assert cli.main([*command, "--rewards", str(rewards)]) == 0
+    first = parquet.read_table(tmp_path / "pairs.parquet").to_pandas()
+    assert set(first["responses"]) == {2, 4} and set(first["prompts"]) == {5}
+    # another content is another study: nothing of the first is used again
+    reward_file(rewards, last="9.5")
+    assert cli.main([*command, "--rewards", str(rewards)]) == 0
+    second = parquet.read_table(tmp_path / "pairs.parquet").to_pandas()
+    assert not first["reward"].equals(second["reward"])
+    assert len(list((tmp_path / "parts").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["nois"], "study must be one of noise"),
+        (["noise", "--workers", "-1"], "workers >= 0"),
+        (["noise", "--worlds", "0"], "worlds >= 1"),
+        (["noise", "--seed", "-2"], "seed >= 0"),
+        (["noise", "--device", "abacus"], "device = 'abacus'"),
+        (["noise", "--rewards", "nowhere.csv"], "nowhere.csv"),
+        (["noise", "--cluster", "nonsense"], "cluster = 'nonsense'"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_runs(tmp_path, capsys, options, words):
+    assert cli.main(["simulate", *options, "--out", str(tmp_path / "out")]) == 2
+    assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_bad_reward_is_refused_with_its_row_and_column(tmp_path, capsys):
+    rewards = reward_file(tmp_path / "rewards.csv", last="much")
+    out = tmp_path / "out"
+    assert cli.main(["simulate", "noise", "--rewards", str(rewards), "--out", str(out)]) == 2
+    assert "row 20, column reward" in capsys.readouterr().err and not out.exists()
+
+
+def test_an_out_that_is_a_file_is_refused(tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert cli.main(["simulate", "noise", "--out", str(tmp_path / "out")]) == 2
+    assert "is a file" in capsys.readouterr().err and (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_damaged_record_names_the_command(finished, tmp_path):
+    (tmp_path / "noise.json").write_text("{")
+    with pytest.raises(ValueError, match="madpo simulate noise"):
+        read_results(tmp_path)
