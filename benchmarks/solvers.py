@@ -4,9 +4,11 @@ Every problem is a table of K responses whose masses are expected Bradley-Terry 
 weight for a reward model that errs, rewards standard normal. scipy solves them one by one from 0
 with analytic derivatives over the K (K - 1)/2 pairs, one response held at 0 for trust-exact. The
 clock runs for as many problems as fit a few seconds; ours is timed on the whole batch, certificates
-included. Peers and ours run in one process on as many threads as `threads` says (scipy's callbacks
-use one). A peer's row says which share of its problems reached the tolerance: L-BFGS-B stops early
-where its line search sees no descent in float64.
+included. Ours uses as many threads as `threads` says; scipy's callbacks use one. A peer's row says
+which share of its problems reached the tolerance: L-BFGS-B stops early where its line search sees
+no descent in float64, and trust-exact now and then. At equal accuracy the peer is therefore the two
+in a row, L-BFGS-B and from where it stops trust-exact, and for what that leaves Newton steps in
+numpy: every problem of it reaches the tolerance.
 
 choix fits an unweighted model to drawn labels, so it gets drawn labels, 20 a pair, and so do we:
 its solvers have their own stopping rules, `peer_gradient` says what they reach.
@@ -98,6 +100,35 @@ def trust_exact(table, tolerance):
     return f.gradient_norm(found.x)
 
 
+def scipy_in_a_row(table, tolerance):
+    """L-BFGS-B; where it misses the tolerance trust-exact from there; then bare Newton steps."""
+    free, held = Pairwise(table), Pairwise(table, held=True)
+    options = {"gtol": tolerance, "ftol": 0.0, "maxiter": 10_000, "maxfun": 20_000}
+    x = minimize(
+        free.value_and_gradient, free.start, jac=True, method="L-BFGS-B", options=options
+    ).x
+    norm, x = free.gradient_norm(x), (x - x[-1])[:-1]
+    if norm > tolerance:
+        x = minimize(
+            held.value_and_gradient, x, jac=True, hess=held.hessian, method="trust-exact",
+            options={"gtol": tolerance / len(table), "maxiter": 1000},
+        ).x  # fmt: skip
+        norm = free.gradient_norm(np.append(x, 0.0))
+    for _ in range(20):
+        if norm <= tolerance:
+            break
+        x = x - np.linalg.solve(held.hessian(x), held.value_and_gradient(x)[1])
+        norm = free.gradient_norm(np.append(x, 0.0))
+    return norm
+
+
+PEERS = {
+    "L-BFGS-B": lbfgs,
+    "trust-exact": trust_exact,
+    "L-BFGS-B, then trust-exact": scipy_in_a_row,
+}
+
+
 def choix_newton(table, tolerance):
     winner, loser = np.nonzero(table)
     data = [
@@ -143,7 +174,7 @@ def main(arguments=None):
         for tolerance in TOLERANCES:
             common["tolerance"] = tolerance
             peers = {}
-            for name, solver in (("L-BFGS-B", lbfgs), ("trust-exact", trust_exact)):
+            for name, solver in PEERS.items():
                 peers[name] = one_by_one(solver, tables.numpy(), tolerance)
             times = {}
             for batch in batches:
