@@ -84,12 +84,13 @@ def loss(table, levels, error, method):
     return rewards[:, :1] - rewards[:, 1:]
 
 
-def loss_ratio(of, to):
-    """Loss of one (error, method) over another's at the level SMALL."""
+def loss_ratio(of, to, unit=lambda responses: 1.0):
+    """Loss of one (error, method) over another's at the level SMALL, in units of K responses."""
 
     def measure(table):
         losses = [loss(table, (SMALL,), *which) for which in (of, to)]
-        return estimate(np.hstack(losses), lambda means: means[..., 0] / means[..., 1])
+        one = unit(table["responses"].iloc[0])
+        return estimate(np.hstack(losses), lambda means: means[..., 0] / means[..., 1] / one)
 
     return measure
 
@@ -112,12 +113,6 @@ def local_ratio(table):
 def loss_slope(table):
     levels = (1 / 16, SMALL)
     return estimate(loss(table, levels, "gaussian", "madpo"), slope(levels))
-
-
-def projection_ratio(table):
-    found = loss_ratio(("gaussian", "madpo"), ("potential", "madpo"))(table)
-    half = table["responses"].iloc[0] / 2
-    return type(found)(found.value * half, found.low * half, found.high * half, found.worlds)
 
 
 def trust_ratio(table):
@@ -193,7 +188,7 @@ PREDICTIONS = (
         (0.8, 1.25),
         "scores of K responses can follow K - 1 of the K (K - 1)/2 directions of independent "
         "errors: a share of 2/K of their variance arrives, if all directions weigh alike",
-        projection_ratio,
+        loss_ratio(("gaussian", "madpo"), ("potential", "madpo"), lambda k: 2 / k),
     ),
     Prediction(
         "a9",

@@ -25,7 +25,7 @@ def draw(table):
     Columns: model, method, world, labels, sampling_error, predicted_sampling_error, full_error,
     regret.
     """
-    figure, panels = new(PAGE, 6.6, 4, rows=3, sharex=True)
+    figure, panels = new(PAGE, 6.6, 4, rows=3, sharex=True, sharey="row")
     for place, (model, title) in enumerate(MODELS.items()):
         rows = where(table, model=model)
         for axes, name in zip(
