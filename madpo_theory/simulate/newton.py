@@ -46,8 +46,7 @@ __all__ = [
 EPS = torch.finfo(torch.float64).eps
 SPREAD = math.sqrt(2)  # two entries of a vector differ by at most sqrt(2) times its length
 MATRIX_FREE = 128  # responses from which conjugate gradients take over from elimination
-QUICK, FAST = 3, 24  # steps before Ford's condition is checked; before float64 takes over
-CROWD = 1 << 15  # entries of pairs below which fewer columns save no time
+QUICK, FAST = 8, 24  # steps before Ford's condition is checked; before float64 takes over
 CLIP = 1e-3  # a share of wins outside [CLIP, 1 - CLIP] starts from there
 
 
@@ -217,19 +216,6 @@ def _fold(rows, combine=torch.add):
     return total[0]
 
 
-def _folding(rows, scratch, result):
-    """The additions (one, other, out) that leave the sum of the rows in `result`, as in `_fold`."""
-    additions = []
-    while len(rows) > 1:
-        half = len(rows) // 2
-        total = scratch[:half] if half > 1 else result[None]
-        additions.append((rows[:half], rows[half : 2 * half], total))
-        if len(rows) % 2:
-            additions.append((total[0], rows[-1], total[0]))
-        rows = total
-    return additions or [(rows[0], torch.zeros_like(result), result)]
-
-
 def _largest(rows):  # an order of magnitude faster than amax over the slow axis
     return _fold(rows, torch.maximum)
 
@@ -238,69 +224,74 @@ def _smallest(rows):
     return _fold(rows, torch.minimum)
 
 
-def _spread(rows):
-    return _largest(rows) - _smallest(rows)
-
-
 class _Layout:
-    """The pairs of K responses in a circle, by distance; rows are pairs or responses.
+    """The pairs (i, j), i < j, of K responses by their distance j - i; rows are pairs or responses.
 
-    Distance d has the pairs (i, i + d mod K) of all i, and where 2 d = K those of i < K/2. So all
-    distances together are one block of rows, and what every pair needs of its responses, or gives
-    to them, is a view of it: a few operations, always in the same order.
+    In that order all pairs of one distance are two runs of responses side by side, so differences
+    and sums are a few operations on whole blocks, always in the same order.
     """
 
     def __init__(self, size, device):
-        self.size, self.pairs, self.distances = size, size * (size - 1) // 2, (size - 1) // 2
-        row = torch.arange(self.pairs, device=device)
-        self.first = row % size
-        self.second = (self.first + row // size + 1) % size
+        ranges = [torch.arange(size - d, device=device) for d in range(1, size)]
+        self.first = torch.cat(ranges)
+        self.second = torch.cat([rows + d for d, rows in enumerate(ranges, 1)])
+        self.size, self.pairs, self.runs = size, len(self.first), [len(rows) for rows in ranges]
         # Where wins[i, j] and wins[j, i] stand in a flattened table.
         self.forward = self.first * size + self.second
         self.backward = self.second * size + self.first
 
-    def _blocks(self, rows):
-        """The rows of pairs as (distances, K, n), and those of distance K/2: (K/2 or 0, n)."""
-        full = self.distances * self.size
-        return rows[:full].view(self.distances, self.size, rows.shape[1]), rows[full:]
-
     def differences(self, scores):
         """s_i - s_j of every pair: (K, n) to (pairs, n)."""
-        size, count = self.size, scores.shape[1]
-        z = scores.new_empty((self.pairs, count))
-        block, opposite = self._blocks(z)
-        around = torch.cat([scores, scores[: self.distances]])
-        ahead = around.as_strided(block.shape, (count, count, 1), count)
-        torch.sub(scores, ahead, out=block)
-        if len(opposite):
-            torch.sub(scores[: size // 2], scores[size // 2 :], out=opposite)
+        z = scores.new_empty((self.pairs, scores.shape[1]))
+        for d, block in enumerate(z.split(self.runs), 1):
+            torch.sub(scores[:-d], scores[d:], out=block)
         return z
-
-    def _gather(self, rows, combine):
-        size, count = self.size, rows.shape[1]
-        block, opposite = self._blocks(rows)
-        if self.distances:
-            # Every distance with its last rows once more in front, so that a view reaches back.
-            around = rows.new_empty((self.distances, self.distances + size, count))
-            around[:, self.distances :] = block
-            around[:, : self.distances] = block[:, size - self.distances :]
-            stride = (size + self.distances - 1) * count
-            back = around.as_strided(block.shape, (stride, count, 1), (self.distances - 1) * count)
-            total = _fold(combine(block, back))
-        else:
-            total = rows.new_zeros((size, count))
-        if len(opposite):
-            total[: size // 2] += opposite
-            combine(total[size // 2 :], opposite, out=total[size // 2 :])
-        return total
 
     def outflow(self, flow):
         """sum_j flow_ij with flow_ji = -flow_ij: (pairs, n) to (K, n)."""
-        return self._gather(flow, torch.sub)
+        total = flow.new_zeros((self.size, flow.shape[1]))
+        for d, block in enumerate(flow.split(self.runs), 1):
+            total[:-d] += block
+            total[d:] -= block
+        return total
 
     def incident(self, mass):
         """sum_j mass_ij with mass_ji = mass_ij: (pairs, n) to (K, n)."""
-        return self._gather(mass, torch.add)
+        total = mass.new_zeros((self.size, mass.shape[1]))
+        for d, block in enumerate(mass.split(self.runs), 1):
+            total[:-d] += block
+            total[d:] += block
+        return total
+
+    def eliminate(self, links, sides):
+        """Solve the Laplacian of the links, last response held at 0: the rows of `sides` apiece.
+
+        links (pairs, n) >= 0, sides a list of (K - 1, n). Returns (K - 1, len(sides), n) in the
+        links' dtype. Every number here is a sum, product or quotient of nonnegative ones, but
+        for the sides: a link that is small beside the others loses no digits.
+        """
+        size, count = self.size, links.shape[1]
+        width = size + len(sides)
+        matrix = links.new_zeros((size - 1, width, count))
+        upper = self.first * width + self.second
+        matrix.view(-1, count).index_copy_(0, upper, links)
+        for column, side in enumerate(sides):
+            matrix[:, size + column] = side
+        for k in range(size - 1):
+            row = matrix[k, k + 1 :]
+            later = row[: size - 2 - k].clone()
+            row.div_(_fold(row[: size - 1 - k]))
+            if k < size - 2:
+                # Only entries right of the diagonal count; two blocks waste less than one.
+                rest = size - 2 - k
+                half = rest // 2 if rest > 4 else 0
+                for low, high in ((0, half), (half, rest)) if half else ((0, rest),):
+                    block = matrix[k + 1 + low : k + 1 + high, k + 1 + low :]
+                    block.addcmul_(later[low:high, None], row[None, low:])
+        solution = matrix[:, size:]
+        for j in range(size - 2, 0, -1):
+            solution[:j].addcmul_(matrix[:j, j, None], solution[j])
+        return solution
 
     def reachability(self, p, q):
         """Masks (n,): not all connected; some part connected one way only (no minimizer)."""
@@ -314,74 +305,6 @@ class _Layout:
         tied = tied.t().reshape(count, size, size)
         one_way = (beaten > 0) & (_closure(beaten).mT == 0)
         return (_closure(tied) == 0).any((1, 2)), one_way.any((1, 2))
-
-
-class _Elimination:
-    """Laplacian equations of `count` tables by eliminating responses, the last one held at 0.
-
-    Every number here is a sum, product or quotient of nonnegative ones, but for the sides: a link
-    that is small beside the others loses no digits. One workspace serves all calls, and its views
-    are made once: on a thousand small tables, making them would cost more than the arithmetic.
-    """
-
-    def __init__(self, layout, count, dtype):
-        size, device = layout.size, layout.first.device
-
-        def zeros(*shape):
-            return torch.zeros((*shape, count), dtype=dtype, device=device)
-
-        # Right of the diagonal the links; then the side. In `shares`, those over the degree.
-        self.matrix, shares = zeros(size - 1, size + 1), zeros(size, size + 1)
-        self.degrees, self.side, sums = zeros(size - 1), zeros(size), zeros(max(1, size // 2))
-        self.links, self.solution = self.matrix.view(-1, count), shares[:, size]
-        low = torch.minimum(layout.first, layout.second)
-        self.place = low * (size + 1) + torch.maximum(layout.first, layout.second)
-        self.steps, self.forward = [], []
-        for k in range(size - 1):
-            row, blocks, rest = self.matrix[k], [], size - 2 - k
-            # Only entries right of the diagonal count; several blocks waste less than one.
-            height = -(-rest // max(1, round(rest / 8)))
-            for at in range(k + 1, size - 1, max(1, height)):
-                end = min(at + height, size - 1)
-                block = self.matrix[at:end, at:]
-                blocks.append((block, row[at:end, None], shares[k, None, at:]))
-            sums_of_row = _folding(row[k + 1 : size], sums, self.degrees[k])
-            self.steps.append(
-                (sums_of_row, row[k + 1 :], self.degrees[k], shares[k, k + 1 :], blocks)
-            )
-            if rest:
-                self.forward.append(
-                    (self.side[k + 1 : -1], shares[k, k + 1 : size - 1], self.side[k])
-                )
-        self.held = self.side[:-1]
-        self.back, self.back_again = (
-            [(x[:j], shares[:j, j], x[j]) for j in range(size - 2, 0, -1)]
-            for x in (self.solution, self.side)
-        )
-
-    def solve(self, links, side):
-        """x (K, n), overwritten by the next call; links (pairs, n) >= 0, side (K, n) of sum 0."""
-        self.links.index_copy_(0, self.place, links)
-        self.matrix[:, -1] = side[:-1]
-        for sums, row, degree, shares, blocks in self.steps:
-            for one, other, out in sums:
-                torch.add(one, other, out=out)
-            torch.div(row, degree, out=shares)
-            for block, link, share in blocks:
-                block.addcmul_(link, share)
-        for earlier, share, x in self.back:
-            earlier.addcmul_(share, x)
-        return self.solution
-
-    def again(self, side):
-        """x for another side and the links of the last call; overwritten by the next call here."""
-        self.held.copy_(side[:-1])
-        for later, share, own in self.forward:
-            later.addcmul_(share, own)
-        self.held.div_(self.degrees)
-        for earlier, share, x in self.back_again:
-            earlier.addcmul_(share, x)
-        return self.side
 
 
 @lru_cache(maxsize=32)
@@ -407,8 +330,8 @@ def solve_laplacian(links, sides, *, chunk=None):
     for at in _chunks(count, size, chunk):
         pairs = _columns(links[at]).index_select(0, layout.forward)
         side = _columns(sides[at])
-        system = _Elimination(layout, side.shape[1], torch.float64)
-        z, v = system.solve(pairs, side), system.again(torch.ones_like(side))
+        found = layout.eliminate(pairs, [side[:-1], torch.ones_like(side[:-1])])
+        z, v = (torch.cat([found[:, c], torch.zeros_like(side[:1])]) for c in (0, 1))
         low = _least_curvature(layout, pairs, v)
         z = torch.where(low > 0, z, math.nan)
         miss = layout.outflow(layout.differences(z).mul_(pairs)) - side
@@ -508,35 +431,25 @@ def minimize_tables(
     fits = _empty_fits(count, size, wins.device)
     if matrix_free is None:
         matrix_free = size >= MATRIX_FREE
-    layout, slices = _layout(size, wins.device), _chunks(count, size, chunk)
-
-    @lru_cache(maxsize=1)
-    def system(columns, dtype):
-        return _Elimination(layout, columns, dtype)
-
-    late = []
-    for at in slices:
+    layout = _layout(size, wins.device)
+    for at in _chunks(count, size, chunk):
         columns = _columns(wins[at])
         p, q = (columns.index_select(0, rows) for rows in (layout.forward, layout.backward))
         del columns
         if signed:
             _check_pair_total((p + q).t(), "wins: pair masses")
-        part = _Part(fits, at.start, p, q, tolerance, accuracy, signed)
         if matrix_free:
+            part = _Part(fits, at.start, p, q, tolerance, accuracy, signed)
             _conjugate_gradient(part, layout, steps)
             continue
+        part = _Part(fits, at.start, p, q, tolerance, accuracy, signed)
         if part.open():
-            _approach(part, layout, system, min(QUICK, steps) - 1)
-            _newton(part, layout, system, torch.float32, min(QUICK, steps), exact_curvature)
-        late.append(part)
-        # What a chunk leaves, and that is seldom much, waits for more of its kind.
-        if at is slices[-1] or sum(len(part.index) for part in late) > at.stop - at.start:
-            part, late = _Part.together(late), []
+            _newton(part, layout, torch.float32, min(QUICK, steps), exact_curvature)
+        if part.open():
+            part.refuse_unattainable(layout)
+        for dtype, limit in ((torch.float32, min(FAST, steps)), (torch.float64, steps)):
             if part.open():
-                part.refuse_unattainable(layout)
-            for dtype, limit in ((torch.float32, min(FAST, steps)), (torch.float64, steps)):
-                if part.open():
-                    _newton(part, layout, system, dtype, limit, exact_curvature)
+                _newton(part, layout, dtype, limit, exact_curvature)
     return fits
 
 
@@ -552,19 +465,6 @@ class _Part:
         empty = scale == 0
         if empty.any():
             self.close(empty, Reason.UNCONNECTED)
-
-    @classmethod
-    def together(cls, parts):
-        """One part of all the columns of some."""
-        whole = parts[0]
-        parts = [part for part in parts if part.open()]
-        if parts:
-            whole = parts[0]
-            if len(parts) > 1:
-                for name in ("p", "q", "scores", "index"):
-                    joined = torch.cat([getattr(part, name) for part in parts], -1)
-                    setattr(whole, name, joined)
-        return whole
 
     def open(self):
         return len(self.index) > 0
@@ -604,62 +504,60 @@ class _Part:
         self.keep(~(apart | endless))
 
 
-def _start(pairs, p, q, solve):
+def _start(pairs, p, q, dtype, solve):
     """Scores that fit the pair targets log(p/q) in least squares, weighted by sqrt(p q).
 
     These are the scores themselves where the targets add up around every cycle; where they do not,
     weights between those of all pairs alike and of the curvature p q/(p + q) at the targets came
     nearest in measurements. A pair won by one side alone counts as if a share CLIP were lost.
     """
+    total = p + q
+    p, q, total = (mass.to(dtype) for mass in (p, q, total))
     shared = (p > 0) & (q > 0)
     target = torch.where(shared, torch.log(p / q), torch.sign(p - q) * -math.log(CLIP))
-    weight = torch.where(shared, p.sqrt() * q.sqrt(), (p + q) * math.sqrt(CLIP))
+    weight = torch.where(shared, p.sqrt() * q.sqrt(), total * math.sqrt(CLIP))
     side = pairs.outflow(target.mul_(weight))
     return solve(weight, side)
 
 
-def _approach(part, layout, system, rounds):
-    """The start and up to two steps, in float32 altogether; they only have to come near."""
-    p, q = part.p.float(), part.q.float()
-    system = system(p.shape[1], torch.float32)
-    scores, total = _start(layout, p, q, system.solve).clone(), p + q
-    for _ in range(min(2, rounds)):
-        scores += _third_order(layout, system, *_quick_derivatives(layout, p, total, scores))
-        part.taken += 1
-    part.scores = scores.double()
-
-
-def _newton(part, layout, system, dtype, rounds, exact_curvature):
+def _newton(part, layout, dtype, rounds, exact_curvature):
     """Newton steps with directions solved in `dtype`, until every table is recorded or closed."""
+
+    def grounded(links, side):
+        scores = layout.eliminate(links, [side[:-1]])[:, 0].to(torch.float64)
+        return torch.cat([scores, torch.zeros_like(scores[:1])])
+
     final = dtype == torch.float64
     p, q, index, size = part.p, part.q, part.index, layout.size
-    scores, equations = part.scores, system(len(index), dtype)
-    if final:  # from a new start or from where float32 ended, whichever is lower
-        scores = _start(layout, p, q, equations.solve).clone()
+    scores = part.scores
+    if scores is None or final:
+        scores = _start(layout, p, q, dtype, grounded)
+    if final:  # from there or from where float32 ended, whichever is lower
         fresh, ended = (
             _loss(layout, p, q, side).nan_to_num(math.inf) for side in (scores, part.scores)
         )
         scores = torch.where(fresh <= ended, scores, part.scores)
         scores = torch.where(torch.isfinite(scores).all(0), scores, 0)
-    total, is_open = p + q, torch.ones_like(index, dtype=torch.bool)
+    total, is_open, v = p + q, torch.ones_like(index, dtype=torch.bool), None
+    ones = torch.ones((size - 1, p.shape[1]), dtype=dtype, device=p.device)
+    mass = None if final else layout.incident(total)
     for step in range(part.taken, rounds + 1):
         if final:
             gradient, links, mass = _derivatives(layout, p, q, total, scores)
         else:
-            gradient, links, up = _quick_derivatives(layout, p, total, scores)
+            gradient, links = _quick_derivatives(layout, p, total, scores)
         norm = _length(gradient)
         if final and part.signed:
             falling = is_open & _losing_prefix(layout, p, q, scores)
             _give_up(part.fits, index[falling], Reason.NO_MINIMIZER, norm[falling], step)
             is_open &= ~falling
-        near = is_open & (norm <= part.tolerance)
-        if step > part.taken and (final or near.any()):
-            # The last step's equations, for another side: any positive v proves a bound.
-            v = equations.again(torch.ones_like(scores))
+        near = is_open & (norm <= part.tolerance) if v is not None else None
+        if v is not None and (final or near.any()):
             sure = links if final else (links - 4 * EPS * total).clamp_min_(0)
             curvature = _least_curvature(layout, sure, v)
-            rounding = EPS * (size + 4 + 2 * _spread(scores))
-            rounding = rounding * layout.incident(mass if final else total)
+            spread = _largest(scores) - _smallest(scores)
+            terms = layout.incident(mass) if final else mass
+            rounding = EPS * (size + 4 + 2 * spread) * terms
             slope = norm + _length(rounding)
             radius = _radius(slope, curvature)
             done = near & (radius <= part.accuracy)
@@ -677,42 +575,21 @@ def _newton(part, layout, system, dtype, rounds, exact_curvature):
         left = int(is_open.sum())
         if left == 0 or step == rounds:
             break
-        if 2 * left <= len(index) and links.numel() > CROWD:
+        if 2 * left <= len(index):
             kept = is_open.nonzero().flatten()
-            p, q, total, scores, gradient, links, norm = (
-                rows.index_select(-1, kept) for rows in (p, q, total, scores, gradient, links, norm)
+            p, q, total, mass, scores, gradient, links, ones, norm = (
+                rows.index_select(-1, kept)
+                for rows in (p, q, total, mass, scores, gradient, links, ones, norm)
             )
-            up = None if final else up.index_select(1, kept)
             index, is_open = index[kept], is_open[kept]
-            equations = system(left, dtype)
-        if final:
-            scores = _advance(scores, equations.solve(links, gradient.neg_()))
-        else:
-            scores = scores + _third_order(layout, equations, gradient, links, up)
+        found = layout.eliminate(links.to(dtype), [gradient[:-1].neg_().to(dtype), ones])
+        found = torch.cat([found, torch.zeros_like(found[:1])])
+        v = found[:, 1]
+        scores = _advance(scores, found[:, 0].to(torch.float64))
     if final:
         _give_up(part.fits, index[is_open], Reason.STEPS, norm[is_open], step)
     part.keep(~part.fits.converged[part.index])
     part.scores, part.taken = scores.index_select(1, is_open.nonzero().flatten()), step
-
-
-def _third_order(layout, equations, gradient, links, up):
-    """Newton's step with Chebyshev's correction, in the numbers of the equations: (K, n).
-
-    With the step d and the correction c, ``H c = -T[d, d]/2``, T the third derivatives, it is
-    ``t d + t^2 c``, a parabola along the path on which the gradient shrinks in proportion to
-    1 - t. t = 1 until d changes some gap by more than 2; a correction above half the step is left
-    out. Third order, at the price of a Newton step, as the equations are the same; that the loss
-    falls at each of them is not proved.
-    """
-    links = links.to(equations.degrees.dtype)
-    change = equations.solve(links, gradient.neg_())
-    bend = up.to(links.dtype).sub_(0.5).mul_(links)
-    z = layout.differences(change)
-    correction = equations.again(layout.outflow(bend.mul_(z).mul_(z)))
-    reach = _spread(change)
-    part = torch.where(reach <= 2, 1, 2 / math.log(3) * torch.log1p(reach) / reach)
-    corrected = torch.where(part * _spread(correction) <= reach / 2, part.square(), 0)
-    return change.mul_(part).addcmul_(correction, corrected)
 
 
 def _give_up(fits, at, reason, norm, step):
@@ -732,7 +609,7 @@ def _sigmoid_of_negative(z):
 
 
 def _quick_derivatives(pairs, p, total, scores):
-    """Gradient (K, n), links and the sigmoid (pairs, n): both round to EPS of the pair masses.
+    """Gradient (K, n) and links (pairs, n) with one sigmoid: both round to EPS of the pair masses.
 
     ``total sigma - p`` and ``total sigma - total sigma^2``, off by at most (3 + |z|) EPS total and
     3 EPS total where the sigmoid and z are off by an ulp of theirs.
@@ -740,7 +617,7 @@ def _quick_derivatives(pairs, p, total, scores):
     up = _sigmoid_of_negative(pairs.differences(scores).neg_())
     share = total * up
     links = torch.addcmul(share, share, up, value=-1)
-    return pairs.outflow(share.sub_(p)), links, up
+    return pairs.outflow(share.sub_(p)), links
 
 
 def _derivatives(pairs, p, q, total, scores):
@@ -764,7 +641,7 @@ def _advance(scores, change):
     With reach d it lowers the loss: at full length by at least 1 - (e^d - 1 - d)/d^2 > 0 of the
     squared decrement for d <= 1, and at log(1 + d)/d of it for every d.
     """
-    reach = _spread(change)
+    reach = _largest(change) - _smallest(change)
     return scores.add_(change.mul_(torch.where(reach <= 1, 1.0, torch.log1p(reach) / reach)))
 
 
@@ -965,13 +842,14 @@ def _conjugate_gradient(part, pairs, steps):
     def solve(links, side):
         return _solve_by_conjugate_gradient(pairs, links, side, 1e-3)
 
-    scores = _start(pairs, p, q, solve)
+    scores = _start(pairs, p, q, torch.float64, solve)
     scores = torch.where(torch.isfinite(scores).all(0), scores, 0)
     total = p + q
     for step in range(steps + 1):
         gradient, links, pull = _derivatives(pairs, p, q, total, scores)
         norm = _length(gradient)
-        rounding = EPS * (size + 4 + 2 * _spread(scores)) * pairs.incident(pull)
+        spread = _largest(scores) - _smallest(scores)
+        rounding = EPS * (size + 4 + 2 * spread) * pairs.incident(pull)
         stuck = (gradient.abs() <= rounding).all(0) | ~torch.isfinite(norm)
         near = (norm <= part.tolerance) | stuck
         closed = torch.zeros_like(near)
