@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from .ops import elementwise
 from .schedule import MarginSchedule, coefficient, excess, magnitude
 
-__all__ = ["PublishedWeight", "Weighting", "log_weight", "log_weight_ratio", "weight"]
+__all__ = [
+    "OneSidedWeight",
+    "PublishedWeight",
+    "Weighting",
+    "log_weight",
+    "log_weight_ratio",
+    "weight",
+]
 
 
 class Weighting(ABC):
@@ -62,6 +69,30 @@ class PublishedWeight(Weighting):
         u, x, g = self._pieces(xp, h)
         delta = xp.where_greater(u, xp.number(self.schedule.tau, h), g, x)
         return xp.where_greater(h, 0, delta, -delta)
+
+
+@dataclass(frozen=True)
+class OneSidedWeight(Weighting):
+    """The published weight with one of its two halves switched off: the ablation of the paper.
+
+    ``amplify`` keeps what it does to hard pairs, c = max(c, 1) ("Amp-Only"); ``dampen`` what it
+    does to easy ones, c = min(c, 1) ("Reg-Only"). As c(tau) = 1, either is the published weight at
+    a margin held at tau. Source: arXiv 2510.05342 (ablation); the form is derived here.
+    """
+
+    schedule: MarginSchedule
+    side: str
+
+    def __post_init__(self):
+        check_schedule(self.schedule)
+        if self.side not in ("amplify", "dampen"):
+            raise ValueError(f"side must be amplify or dampen, got {self.side!r}")
+
+    def log_weight(self, xp, h):
+        tau = xp.number(self.schedule.tau, h)
+        over, under = (tau, h) if self.side == "amplify" else (h, tau)
+        held = xp.where_greater(h, tau, over, under)
+        return PublishedWeight(self.schedule).log_weight(xp, held)
 
 
 def check_schedule(schedule):

@@ -8,6 +8,7 @@ __all__ = [
     "DataConfig",
     "EvaluateConfig",
     "GenerateConfig",
+    "MarginConfig",
     "ModelConfig",
     "PrecisionConfig",
     "ScorerConfig",
@@ -15,7 +16,24 @@ __all__ = [
     "TrainConfig",
 ]
 
-LOSSES = ("dpo", "ipo", "beta_dpo", "madpo")
+TIERS = ("high", "medium", "low")
+METHODS = (
+    "dpo",
+    "dpo_matched",
+    "dpo_relabelled",
+    "dpo_filtered",
+    "ipo",
+    "ipo_per_token",
+    "beta_dpo",
+    "beta_dpo_madpo",
+    "madpo",
+    "amp_only",
+    "reg_only",
+    "bounded_ratio",
+    "target_shaped",
+    "distillation",
+)
+DISTURBANCES = ("none", "noisy", "scaled", "flipped", "exact")
 Rows = tuple[int, int]
 
 
@@ -127,6 +145,8 @@ class TrainConfig:
 class ScorerConfig:
     """The judge of sentiment that stands for the true reward."""
 
+    seed: int = 0
+    """Its own root of random numbers: experiments with other seeds keep the same judge."""
     kind: str = "minilm"
     """minilm (fine-tuned here), tfidf (logistic regression), or a model name or folder."""
     crop_words: int = 42
@@ -200,44 +220,59 @@ class GenerateConfig:
 
 
 @dataclass(frozen=True)
+class MarginConfig:
+    """What is done to the reward model's margins before a method sees them."""
+
+    disturbance: str = "none"
+    """none; noisy: Gaussian error of `level` nats; scaled: times `level`; flipped: the sign of a
+    random share `level` of the pairs; exact: the true margins instead."""
+    level: float = 0.0
+    """Its size; 0 for none and exact."""
+
+    def __post_init__(self):
+        kind, level = self.disturbance, self.level
+        require(kind in DISTURBANCES, "disturbance", kind, f"it is one of {DISTURBANCES}", "choose")
+        rule, good = "it is finite", math.isfinite(level)
+        if kind in ("none", "exact"):
+            rule, good = f"it is 0 for {kind}", level == 0
+        elif kind == "flipped":
+            rule, good = "it is a share in (0, 1]", 0 < level <= 1
+        elif kind == "noisy":
+            rule, good = "it is finite and above 0", good and level > 0
+        require(good, "level", level, rule, "change it")
+
+
+@dataclass(frozen=True)
 class AlignConfig:
     """The methods compared and their hyper-parameters."""
 
     methods: tuple[str, ...] = ("dpo", "ipo", "beta_dpo", "madpo", "dpo_matched")
-    """Rows of the result; dpo_matched is DPO at beta / c_max."""
+    """Rows of the result, see :data:`METHODS`; dpo_matched is DPO at beta / c_max."""
     beta: float = 0.1
-    """Temperature of every method, before beta-DPO and MADPO adapt it."""
+    """Temperature of every method, before beta-DPO and the weights adapt it."""
     c_max: float = 4.0
-    """MADPO's largest coefficient; c_min = 1 / c_max."""
+    """Largest coefficient of the weighted methods; c_min = 1 / c_max."""
     lam: float = 1.0
-    """MADPO's steepness."""
+    """Steepness of their schedule."""
     tau: float = math.log(999)
-    """MADPO's threshold, nats."""
+    """Its threshold, nats."""
     alpha: float = 0.6
     """beta-DPO's sensitivity to the batch margin."""
     fraction: float = 0.8
     """Share of a batch that beta-DPO keeps."""
-    variant: str = "authors"
-    """beta-DPO as its authors released it (authors) or as MADPO's author did (madpo)."""
+    margins: MarginConfig = field(default_factory=MarginConfig)
+    """Errors put into the reward model's margins."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """The optimization, the same for every method."""
 
     def __post_init__(self):
-        known = (*LOSSES, "dpo_matched")
         for name in self.methods:
-            require(name in known, "methods", name, f"each is one of {known}", "correct it")
+            require(name in METHODS, "methods", name, f"each is one of {METHODS}", "correct it")
         for name, lowest in (("beta", 0), ("c_max", 1), ("lam", 0), ("tau", 0)):
             value = getattr(self, name)
             rule = f"it is finite and above {lowest}"
             require(math.isfinite(value) and value > lowest, name, value, rule, "raise it")
         require(0 < self.fraction <= 1, "fraction", self.fraction, "it lies in (0, 1]", "lower it")
-        require(
-            self.variant in ("authors", "madpo"),
-            "variant",
-            self.variant,
-            "it is authors or madpo",
-            "choose one of them",
-        )
 
 
 @dataclass(frozen=True)
@@ -257,7 +292,11 @@ class SentimentConfig:
     """The whole experiment; the defaults are the cpu preset."""
 
     seed: int = 0
-    """Root of every random number."""
+    """Root of every random number but the scorer's."""
+    tier: str = "high"
+    """Quality of the pairs. high: two samples of the fine-tuned model; low: the better of them and
+    the original negative review, which is rejected; medium: low for the first half of the prompts,
+    high for the rest."""
     precision: PrecisionConfig = field(default_factory=PrecisionConfig)
     """Device and number format."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -278,3 +317,6 @@ class SentimentConfig:
     """The methods."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """The evaluation."""
+
+    def __post_init__(self):
+        require(self.tier in TIERS, "tier", self.tier, f"it is one of {TIERS}", "choose one")

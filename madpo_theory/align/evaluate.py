@@ -14,7 +14,7 @@ from .logprobs import (
     token_kl,
 )
 from .pairs import text_of
-from .policy import Vocabulary, add_adapter, load_adapter, load_model
+from .policy import Vocabulary, load_adapter, load_model
 from .randomness import torch_generator
 from .scorer import reward, score
 from .store import stage
@@ -45,7 +45,9 @@ def divergence(causal_lm, peft_model, tokens, layout, layers, eos):
 
 
 @stage
-def evaluate(run, config, tokens, pairs, reference, model, sft, scorer, precision, policy=None):
+def evaluate(
+    run, config, tokens, model, sft, scorer, precision, policy=None, pairs=None, reference=None
+):
     """Stage: one sample for every evaluation prompt and, a policy's margins on held-out pairs.
 
     Without a policy it evaluates the reference. Every policy gets the same prompts and the same
@@ -58,8 +60,7 @@ def evaluate(run, config, tokens, pairs, reference, model, sft, scorer, precisio
     eos = vocabulary.special("eos")
     causal_lm = load_model(model, precision, sft)
     if policy is not None:
-        peft_model = add_adapter(causal_lm, policy.read_json("adapter.json"), seed, "align")
-        load_adapter(peft_model, policy.read_tensors("adapter.safetensors"))
+        peft_model = load_adapter(causal_lm, policy)
     layout = Layout(settings.prompt_tokens, settings.new_tokens, 1)
 
     def sampled(part):

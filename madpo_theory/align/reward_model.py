@@ -7,7 +7,6 @@ from .batch import PairData
 from .logprobs import hidden_states, last_hidden
 from .policy import (
     adapter_parameters,
-    adapter_settings,
     add_adapter,
     load_model,
     special_token,
@@ -33,7 +32,7 @@ def reward_model(run, config, pairs, reference, model, sft, precision):
     data = PairData.load(pairs, reference, settings.first_adapted_layer)
     eos = special_token(model, "eos")
     causal_lm = load_model(model, precision, sft)
-    peft_model = add_adapter(causal_lm, adapter_settings(settings), seed, "reward")
+    peft_model = add_adapter(causal_lm, settings, seed, "reward")
     head = torch.zeros(causal_lm.config.hidden_size, 1, device=causal_lm.device, requires_grad=True)
     parameters = {"head": head} | adapter_parameters(peft_model)
 

@@ -44,7 +44,7 @@ def first_words(texts, words):
 @stage
 def scorer(run, config, data, precision):
     """Stage: train the scorer, and measure it on reviews that it never saw."""
-    settings, seed = config["scorer"], config["seed"]
+    settings, seed = config["scorer"], config["scorer"].seed
     table = block(data, "scorer_negative", "scorer_positive")
     generator = numpy_generator(seed, "scorer")
     table = table.iloc[generator.permutation(len(table))]

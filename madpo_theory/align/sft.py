@@ -7,9 +7,9 @@ import torch
 from .logprobs import Layout, continuation_logps, hidden_states, stem, token_logps
 from .policy import (
     adapter_parameters,
-    adapter_settings,
     add_adapter,
     load_model,
+    save_adapter,
     special_token,
 )
 from .store import stage
@@ -42,7 +42,7 @@ def sft(run, config, tokens, model, precision):
     train_rows, test_rows = rows[: config["sft_examples"]], rows[config["sft_examples"] :]
     unknown = special_token(model, "unk")
     causal_lm = load_model(model, precision)
-    peft_model = add_adapter(causal_lm, adapter_settings(settings), seed, "sft")
+    peft_model = add_adapter(causal_lm, settings, seed, "sft")
     parameters = adapter_parameters(peft_model)
 
     @torch.no_grad()
@@ -60,20 +60,19 @@ def sft(run, config, tokens, model, precision):
     if not run.has("before.json"):
         run.write_json("before.json", {"perplexity": perplexity()})
     train(run, parameters, len(train_rows), config["train"], loss_of, seed=seed, path=("sft",))
-    run.write_tensors("adapter.safetensors", parameters)
-    run.write_json("adapter.json", adapter_settings(settings))
+    save_adapter(run, peft_model)
     run.write_json("after.json", {"perplexity": perplexity()})
 
 
 @stage
-def reference(run, config, samples, model, sft, precision):
+def reference(run, config, pairs, model, sft, precision):
     """Stage: of every pair's two responses, log-probabilities (pairs, 2) under the reference.
 
     Where lower layers carry no adapter, their output is stored too: policy, reference and reward
     model all start from it.
     """
     layers = config["layers"]
-    drawn = samples.read_tensors("samples.safetensors")
+    drawn = pairs.read_tensors("responses.safetensors")
     causal_lm = load_model(model, precision, sft)
     eos = special_token(model, "eos")
     layout = Layout(drawn["prompts"].shape[1], drawn["responses"].shape[2], 2)

@@ -27,7 +27,7 @@ MANIFEST = "manifest.json"
 CHECKPOINT = "checkpoint.safetensors"
 LOCK = ".lock"
 UNCHECKED = {MANIFEST, CHECKPOINT, LOCK, "env.json", "timing.json"}
-SCHEMA = 1  # part of every key: raise it when a stage's results change for the same settings
+SCHEMA = 2  # part of every key: raise it when a stage's results change for the same settings
 
 
 class RunError(RuntimeError):

@@ -10,8 +10,8 @@ from .store import Run, RunError, seconds, stage
 __all__ = ["SentimentResult", "experiment", "load_result"]
 
 COLUMNS = (
-    "method beta c_max tau seed reward reward_lo reward_hi gain gain_lo gain_hi kl kl_lo kl_hi "
-    "kl_mc accuracy_observed accuracy_true pairs steps seconds"
+    "tier method beta c_max tau seed reward reward_lo reward_hi gain gain_lo gain_hi kl kl_lo "
+    "kl_hi kl_mc accuracy_observed accuracy_true pairs steps seconds"
 ).split()
 
 
@@ -25,6 +25,15 @@ class SentimentResult:
     """pandas.DataFrame, one row a method, `sft` first."""
     details: dict
     """Quality of the scorer and reward model, perplexities, weights, counts, number format."""
+    prompts: object
+    """pandas.DataFrame, one row a method and evaluation prompt: reward, kl, kl_mc."""
+    steps: object
+    """pandas.DataFrame, one row a method and update: loss, gradient norm, margins."""
+
+    @property
+    def run(self):
+        """Its run folder, for the tables in it."""
+        return Run(self.path)
 
 
 def load_result(path):
@@ -36,7 +45,13 @@ def load_result(path):
     missing = [name for name in COLUMNS if name not in summary.columns]
     if missing:
         raise run.damaged("summary.parquet", f"the columns {missing}", f"{list(summary.columns)}")
-    return SentimentResult(run.path, summary, run.read_json("details.json"))
+    return SentimentResult(
+        run.path,
+        summary,
+        run.read_json("details.json"),
+        run.read_table("prompts.parquet"),
+        run.read_table("steps.parquet"),
+    )
 
 
 def row_of(method, seed, samples, baseline, held_out, generator_of, evaluation):
@@ -103,11 +118,12 @@ def details_of(config, table, data, scorer, model, sft, reward_model, precision)
     for method in config["methods"]:
         if method.loss == "madpo":
             from ..weight import weight
-            from .preference import schedule_of
+            from .methods import weighting_of
             from .statistics import weight_statistics
 
-            weights = weight(margin, schedule_of(method))
-            details["weights"] = weight_statistics(margin, weights)
+            # Of the reward model's own margins, whatever errors the method was given on top.
+            weights = weight(margin, weighting_of(method))
+            details.setdefault("weights", {})[method.name] = weight_statistics(margin, weights)
     return details
 
 
@@ -136,26 +152,34 @@ def experiment(
     run.write_json("details.json", details)
 
     def add(method, evaluated, trained=None):
+        samples = evaluated.read_table("samples.parquet")
+        columns = samples[["reward", "kl", "kl_mc"]].rename_axis("prompt").reset_index()
+        prompts.append(columns.assign(method=method.name if method else "sft"))
         row = row_of(
             method,
             config["seed"],
-            evaluated.read_table("samples.parquet"),
+            samples,
             baseline.read_table("samples.parquet"),
             evaluated.read_table("held_out.parquet") if trained else None,
             lambda: numpy_generator(config["seed"], "bootstrap"),
             config["evaluate"],
         )
-        losses = (trained or sft).path / "metrics.jsonl"
+        log = pandas.read_json((trained or sft).path / "metrics.jsonl", lines=True)
+        if trained:
+            steps.append(log.assign(method=method.name))
+        row["tier"] = config["tier"]
         row["pairs"] = details["pairs"]["train"] if trained else 0
-        row["steps"] = len(losses.read_text().splitlines())
+        row["steps"] = len(log)
         row["seconds"] = seconds(trained or sft) + seconds(evaluated)
         rows.append(row)
 
-    rows = []
+    rows, prompts, steps = [], [], []
     add(None, baseline)
     for method, trained, evaluated in zip(
         config["methods"], policies[::2], policies[1::2], strict=True
     ):
         add(method, evaluated, trained)
     summary = pandas.DataFrame(rows)[list(COLUMNS)]
+    run.write_table("steps.parquet", pandas.concat(steps, ignore_index=True))
+    run.write_table("prompts.parquet", pandas.concat(prompts, ignore_index=True))
     run.write_table("summary.parquet", summary)

@@ -8,9 +8,9 @@ import torch
 
 from madpo_theory import losses, weight
 from madpo_theory.align.config import AlignConfig
-from madpo_theory.align.methods import methods_of
+from madpo_theory.align.methods import methods_of, weighting_of
 from madpo_theory.align.pairs import label
-from madpo_theory.align.preference import check_start, finite, mean_loss, schedule_of
+from madpo_theory.align.preference import check_start, finite, mean_loss
 from madpo_theory.align.reward_model import bradley_terry
 
 METHODS = {method.name: method for method in methods_of(AlignConfig())}
@@ -32,12 +32,12 @@ def test_each_method_is_the_library_loss(logps):
     assert torch.equal(loss_of("dpo", logps)[0], losses.dpo(*logps, beta=0.1)[0].mean())
     assert torch.equal(loss_of("dpo_matched", logps)[0], losses.dpo(*logps, beta=0.025)[0].mean())
     assert torch.equal(loss_of("ipo", logps)[0], losses.ipo(*logps, beta=0.1)[0].mean())
-    weighted = weight(margin, schedule_of(METHODS["madpo"])) * losses.dpo(*logps, beta=0.1)[0]
+    weighted = weight(margin, weighting_of(METHODS["madpo"])) * losses.dpo(*logps, beta=0.1)[0]
     torch.testing.assert_close(loss_of("madpo", logps, margin)[0], weighted.mean())
 
 
 def test_beta_dpo_keeps_its_share_and_its_running_mean(logps):
-    loss, state = loss_of("beta_dpo", logps, state={"mean": 0.0, "std": 1.0})
+    loss, state, _ = loss_of("beta_dpo", logps, state={"mean": 0.0, "std": 1.0})
     assert torch.isfinite(loss)
     margins = (logps[0] - logps[2]) - (logps[1] - logps[3])
     kept = losses.beta_dpo_keep(
@@ -45,7 +45,7 @@ def test_beta_dpo_keeps_its_share_and_its_running_mean(logps):
     )
     assert kept.sum() == 6
     assert state["mean"] == pytest.approx(0.1 * margins[kept].mean().item(), rel=1e-5)
-    again, _ = loss_of("beta_dpo", logps, state={"mean": 0.0, "std": 1.0})
+    again = loss_of("beta_dpo", logps, state={"mean": 0.0, "std": 1.0})[0]
     assert torch.equal(loss, again)
 
 

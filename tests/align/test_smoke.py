@@ -93,7 +93,7 @@ def test_details_hold_what_the_report_needs(result):
     assert 0 < details["vocabulary"]["coverage"] <= 1
     assert details["pairs"]["train"] == 32
     assert details["pairs"]["held_out"] == 16
-    weights = details["weights"]
+    weights = details["weights"]["madpo"]
     assert 0 < weights["ess"] <= weights["pairs"] == 32
     assert weights["min"] <= weights["mean"] <= weights["max"]
     assert details["perplexity"]["after"] < details["perplexity"]["before"]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from madpo_theory.align.config import TrainConfig
+from madpo_theory.align.config import ModelConfig, TrainConfig
 from madpo_theory.align.logprobs import Layout, continuation_logps, stem
 from madpo_theory.align.policy import adapter_parameters, add_adapter
 from madpo_theory.align.store import Run
@@ -20,7 +20,7 @@ from madpo_theory.align.train import (
 )
 from madpo_theory.losses import dpo
 
-ADAPTER = {"rank": 4, "alpha": 8, "first_adapted_layer": 1}
+ADAPTER = ModelConfig(rank=4, alpha=8, first_adapted_layer=1)
 
 
 def test_one_batch_of_eight_equals_eight_of_one(fresh_tiny):

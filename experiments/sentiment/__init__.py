@@ -109,23 +109,28 @@ def run(config, root=Path("runs")):
 
     number = precision(root, c.precision)
     reviews = data(root, c.data)
-    judge = scorer(root, {"scorer": c.scorer} | seed, reviews, number)
-    base = model(root, adapter, reviews)
+    judge = scorer(root, {"scorer": c.scorer}, reviews, number)
+    base = model(root, {"model": c.model}, reviews)
     ids = tokens(root, {"generate": c.generate} | count, reviews, base)
     tuned = sft(root, {"train": c.sft, "sft_examples": c.sft_examples} | adapter, ids, base, number)
     drawn = samples(root, {"generate": c.generate} | seed, ids, base, tuned, number)
-    labelled = pairs(root, seed, drawn, base, judge, number)
-    fixed = reference(root, {"layers": layers}, drawn, base, tuned, number)
+    labelled = pairs(root, {"tier": c.tier} | seed, drawn, ids, base, judge, number)
+    fixed = reference(root, {"layers": layers}, labelled, base, tuned, number)
     rewarded = reward_model(
         root, {"train": c.reward} | adapter, labelled, fixed, base, tuned, number
     )
-    shared = (ids, labelled, fixed, base, tuned, judge, number)
+    shared = (ids, base, tuned, judge, number)
     baseline = evaluate(root, judged, *shared)
     policies = []
     for method in methods:
         settings = {"method": method, "train": c.align.train} | adapter
         policy = align(root, settings, labelled, fixed, rewarded, base, tuned, number)
-        policies += [policy, evaluate(root, judged, *shared, policy)]
-    table = {"preset": preset_of(c), "methods": methods, "evaluate": c.evaluate} | seed
+        policies += [policy, evaluate(root, judged, *shared, policy, labelled, fixed)]
+    table = {
+        "preset": preset_of(c),
+        "methods": methods,
+        "evaluate": c.evaluate,
+        "tier": c.tier,
+    } | seed
     parts = (reviews, judge, base, tuned, labelled, fixed, rewarded, number, baseline, *policies)
     return load_result(experiment(root, table, *parts).path)
