@@ -234,6 +234,7 @@ def save_adapter(run, peft_model):
     peft = optional("peft")
     run.write_tensors("adapter_model.safetensors", peft.get_peft_model_state_dict(peft_model))
     settings = peft_model.peft_config["default"].to_dict() | {"inference_mode": True}
+    settings["base_model_name_or_path"] = None  # the folder differs from machine to machine
     settings["target_modules"] = sorted(settings["target_modules"])
     run.write_json("adapter_config.json", settings)
 
