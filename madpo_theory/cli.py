@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first 
 __all__ = ["main"]
 
 RUNS, FIGURES, REPORT = Path("runs"), Path("figures"), Path("report")
+RESULTS = Path("results/sentiment")
 MARK = {True: "agrees", False: "DISAGREES"}
 
 
@@ -92,6 +93,42 @@ def sentiment(arguments):
     return 0
 
 
+def study(
+    results: Path = RESULTS,
+    root: Path = RUNS / "sentiment",
+    limit: int | None = None,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    compare: Path | None = None,
+) -> int:
+    """Run what is missing of the recorded sentiment study, and judge its predictions.
+
+    About six hours on two processor cores; every finished run is added to the tables in RESULTS.
+    Stop it at any moment; the same command goes on.
+
+    Args:
+        results: folder of the tables; name another one to run the study anew.
+        root: folder of the runs themselves; what is finished there is not run again.
+        limit: run at most so many; 0 only judges what is there.
+        seeds: seeds to run; others are left for another process or day.
+        compare: a second results folder; the runs that both hold are printed side by side.
+    """
+    from experiments.sentiment import study as recorded
+    from experiments.sentiment.predictions import judged
+    from experiments.sentiment.tables import reading
+
+    from .studies import told
+
+    runs = [config for config in recorded.STUDY if config.seed in seeds]
+    left = recorded.record(results, root=root, runs=runs, limit=limit)
+    for row in judged(results):
+        print(f"{row['id']} {row['verdict']}: {row['quantity']}: {told(row)}")
+    print(reading(results))
+    if compare is not None:
+        print(recorded.compare(results, compare).to_string(index=False, float_format="%.3f"))
+    print(f"{left} runs left" if left else "all runs are recorded")
+    return 0
+
+
 def simulate(
     study: str,
     /,
@@ -139,7 +176,10 @@ def simulate(
 
 
 def figures(
-    out: Path = FIGURES, experiment: Path | None = None, names: tuple[str, ...] = ()
+    out: Path = FIGURES,
+    experiment: Path | None = None,
+    results: Path = RESULTS,
+    names: tuple[str, ...] = (),
 ) -> int:
     """Draw the figures as PNG and PDF, each with the table it shows as CSV.
 
@@ -147,11 +187,12 @@ def figures(
         out: folder for the figures.
         names: which figures; all by default.
         experiment: folder of a finished experiment; by default the newest one under runs/.
+        results: folder of the recorded sentiment study.
     """
     from .figures import make_figures
 
-    experiment = experiment or _newest_experiment()
-    for path in make_figures(out, experiment=experiment, names=names or None):
+    sources = {"experiment": experiment or _newest_experiment(), "results": _recorded(results)}
+    for path in make_figures(out, **sources, names=names or None):
         print(path)
     return 0
 
@@ -162,6 +203,7 @@ def report(
     figures: Path = FIGURES,
     experiment: Path | None = None,
     studies: Path = RUNS / "studies",
+    results: Path = RESULTS,
 ) -> int:
     """Write the report, one self-contained page.
 
@@ -171,11 +213,18 @@ def report(
         figures: folder written by `madpo figures`.
         experiment: folder of a finished experiment; by default the newest one under runs/.
         studies: folder of `madpo simulate`; the studies that it holds are shown.
+        results: folder of the recorded sentiment study.
     """
     from .report import write_report
 
-    experiment = experiment or _newest_experiment()
-    page = write_report(out, ledger=ledger, figures=figures, experiment=experiment, studies=studies)
+    page = write_report(
+        out,
+        ledger=ledger,
+        figures=figures,
+        experiment=experiment or _newest_experiment(),
+        studies=studies,
+        results=_recorded(results),
+    )
     print(page)
     return 0
 
@@ -197,13 +246,15 @@ def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
     ledger = REPORT / "ledger.json"
     disagree = verify(json=ledger, certificates=REPORT / "certificates")
     experiment = run(PRESETS[preset], root=root).path
-    make_figures(FIGURES, experiment=experiment)
+    results = _recorded(RESULTS)
+    make_figures(FIGURES, experiment=experiment, results=results)
     page = write_report(
         REPORT / "index.html",
         ledger=ledger,
         figures=FIGURES,
         experiment=experiment,
         studies=RUNS / "studies",
+        results=results,
     )
     print(f"report: {page}")
     return disagree
@@ -214,10 +265,16 @@ def _newest_experiment():
     return finished[-1].parent if finished else None
 
 
+def _recorded(results):
+    """The folder, if it holds recorded runs."""
+    return results if (results / "summary.parquet").is_file() else None
+
+
 COMMANDS = {
     "verify": verify,
     "sentiment": sentiment,
     "simulate": simulate,
+    "study": study,
     "figures": figures,
     "report": report,
     "reproduce": reproduce,

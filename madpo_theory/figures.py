@@ -24,6 +24,7 @@ __all__ = ["FIGURES", "METHODS", "FigureSpec", "make_figures", "read_json", "rea
 
 COMMAND = "madpo figures"
 SENTIMENT = "madpo sentiment --preset cpu"
+STUDY = "madpo study"
 
 METHODS = {
     "sft": "SFT",
@@ -32,6 +33,15 @@ METHODS = {
     "ipo": "IPO",
     "beta_dpo": "β-DPO",
     "madpo": "MADPO",
+    "dpo_filtered": "DPO, filtered",
+    "dpo_relabelled": "DPO, relabelled",
+    "ipo_per_token": "IPO, per token",
+    "beta_dpo_madpo": "β-DPO, MADPO's author's",
+    "amp_only": "Amp-Only",
+    "reg_only": "Reg-Only",
+    "bounded_ratio": "bounded ratio",
+    "target_shaped": "target shaped",
+    "distillation": "distillation",
 }
 MEASURED = ("reward", "reward_lo", "reward_hi", "kl", "kl_lo", "kl_hi")
 
@@ -40,8 +50,9 @@ MEASURED = ("reward", "reward_lo", "reward_hi", "kl", "kl_lo", "kl_hi")
 class FigureSpec:
     """A figure: how its table is built, which module draws it, and what a reader should see.
 
-    `build` takes the experiment's folder (None if there is none) and returns the table: a dict
-    of equally long columns. `caption` may hold $...$ mathematics; `alt` is plain.
+    `build` takes the folder that the figure needs, an experiment's or the recorded study's (None
+    if it needs none), and returns the table: a dict of equally long columns. `caption` may hold
+    $...$ mathematics; `alt` is plain.
     """
 
     name: str
@@ -50,19 +61,32 @@ class FigureSpec:
     alt: str
     build: Callable
     needs_experiment: bool = False
+    needs_results: bool = False
+
+    @property
+    def needs(self):
+        """What it is built from and the command that makes that, or None."""
+        if self.needs_results:
+            return "recorded study", STUDY
+        return ("experiment run", SENTIMENT) if self.needs_experiment else None
+
+    def source(self, experiment, results):
+        """The one of the two folders that it is built from."""
+        return results if self.needs_results else experiment
 
     def draw(self, table):
         """The matplotlib Figure of a table; imports matplotlib."""
         return importlib.import_module(f"paper_figures.{self.name}").draw(table)
 
 
-def make_figures(out, *, experiment, names=None, say=None):
+def make_figures(out, *, experiment, results=None, names=None, say=None):
     """Write each figure as PNG (200 dpi), PDF and the CSV of its table; returns the paths.
 
     Parameters
     ----------
     out : folder, created if missing.
     experiment : folder of a finished sentiment run, or None: figures that need one are skipped.
+    results : folder of the recorded sentiment study, or None: the same.
     names : names of :data:`FIGURES`, all of them by default.
     say : called with one line of text for each figure skipped; prints to stderr by default.
 
@@ -79,10 +103,12 @@ def make_figures(out, *, experiment, names=None, say=None):
     written = []
     for name in chosen:
         spec = FIGURES[name]
-        if spec.needs_experiment and experiment is None:
-            say(f"figure {name} skipped: there is no experiment run; make one with `{SENTIMENT}`")
+        source = spec.source(experiment, results)
+        if source is None and spec.needs:
+            what, command = spec.needs
+            say(f"figure {name} skipped: there is no {what}; make one with `{command}`")
             continue
-        table = spec.build(experiment)
+        table = spec.build(source)
         figure = spec.draw(table)
         written += [_save(figure, out / f"{name}.{kind}") for kind in ("png", "pdf")]
         written.append(out / f"{name}.csv")
@@ -187,6 +213,15 @@ def _effective_target(experiment=None):
     pieces.append(_rows(method="DPO", element="curve", h=h, z=dpo_target(h)))
     pieces.append(_rows(method="IPO", element="curve", h=h, z=beta * ipo_target(h, beta)))
     return _stack(pieces)
+
+
+def _study_table(name):
+    """The builder of a table of the recorded sentiment study."""
+
+    def build(folder):
+        return getattr(importlib.import_module("experiments.sentiment.tables"), name)(folder)
+
+    return build
 
 
 def _falls(x, y, function):
@@ -481,6 +516,63 @@ FIGURES = {
             "Reward and KL of each method with intervals; SFT is the reference at the left.",
             _reward_kl,
             needs_experiment=True,
+        ),
+        FigureSpec(
+            "sentiment_tiers",
+            "Performance by tier",
+            r"""Mean true reward of each method over the seeds recorded, with 95 % intervals over
+            prompts and seeds; hollow markers are the published means, whose policy, judge and
+            data are larger. All at $\beta=0.1$ but the second, DPO at $\beta/4$. Reward alone ranks
+            temperatures as much as methods: see the frontier.""",
+            "Mean reward by tier and method with intervals, and the published numbers.",
+            _study_table("tiers"),
+            needs_results=True,
+        ),
+        FigureSpec(
+            "sentiment_frontier",
+            "Reward and KL by tier",
+            r"""Each recorded run a point; the line joins DPO at several $\beta$ (seed 0) and the
+            fine-tuned model. A method is better only above that line.""",
+            "Reward against KL for every run, a panel for each tier.",
+            _study_table("frontier"),
+            needs_results=True,
+        ),
+        FigureSpec(
+            "sentiment_ablation",
+            "Ablation",
+            r"""DPO, either half of the published weight alone, and both, on the high tier. Hollow:
+            published, at $\tau=7$ for both values of $c_{\max}$.""",
+            "Reward of Reg-Only, Amp-Only and the full weight at two values of c max.",
+            _study_table("ablation"),
+            needs_results=True,
+        ),
+        FigureSpec(
+            "sentiment_sensitivity",
+            "Sensitivity to the schedule",
+            r"""Reward of MADPO on the high tier against $c_{\max}$ at $\tau=\log 999$ and against
+            $\tau$ at $c_{\max}=2$. Hollow: published.""",
+            "Reward against c max and against tau, with the published numbers.",
+            _study_table("sensitivity"),
+            needs_results=True,
+        ),
+        FigureSpec(
+            "sentiment_weights",
+            "What the weights do to right and wrong labels",
+            r"""MADPO's weights ($c_{\max}=4$) of the training pairs, by whether the label is that
+            of the larger true reward. The weight works by suppressing labels that the reward model
+            disputes; it is worth what the reward model knows.""",
+            "Histograms of weights of pairs with right and with wrong labels, by tier.",
+            _study_table("weights"),
+            needs_results=True,
+        ),
+        FigureSpec(
+            "sentiment_predictions",
+            "Predictions against measurements",
+            r"""Each prediction's interval (bar) and the measurement with its 95 % interval, every
+            row on its own scale. The predictions were committed before the runs.""",
+            "A row for each prediction with the predicted interval and the measured one.",
+            _study_table("predictions"),
+            needs_results=True,
         ),
     )
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 from .figures import (
     COMMAND,
     FIGURES,
+    METHODS,
     SENTIMENT,
     label_of,
     read_json,
@@ -21,7 +22,7 @@ from .figures import (
     table_bytes,
 )
 from .files import replacing
-from .studies import read_results
+from .studies import read_results, told
 
 __all__ = ["mathematics", "write_report"]
 
@@ -47,7 +48,7 @@ CLAIM = ("id", "statement", "source", "assumptions", "verdict", "evidence")
 EVIDENCE = ("kind", "agrees", "computed", "theory")
 
 
-def write_report(out, *, ledger, figures, experiment, studies=None):
+def write_report(out, *, ledger, figures, experiment, studies=None, results=None):
     """Write the self-contained report; returns the path of the page.
 
     Parameters
@@ -57,6 +58,7 @@ def write_report(out, *, ledger, figures, experiment, studies=None):
     figures : folder of ``madpo figures``.
     experiment : folder of a finished sentiment run; None: the page says that there is none.
     studies : folder of ``madpo simulate``, or None; the page shows those that it holds.
+    results : folder of the recorded sentiment study (``madpo study``), or None.
 
     The same inputs give the same bytes. Raises ValueError, naming the file, what is wrong with
     it and the command that makes it again.
@@ -83,9 +85,10 @@ def write_report(out, *, ledger, figures, experiment, studies=None):
         seconds=record.get("seconds"),
         verdicts=VERDICTS,
         kinds=KINDS,
-        figures=_figures(figures, experiment),
+        figures=_figures(figures, experiment, results),
         studies=(shown := _studies(studies)),
         judged=[row for study in shown for row in study["record"]["predictions"]],
+        recorded=None if results is None else _recorded(Path(results)),
         run=None if experiment is None else _run(Path(experiment)),
         command=SENTIMENT,
     )
@@ -159,17 +162,18 @@ def _counts(claims):
     return [(name, n, VERDICTS[name][2][n != 1]) for name, n in counts.items() if n]
 
 
-def _figures(folder, experiment):
+def _figures(folder, experiment, results):
     """Each figure with its picture as a data URI."""
     remedy = f"draw it again with `{COMMAND}`"
     shown = []
     for spec in FIGURES.values():
-        if spec.needs_experiment and experiment is None:
+        source = spec.source(experiment, results)
+        if spec.needs and source is None:
             continue
         path = folder / f"{spec.name}.png"
         picture = _picture(path, remedy)
-        if spec.needs_experiment:
-            _check_current(folder / f"{spec.name}.csv", spec, experiment, remedy)
+        if spec.needs:
+            _check_current(folder / f"{spec.name}.csv", spec, source, remedy)
         shown.append({"spec": spec} | picture)
     return shown
 
@@ -201,6 +205,29 @@ def _check_current(path, spec, experiment, remedy):
     """Refuse a figure that was drawn from another experiment than the one reported."""
     if not path.is_file() or path.read_bytes() != table_bytes(spec.build(experiment)):
         raise ValueError(f"{path}: does not show the experiment {experiment}; {remedy}")
+
+
+def _recorded(folder):
+    """The recorded sentiment study: its rows, reading, judged predictions and where it ran."""
+    import importlib
+
+    tables = importlib.import_module("experiments.sentiment.tables")
+    remedy = "judge it again with `madpo study --limit 0`"
+    judged = read_json(folder / "predictions.json", remedy=remedy)
+    env = read_json(folder / "env.json", remedy=remedy)
+    rows = tables.overview(folder)
+    if judged.get("runs") != len(env):
+        raise ValueError(
+            f"{folder / 'predictions.json'}: judges other runs than there are; {remedy}"
+        )
+    return {
+        "rows": [row | {"label": METHODS[row["method"]]} for row in rows],
+        "reading": tables.reading(folder).splitlines(),
+        "predictions": [row | {"text": told(row)} for row in judged["predictions"]],
+        "runs": len(env),
+        "hours": sum(row["seconds"] for row in env.values()) / 3600,
+        "commits": sorted({row["commit"] or "unknown" for row in env.values()}),
+    }
 
 
 def _run(folder):

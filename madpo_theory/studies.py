@@ -14,7 +14,7 @@ from pathlib import Path
 from .figures import draw_study
 from .files import replacing
 
-__all__ = ["STUDIES", "StudyResult", "executor_of", "publish", "read_results", "run"]
+__all__ = ["STUDIES", "StudyResult", "executor_of", "publish", "read_results", "run", "told"]
 
 STUDIES = ("noise", "schedule", "frontier", "samples", "pairs", "sampling", "phase")
 
@@ -139,7 +139,7 @@ def _read(name, folder):
     remedy = f"run it again with `madpo simulate {name} --out {folder}`"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        rows = [row | {"text": _told(row)} for row in record["predictions"]]
+        rows = [row | {"text": told(row)} for row in record["predictions"]]
         record["reading"], record["worlds"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a study's record ({error}); {remedy}") from error
@@ -151,7 +151,7 @@ def read_results(folder):
     return [_read(name, folder) for name in STUDIES if (Path(folder) / f"{name}.json").is_file()]
 
 
-def _told(row):
+def told(row):
     """Prediction and measurement of a row, as text."""
     low, high = (
         sign * math.inf if end is None else end

@@ -14,6 +14,7 @@ from madpo_theory import MarginSchedule, coefficient, effective_target, monotone
 from madpo_theory.figures import FIGURES, METHODS, make_figures, read_summary, table_bytes
 
 pyarrow = pytest.importorskip("pyarrow")
+from made_study import made, write  # noqa: E402
 from pyarrow import parquet  # noqa: E402
 
 NAN = math.nan
@@ -37,6 +38,7 @@ def fabricate(folder, rows=FABRICATED, columns=COLUMNS, preset="fabricated"):
     for name in table:
         if name not in ("method", "seed", "pairs", "steps"):
             table[name] = pyarrow.array(table[name], pyarrow.float64())
+    table["tier"] = ["high"] * len(rows)
     parquet.write_table(pyarrow.table(table), folder / "summary.parquet")
     config = {"stage": "experiment", "config": {"preset": preset, "seed": 0}, "parents": []}
     for name, content in (("config", config), ("env", {"python": "3"}), ("details", {"a": [1]})):
@@ -56,7 +58,8 @@ def changed(column, value, method="madpo"):
 def drawn(tmp_path_factory):
     root = tmp_path_factory.mktemp("figures")
     experiment = fabricate(root / "run")
-    return root, experiment, make_figures(root / "out", experiment=experiment)
+    results = write(root / "results", made())
+    return root, experiment, make_figures(root / "out", experiment=experiment, results=results)
 
 
 def digests(paths):

@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from made_study import made, write
 from test_figures import fabricate
 
 from madpo_theory.figures import FIGURES, table_bytes
@@ -89,11 +90,15 @@ def inputs(tmp_path_factory):
     (root / "figures").mkdir()
     for name in FIGURES:
         (root / "figures" / f"{name}.png").write_bytes(PIXEL)
-    shown = table_bytes(FIGURES["reward_kl"].build(experiment))
-    (root / "figures" / "reward_kl.csv").write_bytes(shown)
+    results = write(root / "results", made())
+    for name, spec in FIGURES.items():
+        if spec.needs:
+            shown = table_bytes(spec.build(spec.source(experiment, results)))
+            (root / "figures" / f"{name}.csv").write_bytes(shown)
     (root / "ledger.json").write_text(json.dumps(FABRICATED))
     (root / "cert.json").write_text("{}")
-    return dict(ledger=root / "ledger.json", figures=root / "figures", experiment=experiment), root
+    sources = dict(ledger=root / "ledger.json", figures=root / "figures")
+    return sources | dict(experiment=experiment, results=results), root
 
 
 @pytest.fixture(scope="module")

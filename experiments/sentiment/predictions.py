@@ -21,7 +21,7 @@ from madpo_theory.simulate.predictions import Estimate, Prediction, judge, worst
 
 from .study import load_tables
 
-__all__ = ["PREDICTIONS", "crossed", "equal_kl", "judged", "pick"]
+__all__ = ["PREDICTIONS", "crossed", "equal_kl", "judged", "judged_rows", "pick"]
 
 BETA, TAU = 0.1, math.log(999)
 RESAMPLES = 4000
@@ -370,14 +370,14 @@ PREDICTIONS = (
 )  # fmt: skip
 
 
+def judged_rows(folder):
+    """A Judgement of every prediction by a results folder."""
+    return judge(PREDICTIONS, load_tables(folder))
+
+
 def judged(folder):
     """Judge the predictions by a results folder, and write predictions.json there."""
     folder = Path(folder)
-    tables = load_tables(folder)
-    write_judgements(
-        folder / "predictions.json",
-        judge(PREDICTIONS, tables),
-        study="sentiment",
-        runs=len(tables.summary),
-    )
+    runs = len(load_tables(folder).summary)
+    write_judgements(folder / "predictions.json", judged_rows(folder), study="sentiment", runs=runs)
     return json.loads((folder / "predictions.json").read_text(encoding="utf-8"))["predictions"]

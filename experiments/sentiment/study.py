@@ -17,7 +17,7 @@ from madpo_theory.align.extras import optional
 from madpo_theory.align.store import SCHEMA, canonical, environment, say
 from madpo_theory.files import replacing
 
-from . import PRESETS, run
+from . import PRESETS, SentimentConfig, run
 
 __all__ = ["STUDY", "Tables", "compare", "load_tables", "record", "run_id"]
 
@@ -123,7 +123,7 @@ def record(folder, *, root=Path("runs"), runs=STUDY, limit=None):
     Several processes may record into one folder if none of their runs have a stage in common that
     is not finished yet: those of different seeds, once the scorer is trained.
     """
-    left = [config for config in runs if run_id(config) not in recorded(folder)]
+    left = [config for config in runs if not recorded(folder, config)]
     for number, config in enumerate(left[:limit], 1):
         (name,) = config.align.methods
         say(f"run {run_id(config)} ({number} of {len(left)}): {name}, {config.tier}, {config.seed}")
@@ -135,11 +135,37 @@ def record(folder, *, root=Path("runs"), runs=STUDY, limit=None):
     return max(0, len(left) - (len(left) if limit is None else limit))
 
 
-def recorded(folder):
-    """Ids of the runs that a results folder holds."""
-    if not (Path(folder) / "summary.parquet").is_file():
-        return set()
-    return set(load_tables(folder).summary["run"])
+def recorded(folder, config):
+    """Whether a results folder holds a run.
+
+    Its settings must be those that were recorded; settings that did not exist then must be at the
+    default that gives the old behaviour. So a new setting does not undo old runs.
+    """
+    path = Path(folder) / "config.json"
+    if not (Path(folder) / "summary.parquet").is_file() or not path.is_file():
+        return False
+    done = set(load_tables(folder).summary["run"])
+    mine, default = flat(config), flat(SentimentConfig())
+
+    def same(known):
+        known = flat(known)
+        fresh = mine.keys() - known.keys()
+        return known.items() <= mine.items() and all(mine[k] == default[k] for k in fresh)
+
+    known = json.loads(path.read_text(encoding="utf-8"))
+    return any(name in done and same(settings) for name, settings in known.items())
+
+
+def flat(config):
+    """Settings by dotted name, each as JSON."""
+    rows, left = {}, [("", json.loads(canonical(config)))]
+    while left:
+        name, value = left.pop()
+        if isinstance(value, dict):
+            left += [(f"{name}.{key}", inner) for key, inner in value.items()]
+        else:
+            rows[name] = json.dumps(value)
+    return rows
 
 
 def add(folder, config, result):

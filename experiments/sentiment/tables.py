@@ -1,0 +1,165 @@
+"""Tables of the sentiment study's figures, from a results folder."""
+
+import math
+
+import numpy as np
+
+from madpo_theory.align.config import TIERS
+from madpo_theory.figures import METHODS
+
+from . import published
+from .predictions import (
+    TAU,
+    crossed,
+    difference,
+    equal_kl,
+    judged_rows,
+    per_prompt,
+    pick,
+    together,
+    weights_of,
+)
+from .study import load_tables
+
+__all__ = [
+    "ablation",
+    "frontier",
+    "overview",
+    "predictions",
+    "reading",
+    "sensitivity",
+    "tiers",
+    "weights",
+]
+
+HEADLINE = ("dpo", "dpo_matched", "ipo", "beta_dpo", "madpo")
+NONE = math.nan
+LABELS = METHODS | {"dpo_matched": r"DPO, $\beta/4$"}
+
+
+def columns(rows):
+    """Dicts of the same keys as a dict of arrays, with a label for each method."""
+    if not rows:
+        raise ValueError("the results folder holds no run that this figure shows; record more")
+    table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    if "method" in table:
+        table["label"] = np.array([LABELS[method] for method in table["method"]])
+    return table
+
+
+def mean_reward(tables, method, **where):
+    """Reward over cells with its interval, and the number of runs: dict of columns."""
+    values = together(tables, pick(tables, method, **where))
+    found = crossed(values, lambda m: m[..., 0])
+    return {"reward": found.value, "lo": found.low, "hi": found.high, "runs": len(values)}
+
+
+def tiers(folder):
+    """Mean reward by tier and method, over seeds, beside the published ones."""
+    tables, rows = load_tables(folder), []
+    for tier in TIERS:
+        for method in HEADLINE:
+            known = published.HEADLINE.get(method, {}).get(tier, NONE)
+            row = {"tier": tier, "method": method, "published": known}
+            rows.append(row | mean_reward(tables, method, tier=tier))
+    return columns([row for row in rows if row["runs"]])
+
+
+def ablation(folder):
+    """Reward of either half of the published weight alone, and of both; tier high, one seed."""
+    tables, rows = load_tables(folder), []
+    for c_max, tau in ((2.0, 0.5), (4.0, TAU)):
+        for method in ("dpo", "reg_only", "amp_only", "madpo"):
+            schedule = {} if method == "dpo" else {"c_max": c_max, "tau": tau}
+            known = published.ABLATION[c_max].get(method, {}).get("high", NONE)
+            known = published.HEADLINE["dpo"]["high"] if method == "dpo" else known
+            row = {"c_max": c_max, "tau": tau, "method": method, "published": known}
+            rows.append(row | mean_reward(tables, method, tier="high", seed=0, **schedule))
+    return columns([row for row in rows if row["runs"]])
+
+
+def sensitivity(folder):
+    """Reward of MADPO against c_max (tau log 999) and against tau (c_max 2); tier high, a seed."""
+    tables, rows = load_tables(folder), []
+
+    def add(panel, x, known, **schedule):
+        row = {"panel": panel, "x": x, "published": known.get("high", NONE)}
+        rows.append(row | mean_reward(tables, "madpo", tier="high", seed=0, **schedule))
+
+    for c_max in (2.0, 3.0, 4.0):
+        add("c_max", c_max, published.COEFFICIENT[c_max], c_max=c_max)
+    for tau in (0.5, 2.0, 4.0, TAU, 10.0):
+        known = published.THRESHOLD.get(7.0 if tau == TAU else tau, {})
+        add("tau", tau, known, c_max=2.0, tau=tau)
+    return columns([row for row in rows if row["runs"]])
+
+
+def frontier(folder):
+    """Reward and KL of every run with the reward model's own margins, and of the tuned model."""
+    tables, rows = load_tables(folder), []
+    shown = tables.summary.query("disturbance == 'none'")
+    shown = shown[shown["c_max"].isna() | (np.isclose(shown["c_max"], 4.0))]
+    for row in shown.itertuples():
+        name = "dpo" if row.method == "dpo_matched" else row.method
+        rows.append({"tier": row.tier, "seed": row.seed, "method": name, "beta": row.beta,
+                     "reward": row.reward, "kl": row.kl})  # fmt: skip
+    for tier, seed in shown[["tier", "seed"]].drop_duplicates().itertuples(index=False):
+        reward = per_prompt(tables, f"sft-{tier}-{seed}")[:, 0].mean()
+        rows.append({"tier": tier, "seed": seed, "method": "sft", "beta": NONE,
+                     "reward": reward, "kl": 0.0})  # fmt: skip
+    return columns(rows)
+
+
+def weights(folder):
+    """MADPO's weight (c_max 4) and margins of every training pair, by tier."""
+    pairs = load_tables(folder).pairs.query("split == 'train'")
+    return {
+        "tier": pairs["tier"].to_numpy(),
+        "right": (pairs["true_margin"] > 0).to_numpy(),
+        "model_margin": pairs["model_margin"].to_numpy(),
+        "weight": weights_of(pairs["model_margin"]),
+    }
+
+
+def predictions(folder):
+    """Predicted and measured intervals; an end that is infinite is NaN."""
+    rows = [
+        {"id": row.id, "quantity": row.quantity, "verdict": row.verdict, "measured": row.measured,
+         "lo": row.interval[0], "hi": row.interval[1],
+         "from": row.predicted[0], "to": row.predicted[1]}
+        for row in judged_rows(folder)
+    ]  # fmt: skip
+    table = columns(rows)
+    for end in ("from", "to"):
+        table[end] = np.where(np.isfinite(table[end]), table[end], NONE)
+    return table
+
+
+def overview(folder):
+    """Reward and KL of the headline methods by tier, over seeds: a list of rows."""
+    tables, rows = load_tables(folder), []
+    for tier in TIERS:
+        for method in HEADLINE:
+            values = together(tables, pick(tables, method, tier=tier))
+            if len(values):
+                reward, divergence = (crossed(values, lambda m, c=c: m[..., c]) for c in (0, 1))
+                known = published.HEADLINE.get(method, {}).get(tier)
+                rows.append({"tier": tier, "method": method, "seeds": len(values),
+                             "reward": reward, "kl": divergence, "published": known})  # fmt: skip
+    return rows
+
+
+def reading(folder):
+    """What the recorded runs say of the paper's headline, in words with their numbers."""
+    tables = load_tables(folder)
+    plain = difference(("madpo", {}), ("dpo", {}))(tables)
+    matched = difference(("dpo_matched", {}), ("dpo", {}))(tables)
+    fair = equal_kl("madpo")(tables)
+
+    def told(found):
+        return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+
+    return (
+        f"At the same beta MADPO (c_max 4) earns {told(plain)} over DPO, and DPO at beta/4 earns "
+        f"{told(matched)}.\nAt equal KL MADPO earns {told(fair)} over DPO."
+    )

