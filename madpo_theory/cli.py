@@ -99,6 +99,7 @@ def study(
     limit: int | None = None,
     seeds: tuple[int, ...] = (0, 1, 2),
     compare: Path | None = None,
+    page: Path | None = None,
 ) -> int:
     """Run what is missing of the recorded sentiment study, and judge its predictions.
 
@@ -111,8 +112,10 @@ def study(
         limit: run at most so many; 0 only judges what is there.
         seeds: seeds to run; others are left for another process or day.
         compare: a second results folder; the runs that both hold are printed side by side.
+        page: Markdown page to write about the runs, with their figures beside it.
     """
     from experiments.sentiment import study as recorded
+    from experiments.sentiment.page import publish
     from experiments.sentiment.predictions import judged
     from experiments.sentiment.tables import reading
 
@@ -125,6 +128,8 @@ def study(
     print(reading(results))
     if compare is not None:
         print(recorded.compare(results, compare).to_string(index=False, float_format="%.3f"))
+    if page is not None:
+        print(publish(results, page))
     print(f"{left} runs left" if left else "all runs are recorded")
     return 0
 

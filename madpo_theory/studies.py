@@ -14,7 +14,16 @@ from pathlib import Path
 from .figures import draw_study
 from .files import replacing
 
-__all__ = ["STUDIES", "StudyResult", "executor_of", "publish", "read_results", "run", "told"]
+__all__ = [
+    "STUDIES",
+    "StudyResult",
+    "executor_of",
+    "markdown_judgements",
+    "publish",
+    "read_results",
+    "run",
+    "told",
+]
 
 STUDIES = ("noise", "schedule", "frontier", "samples", "pairs", "sampling", "phase")
 
@@ -201,18 +210,21 @@ def publish(folder, path):
             f"{record['worlds']} worlds, seed {record['seed']}, {record['rows']:,} rows, "
             f"{record['not_converged']:,} of them without a solution and left out.",
             "",
-            "| | quantity | predicted, measured | verdict | because |",
-            "|---|---|---|---|---|",
+            *markdown_judgements(record["predictions"]),
+            "",
         ]
-        for row in record["predictions"]:
-            verdict = row["verdict"]
-            verdict = f"**{verdict}**" if verdict == "fails" else verdict
-            cells = (row["id"], row["quantity"], row["text"], verdict, row["derivation"])
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        lines.append("")
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def markdown_judgements(rows):
+    """Predictions and their verdicts as the lines of a Markdown table."""
+    yield from ("| | quantity | predicted, measured | verdict | because |", "|---|---|---|---|---|")
+    for row in rows:
+        verdict = f"**{row['verdict']}**" if row["verdict"] == "fails" else row["verdict"]
+        cells = (row["id"], row["quantity"], told(row), verdict, row["derivation"])
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 @contextmanager

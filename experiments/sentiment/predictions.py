@@ -25,7 +25,9 @@ __all__ = ["PREDICTIONS", "crossed", "equal_kl", "judged", "judged_rows", "pick"
 
 BETA, TAU = 0.1, math.log(999)
 RESAMPLES = 4000
-DEFAULTS = {"madpo": {"c_max": 4.0, "tau": TAU}, "dpo": {"beta": BETA}}
+WEIGHTED = (
+    "madpo", "amp_only", "reg_only", "bounded_ratio", "target_shaped", "distillation",
+)  # fmt: skip
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 
 
@@ -59,13 +61,15 @@ def crossed(values, statistic):
 
 def pick(tables, method, **where):
     """Rows of the summary of a method; where nothing else is said, at the headline settings."""
-    where = {"disturbance": "none"} | DEFAULTS.get(method, {}) | where
-    if method not in ("dpo", "ipo", "ipo_per_token", "beta_dpo", "beta_dpo_madpo", "dpo_matched"):
-        where = DEFAULTS["madpo"] | where if not method.startswith("dpo_") else where
+    usual = {"disturbance": "none"}
+    if method in WEIGHTED:
+        usual |= {"c_max": 4.0, "tau": TAU}
+    if method == "dpo":
+        usual |= {"beta": BETA}
     rows = tables.summary[tables.summary["method"] == method]
-    for column, value in where.items():
-        close = rows[column] == value if isinstance(value, str) else np.isclose(rows[column], value)
-        rows = rows[close]
+    for column, value in (usual | where).items():
+        same = rows[column] == value if isinstance(value, str) else np.isclose(rows[column], value)
+        rows = rows[same]
     return rows
 
 
