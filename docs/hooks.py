@@ -1,0 +1,49 @@
+"""What mkdocs cannot do alone: claims from the ledger, formulas as MathML."""
+
+import html
+import re
+
+import latex2mathml.converter
+
+VERDICT = {"holds": "holds", "conditional": "holds under a condition", "fails": "fails"}
+CLAIMS = re.compile(r"<!-- claims: ([A-Z0-9 ]+) -->")
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.S)
+
+
+def on_page_markdown(markdown, **_):
+    """Put the ledger's rows where a page asks for them."""
+    return CLAIMS.sub(lambda match: "\n\n".join(map(row, match[1].split())), markdown)
+
+
+def row(name):
+    """A claim: statement, verdict, what it means, and the kinds of its evidence."""
+    from madpo_theory.claims import CLAIMS as ledger
+
+    (claim,) = (claim for claim in ledger if claim.id == name)
+    kinds = list(dict.fromkeys(e.kind for e in claim.evidence)) or list(claim.parts)
+    lines = [
+        f"### {claim.id}: {VERDICT[claim.verdict]} {{#{claim.id}}}",
+        claim.statement,
+        f"*In practice.* {claim.reading}",
+    ]
+    for title, text in (
+        ("Condition", claim.condition),
+        ("Counterexample", claim.counterexample),
+        ("Assumes", claim.assumptions),
+        ("Source", claim.source),
+    ):
+        if text:
+            lines.append(f"*{title}.* {text}")
+    lines.append(f"*Evidence.* {', '.join(kinds)}: `madpo verify --claim {claim.id} --show`")
+    return "\n\n".join(line.replace("z* ", r"z\* ").replace("h* ", r"h\* ") for line in lines)
+
+
+def on_page_content(html_text, **_):
+    """Formulas as MathML, which browsers draw without a script."""
+    return FORMULA.sub(mathml, html_text)
+
+
+def mathml(match):
+    """One formula; an unreadable one stops the build."""
+    display = "block" if match[1] == "div" else "inline"
+    return latex2mathml.converter.convert(html.unescape(match[2].strip()), display=display)

@@ -1,0 +1,62 @@
+"""The documentation: its code runs, its commands exist, the site builds without a warning."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from madpo_theory.claims import CLAIMS
+from madpo_theory.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md")) + [ROOT / "README.md"]
+WITH_CODE = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
+def test_code_blocks_run(page, capsys):
+    namespace = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
+        exec(compile(block, str(page), "exec"), namespace)
+    assert capsys.readouterr().out or "losses" in namespace
+
+
+def test_pages_with_code_are_found():
+    assert {"index", "verify", "simulate", "weigh", "README"} <= {page.stem for page in WITH_CODE}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_exist(page):
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
+    for block in re.findall(r"```sh\n(.*?)```", text, re.S):
+        for command in re.findall(r"^madpo (\w+)", block, re.M):
+            assert command in COMMANDS, command
+        for target in re.findall(r"^make (\w[\w-]*)", block, re.M):
+            assert target in targets, target
+
+
+def test_every_claim_stands_on_one_theory_page():
+    text = "".join(page.read_text() for page in (ROOT / "docs" / "theory").glob("*.md"))
+    shown = " ".join(re.findall(r"<!-- claims: ([A-Z0-9 ]+) -->", text)).split()
+    assert sorted(shown) == sorted(claim.id for claim in CLAIMS)
+
+
+def test_the_site_builds_strictly(tmp_path):
+    pytest.importorskip("mkdocs", reason="needs madpo-theory[docs]")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    targets = (tmp_path / "theory" / "targets" / "index.html").read_text(encoding="utf-8")
+    assert targets.count("<math") >= 6 and 'id="T5"' in targets and "arithmatex" not in targets
+    losses = (tmp_path / "api" / "losses" / "index.html").read_text(encoding="utf-8")
+    assert "Population target" in losses and ":func:" not in losses
+    for page in tmp_path.rglob("*.html"):  # nothing is fetched from another server
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="https?:', text), page
