@@ -1,5 +1,7 @@
-"""The house's docstrings as Markdown: lists of parameters, roles and literal blocks."""
+"""The house's docstrings as Markdown, and signatures as decorators leave them."""
 
+import importlib
+import inspect
 import re
 
 import griffe
@@ -23,3 +25,21 @@ class HouseStyle(griffe.Extension):
     def on_instance(self, *, obj, **_):
         if obj.docstring:
             obj.docstring.value = markdown(obj.docstring.value)
+
+    def on_function_instance(self, *, func, **_):
+        """Give a decorated function of a module the signature that callers see."""
+        if not func.decorators or not func.parent.is_module:
+            return
+        value = getattr(importlib.import_module(func.parent.path), func.name)
+        kinds = {kind.name.lower(): kind for kind in griffe.ParameterKind}
+        rows = inspect.signature(value).parameters.items()
+        func.parameters = griffe.Parameters(
+            *(
+                griffe.Parameter(name, kind=kinds[row.kind.name.lower()], default=default(row))
+                for name, row in rows
+            )
+        )
+
+
+def default(parameter):
+    return None if parameter.default is parameter.empty else repr(parameter.default)
