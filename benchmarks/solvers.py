@@ -12,9 +12,15 @@ numpy: every problem of it reaches the tolerance.
 
 choix fits an unweighted model to drawn labels, so it gets drawn labels, 20 a pair, and so do we:
 its solvers have their own stopping rules, `peer_gradient` says what they reach.
+
+Beside the ratios: how far the scores at either gradient norm are from those at 1e-13, and the
+memory that a call of the largest batch takes at its peak, input and result left out, measured in a
+process of its own.
 """
 
 import argparse
+import json
+import subprocess
 import sys
 import warnings
 
@@ -145,6 +151,35 @@ def choix_ilsr(table, tolerance):
     return Pairwise(table).gradient_norm(scores) / LABELS
 
 
+MEMORY = """
+import json, resource, sys
+import torch
+from benchmarks.solvers import weighted_tables
+from madpo_theory.simulate.newton import minimize_tables
+size, batch, exact = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "torch"
+torch.set_num_threads(1)
+tables = weighted_tables(batch, size, 7)
+minimize_tables(tables[:64], exact_curvature=exact)
+def now():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+open("/proc/self/clear_refs", "w").write("5")  # forget the peak so far
+before = now()
+fits = minimize_tables(tables, exact_curvature=exact)
+peak = [line for line in open("/proc/self/status") if line.startswith("VmHWM")][0]
+result = sum(v.element_size() * v.numel() for v in vars(fits).values())
+print(json.dumps((int(peak.split()[1]) * 1024 - before - result) / 2**20))
+"""
+
+
+def peak_memory(size, batch, path):
+    """MiB beside input and result of a call; `path` compiled, or torch as on CUDA."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(size), str(batch), path],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
 def one_by_one(solver, tables, tolerance, seconds=2.5):
     """(problems per second, gradient norms) of a peer, on as many tables as the time allows."""
     rate, norms, count = 0.0, [], 8
@@ -177,6 +212,7 @@ def main(arguments=None):
             for name, solver in PEERS.items():
                 peers[name] = one_by_one(solver, tables.numpy(), tolerance)
             times = {}
+            exact = minimize_tables(tables[:1000], tolerance=1e-13, accuracy=1e-3)
             for batch in batches:
                 times[batch], fits = best_time(
                     lambda t=tables[:batch], tol=tolerance: minimize_tables(
@@ -192,6 +228,11 @@ def main(arguments=None):
                         peer_gradient=float(np.max(norms)),
                         error_bound=float(fits.error_bound.max()), **common,
                     )  # fmt: skip
+            apart = (fits.scores[: len(exact.scores)] - exact.scores)[exact.converged]
+            out.note(
+                name="distance of scores from those at gradient norm 1e-13, nats",
+                largest=float(apart.abs().max()), tables=int(exact.converged.sum()), **common,
+            )  # fmt: skip
             large = [b for b in batches if b >= 1000]
             if len(large) > 1:
                 slope = np.polyfit(np.log(large), np.log([times[b] for b in large]), 1)[0]
@@ -199,6 +240,11 @@ def main(arguments=None):
                     name="growth", exponent=float(slope), batches=large,
                     seconds=[times[b] for b in large], **common,
                 )  # fmt: skip
+        for path in ("compiled", "torch"):
+            out.note(
+                name=f"peak memory beside input and result, {path}", batch=batches[-1],
+                mebibytes=peak_memory(size, batches[-1], path), **common | {"unit": "MiB"},
+            )  # fmt: skip
         common["tolerance"], batch = 1e-8, len(drawn)
         time, fits = best_time(lambda t=drawn: minimize_tables(t, tolerance=1e-8), repeats=5)
         fits.require()

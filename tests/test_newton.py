@@ -475,3 +475,41 @@ def test_on_the_device_the_same_scores():
     assert there.scores.is_cuda and here.reason.tolist() == there.reason.tolist()
     apart = torch.linalg.vector_norm(here.scores - there.scores.cpu(), dim=1)[here.converged]
     assert (apart <= (here.error_bound + there.error_bound.cpu())[here.converged]).all()
+
+
+# ------------------------------------------------------------------------------ the compiled loop
+
+
+@pytest.mark.parametrize("size", [2, 3, 7, 16, 40])
+def test_the_compiled_loop_agrees_with_torch(size):
+    wins = random_wins(30, size, size)
+    compiled = minimize_tables(wins, tolerance=1e-9, accuracy=1e-4)
+    through_torch = minimize_tables(wins, tolerance=1e-9, accuracy=1e-4, exact_curvature=True)
+    agree(compiled, through_torch)
+    assert (compiled.curvature <= through_torch.curvature * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_threads_change_no_bit(signed):
+    wins = random_wins(300, 5, 1)
+    if signed:
+        wins = 0.98 * wins - 0.02 * wins.mT
+        wins = torch.where(wins + wins.mT >= 0, wins, 0)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = minimize_tables(wins, signed=signed)
+        torch.set_num_threads(4)
+        four = minimize_tables(wins, signed=signed)
+    finally:
+        torch.set_num_threads(before)
+    assert one.converged.any()
+    for name, value in vars(one).items():
+        assert torch.equal(value.nan_to_num(), getattr(four, name).nan_to_num()), name
+
+
+def test_a_slice_of_a_larger_tensor_is_fitted_alike():
+    wins = random_wins(12, 6, 2)
+    strided = torch.stack([wins, wins], dim=-1)[..., 0]
+    assert not strided.is_contiguous()
+    assert torch.equal(minimize_tables(strided).scores, minimize_tables(wins).scores)

@@ -4,20 +4,23 @@ A table is what :mod:`~madpo_theory.simulate.table` fits: K responses, wins[i, j
 that say i beats j, and the scores minimize ``f(s) = sum_ij wins[i, j] l(s_i - s_j)``,
 l(z) = log(1 + e^-z), mean(s) = 0. Here B tables go through the same arithmetic side by side.
 
-How. Rows are pairs or responses and columns are tables, so every operation runs along the batch.
-The Hessian is the Laplacian of the links ``N_ij sigma(z) sigma(-z)``, N = wins + wins^T, and it is
-solved by eliminating responses one by one: eliminating k adds ``link_ik link_jk / sum_j link_jk``
-to link_ij (star to mesh). Nothing is subtracted, so float32 already gives a step to some 1e-6 of
-itself, however unlike the links are; only the gradient is taken in float64. The start is the
-least-squares fit of scores to the pair targets log(wins_ij / wins_ji). A step whose largest change
-of a gap is d > 1 is cut to log(1 + d)/d of itself: as |l'''| <= l'', the loss falls at each. What
-float32 leaves, and that is seldom, float64 goes on with.
+How. The Hessian is the Laplacian of the links ``N_ij sigma(z) sigma(-z)``, N = wins + wins^T, and
+it is solved by eliminating responses one by one: eliminating k adds ``link_ik link_jk / sum_j
+link_jk`` to link_ij (star to mesh). Nothing is subtracted, so no digits are lost however unlike the
+links are. The start is the least-squares fit of scores to the pair targets log(wins_ij / wins_ji).
+A step whose largest change of a gap is d > 1 is cut to log(1 + d)/d of itself: as |l'''| <= l'',
+the loss falls at each.
 
-Independence. A table's result is bit for bit the same whatever else is in the call and wherever
-chunks begin: no operation mixes columns, and sums over responses have one order, not a library's.
-(On CUDA, and for conjugate gradients, up to rounding.)
+Where. On a processor a compiled loop fits one table after another (:mod:`.kernel`). What it leaves,
+and everything on CUDA, goes through torch: rows are pairs or responses and columns are tables, so
+that every operation runs along the batch.
 
-Memory. Beside the input and the result, about ``12 K^2`` float64 numbers for each table of a chunk.
+Independence. A table's result is bit for bit the same whatever else is in the call, wherever chunks
+begin and however many threads work: no operation mixes tables, and sums over responses have one
+order, not a library's. (On CUDA, and for conjugate gradients, up to rounding.)
+
+Memory. Beside the input and the result, the compiled loop needs a few tables a thread, torch about
+``12 K^2`` float64 numbers for each table of a chunk.
 """
 
 import math
@@ -46,7 +49,7 @@ __all__ = [
 EPS = torch.finfo(torch.float64).eps
 SPREAD = math.sqrt(2)  # two entries of a vector differ by at most sqrt(2) times its length
 MATRIX_FREE = 128  # responses from which conjugate gradients take over from elimination
-QUICK, FAST = 8, 24  # steps before Ford's condition is checked; before float64 takes over
+FAST = 24  # most steps of the compiled loop
 CLIP = 1e-3  # a share of wins outside [CLIP, 1 - CLIP] starts from there
 
 
@@ -367,7 +370,6 @@ def _least_curvature(layout, links, v):
     it 1/max v. Also, the links less their smallest are a Laplacian, which gives K min(links).
     Either way what float64 may round is taken off. `v` is (K, n) with v = 0 at the last response.
     """
-    v = v.to(torch.float64)
     held = layout.outflow(layout.differences(v).mul_(links))[:-1]
     v = v[:-1]
     rounding = (layout.size + 4) * EPS
@@ -426,42 +428,60 @@ def minimize_tables(
     alone. Raises ValueError or TypeError naming the entry at fault. Derived here, L1 and L3.
     """
     wins = check_tables("wins", wins, signed=signed)
+    if signed:
+        _check_pair_total(wins + wins.mT, "wins: pair masses")
     _check_options(tolerance, accuracy, steps, chunk)
     count, size = wins.shape[:2]
     fits = _empty_fits(count, size, wins.device)
     if matrix_free is None:
         matrix_free = size >= MATRIX_FREE
+    left = torch.arange(count, device=wins.device)
+    if wins.device.type == "cpu" and not matrix_free and not exact_curvature:
+        left = _compiled(fits, wins, tolerance, accuracy, steps)
     layout = _layout(size, wins.device)
-    for at in _chunks(count, size, chunk):
-        columns = _columns(wins[at])
+    for at in _chunks(len(left), size, chunk):
+        columns = _columns(wins[left[at]])
         p, q = (columns.index_select(0, rows) for rows in (layout.forward, layout.backward))
-        del columns
-        if signed:
-            _check_pair_total((p + q).t(), "wins: pair masses")
+        part = _Part(fits, left[at], p, q, tolerance, accuracy, signed)
+        del columns, p, q
         if matrix_free:
-            part = _Part(fits, at.start, p, q, tolerance, accuracy, signed)
             _conjugate_gradient(part, layout, steps)
             continue
-        part = _Part(fits, at.start, p, q, tolerance, accuracy, signed)
-        if part.open():
-            _newton(part, layout, torch.float32, min(QUICK, steps), exact_curvature)
-        if part.open():
-            part.refuse_unattainable(layout)
-        for dtype, limit in ((torch.float32, min(FAST, steps)), (torch.float64, steps)):
-            if part.open():
-                _newton(part, layout, dtype, limit, exact_curvature)
+        part.refuse_unattainable(layout)
+        _newton(part, layout, steps, exact_curvature)
     return fits
+
+
+def _compiled(fits, wins, tolerance, accuracy, steps):
+    """Record what the compiled loop can fit; returns the places of the other tables."""
+    from .kernel import fit_tables
+
+    options = dict(tolerance=tolerance, accuracy=accuracy, steps=min(steps, FAST), clip=CLIP)
+    scores, numbers, taken = (
+        torch.from_numpy(values)
+        for values in fit_tables(
+            wins.contiguous().numpy(), **options, threads=torch.get_num_threads()
+        )
+    )
+    done = taken >= 0
+    fits.scores[done], fits.iterations[done], fits.converged[done] = scores[done], taken[done], True
+    fits.reason[done] = int(Reason.CONVERGED)
+    for values, column in zip(
+        (fits.gradient_norm, fits.curvature, fits.error_bound), numbers.t(), strict=True
+    ):
+        values[done] = column[done]
+    return (~done).nonzero().flatten()
 
 
 class _Part:
     """The tables of one chunk that are still open, as columns, and where their results go."""
 
-    def __init__(self, fits, offset, p, q, tolerance, accuracy, signed):
+    def __init__(self, fits, index, p, q, tolerance, accuracy, signed):
         self.fits, self.tolerance, self.accuracy, self.signed = fits, tolerance, accuracy, signed
         total = p + q
         scale = _largest(total)
-        self.p, self.q, self.scores, self.taken = p / scale, q / scale, None, 0
-        self.index = torch.arange(p.shape[1], device=p.device) + offset
+        self.p, self.q = p / scale, q / scale
+        self.index = index
         empty = scale == 0
         if empty.any():
             self.close(empty, Reason.UNCONNECTED)
@@ -479,8 +499,6 @@ class _Part:
             kept = which.nonzero().flatten()
             self.p, self.q = self.p.index_select(1, kept), self.q.index_select(1, kept)
             self.index = self.index.index_select(0, kept)
-            if self.scores is not None:
-                self.scores = self.scores.index_select(1, kept)
 
     def record(self, which, index, scores, norm, curvature, radius, step):
         """Write the solved tables `which` of the current columns, `index` their places."""
@@ -494,6 +512,8 @@ class _Part:
 
     def refuse_unattainable(self, pairs):
         """Close the tables that have no unique minimizer: Ford's condition, by reachability."""
+        if not self.open():
+            return
         nonnegative = (torch.minimum(self.p, self.q) >= 0).all(0)
         apart, endless = pairs.reachability(self.p, self.q)
         # With negative masses Ford's condition says nothing; connection still does.
@@ -504,7 +524,7 @@ class _Part:
         self.keep(~(apart | endless))
 
 
-def _start(pairs, p, q, dtype, solve):
+def _start(pairs, p, q, solve):
     """Scores that fit the pair targets log(p/q) in least squares, weighted by sqrt(p q).
 
     These are the scores themselves where the targets add up around every cycle; where they do not,
@@ -512,7 +532,6 @@ def _start(pairs, p, q, dtype, solve):
     nearest in measurements. A pair won by one side alone counts as if a share CLIP were lost.
     """
     total = p + q
-    p, q, total = (mass.to(dtype) for mass in (p, q, total))
     shared = (p > 0) & (q > 0)
     target = torch.where(shared, torch.log(p / q), torch.sign(p - q) * -math.log(CLIP))
     weight = torch.where(shared, p.sqrt() * q.sqrt(), total * math.sqrt(CLIP))
@@ -520,76 +539,58 @@ def _start(pairs, p, q, dtype, solve):
     return solve(weight, side)
 
 
-def _newton(part, layout, dtype, rounds, exact_curvature):
-    """Newton steps with directions solved in `dtype`, until every table is recorded or closed."""
+def _newton(part, layout, rounds, exact_curvature):
+    """Newton steps until every table is recorded, or given up after at most `rounds` of them."""
+    if not part.open():
+        return
 
     def grounded(links, side):
-        scores = layout.eliminate(links, [side[:-1]])[:, 0].to(torch.float64)
+        scores = layout.eliminate(links, [side[:-1]])[:, 0]
         return torch.cat([scores, torch.zeros_like(scores[:1])])
 
-    final = dtype == torch.float64
     p, q, index, size = part.p, part.q, part.index, layout.size
-    scores = part.scores
-    if scores is None or final:
-        scores = _start(layout, p, q, dtype, grounded)
-    if final:  # from there or from where float32 ended, whichever is lower
-        fresh, ended = (
-            _loss(layout, p, q, side).nan_to_num(math.inf) for side in (scores, part.scores)
-        )
-        scores = torch.where(fresh <= ended, scores, part.scores)
-        scores = torch.where(torch.isfinite(scores).all(0), scores, 0)
+    scores = _start(layout, p, q, grounded)
+    scores = torch.where(torch.isfinite(scores).all(0), scores, 0)
     total, is_open, v = p + q, torch.ones_like(index, dtype=torch.bool), None
-    ones = torch.ones((size - 1, p.shape[1]), dtype=dtype, device=p.device)
-    mass = None if final else layout.incident(total)
-    for step in range(part.taken, rounds + 1):
-        if final:
-            gradient, links, mass = _derivatives(layout, p, q, total, scores)
-        else:
-            gradient, links = _quick_derivatives(layout, p, total, scores)
+    ones = torch.ones((size - 1, p.shape[1]), dtype=p.dtype, device=p.device)
+    for step in range(rounds + 1):
+        gradient, links, mass = _derivatives(layout, p, q, total, scores)
         norm = _length(gradient)
-        if final and part.signed:
+        if part.signed:
             falling = is_open & _losing_prefix(layout, p, q, scores)
             _give_up(part.fits, index[falling], Reason.NO_MINIMIZER, norm[falling], step)
             is_open &= ~falling
-        near = is_open & (norm <= part.tolerance) if v is not None else None
-        if v is not None and (final or near.any()):
-            sure = links if final else (links - 4 * EPS * total).clamp_min_(0)
-            curvature = _least_curvature(layout, sure, v)
+        if v is not None:
+            curvature = _least_curvature(layout, links, v)
             spread = _largest(scores) - _smallest(scores)
-            terms = layout.incident(mass) if final else mass
-            rounding = EPS * (size + 4 + 2 * spread) * terms
+            rounding = EPS * (size + 4 + 2 * spread) * layout.incident(mass)
             slope = norm + _length(rounding)
             radius = _radius(slope, curvature)
-            done = near & (radius <= part.accuracy)
+            done = is_open & (norm <= part.tolerance) & (radius <= part.accuracy)
             if done.any():
                 if exact_curvature:
                     curvature[done] = _exact_curvature(links[:, done], size)
                     radius[done] = torch.minimum(radius, _radius(slope, curvature))[done]
                 part.record(done, index, scores, norm, curvature, radius, step)
                 is_open &= ~done
-            if final:
-                stuck = is_open & (gradient.abs() <= rounding).all(0)
-                stuck |= is_open & ~torch.isfinite(norm)
-                _give_up(part.fits, index[stuck], Reason.PRECISION, norm[stuck], step)
-                is_open &= ~stuck
-        left = int(is_open.sum())
-        if left == 0 or step == rounds:
+            stuck = is_open & (gradient.abs() <= rounding).all(0)
+            stuck |= is_open & ~torch.isfinite(norm)
+            _give_up(part.fits, index[stuck], Reason.PRECISION, norm[stuck], step)
+            is_open &= ~stuck
+        if step == rounds or not is_open.any():
             break
-        if 2 * left <= len(index):
+        if 2 * int(is_open.sum()) <= len(index):
             kept = is_open.nonzero().flatten()
-            p, q, total, mass, scores, gradient, links, ones, norm = (
+            p, q, total, scores, gradient, links, ones, norm = (
                 rows.index_select(-1, kept)
-                for rows in (p, q, total, mass, scores, gradient, links, ones, norm)
+                for rows in (p, q, total, scores, gradient, links, ones, norm)
             )
             index, is_open = index[kept], is_open[kept]
-        found = layout.eliminate(links.to(dtype), [gradient[:-1].neg_().to(dtype), ones])
+        found = layout.eliminate(links, [gradient[:-1].neg_(), ones])
         found = torch.cat([found, torch.zeros_like(found[:1])])
         v = found[:, 1]
-        scores = _advance(scores, found[:, 0].to(torch.float64))
-    if final:
-        _give_up(part.fits, index[is_open], Reason.STEPS, norm[is_open], step)
-    part.keep(~part.fits.converged[part.index])
-    part.scores, part.taken = scores.index_select(1, is_open.nonzero().flatten()), step
+        scores = _advance(scores, found[:, 0])
+    _give_up(part.fits, index[is_open], Reason.STEPS, norm[is_open], step)
 
 
 def _give_up(fits, at, reason, norm, step):
@@ -606,18 +607,6 @@ def _loss(pairs, p, q, scores):
 def _sigmoid_of_negative(z):
     """1/(1 + e^z) in place. torch.sigmoid rounds by where in memory an entry lies; exp does not."""
     return z.exp_().add_(1).reciprocal_()
-
-
-def _quick_derivatives(pairs, p, total, scores):
-    """Gradient (K, n) and links (pairs, n) with one sigmoid: both round to EPS of the pair masses.
-
-    ``total sigma - p`` and ``total sigma - total sigma^2``, off by at most (3 + |z|) EPS total and
-    3 EPS total where the sigmoid and z are off by an ulp of theirs.
-    """
-    up = _sigmoid_of_negative(pairs.differences(scores).neg_())
-    share = total * up
-    links = torch.addcmul(share, share, up, value=-1)
-    return pairs.outflow(share.sub_(p)), links
 
 
 def _derivatives(pairs, p, q, total, scores):
@@ -771,15 +760,9 @@ def minimize_edges(
         pairs = _Edges(edges, size)
         step = max(1, (1 << 22) // len(edges)) if chunk is None else int(chunk)
         for at in range(0, len(p), step):
-            part = _Part(
-                fits,
-                at,
-                _columns(p[at : at + step]),
-                _columns(q[at : at + step]),
-                tolerance,
-                accuracy,
-                signed,
-            )
+            index = torch.arange(at, min(at + step, len(p)), device=p.device)
+            masses = (_columns(mass[at : at + step]) for mass in (p, q))
+            part = _Part(fits, index, *masses, tolerance, accuracy, signed)
             _conjugate_gradient(part, pairs, steps)
         return fits
     forward, backward = edges[:, 0] * size + edges[:, 1], edges[:, 1] * size + edges[:, 0]
@@ -842,7 +825,7 @@ def _conjugate_gradient(part, pairs, steps):
     def solve(links, side):
         return _solve_by_conjugate_gradient(pairs, links, side, 1e-3)
 
-    scores = _start(pairs, p, q, torch.float64, solve)
+    scores = _start(pairs, p, q, solve)
     scores = torch.where(torch.isfinite(scores).all(0), scores, 0)
     total = p + q
     for step in range(steps + 1):
