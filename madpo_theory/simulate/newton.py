@@ -457,12 +457,9 @@ def _compiled(fits, wins, tolerance, accuracy, steps):
     from .kernel import fit_tables
 
     options = dict(tolerance=tolerance, accuracy=accuracy, steps=min(steps, FAST), clip=CLIP)
-    scores, numbers, taken = (
-        torch.from_numpy(values)
-        for values in fit_tables(
-            wins.contiguous().numpy(), **options, threads=torch.get_num_threads()
-        )
-    )
+    options |= dict(threads=torch.get_num_threads())
+    found = fit_tables(wins.contiguous().numpy(), **options)
+    scores, numbers, taken = (torch.from_numpy(values) for values in found)
     done = taken >= 0
     fits.scores[done], fits.iterations[done], fits.converged[done] = scores[done], taken[done], True
     fits.reason[done] = int(Reason.CONVERGED)
