@@ -6,6 +6,7 @@ finished, so it may be stopped at any moment; a run that the folder holds is not
 """
 
 import fcntl
+import functools
 import hashlib
 import json
 import subprocess
@@ -124,6 +125,7 @@ def record(folder, *, root=Path("runs"), runs=STUDY, limit=None):
     is not finished yet: those of different seeds, once the scorer is trained.
     """
     left = [config for config in runs if not recorded(folder, config)]
+    commit()  # now, while it is the code that runs
     for number, config in enumerate(left[:limit], 1):
         (name,) = config.align.methods
         say(f"run {run_id(config)} ({number} of {len(left)}): {name}, {config.tier}, {config.seed}")
@@ -211,8 +213,9 @@ def lines_of(values):
     return "{\n" + ",\n".join(rows) + "\n}\n"
 
 
+@functools.cache
 def commit():
-    """The commit that the code stands at, with + for changes on top; None outside of git."""
+    """The commit that the code stood at when first asked, + for changes on top; None without git."""
     folder = Path(__file__).parent
 
     def git(*arguments):
