@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from ..ops import check_number
 from ..schedule import LARGEST
 
-__all__ = ["Columns", "PairFile", "Reading"]
+__all__ = ["Columns", "Pairs", "Reading"]
 
 ROWS = 1 << 17
 """Rows to a batch of margins: its arrays fit a core's cache."""
@@ -124,6 +124,9 @@ def pyarrow(name=""):
 
 class _Arrow:
     """What Parquet and Arrow share: record batches, whose columns become float64 arrays."""
+
+    suffix = ".parquet"
+    """Of a file that the rows can be written to."""
 
     def _refuse(self, error):
         what = str(error).strip().splitlines()[0]
@@ -271,6 +274,8 @@ class _Text:
 
 
 class _Jsonl(_Text):
+    suffix = ".jsonl"
+
     def __init__(self, path):
         self.path = path
         first = next(self._objects(), None)
@@ -318,6 +323,8 @@ class _Jsonl(_Text):
 
 
 class _Csv(_Text):
+    suffix = ".csv"
+
     def __init__(self, path):
         self.path = path
         first = next(self._rows(), None)
@@ -378,49 +385,73 @@ _FORMATS = {".parquet": _Parquet, ".jsonl": _Jsonl, ".csv": _Csv}
 # --- margins --------------------------------------------------------------------------------------
 
 
-@dataclass
-class PairFile:
-    """A file of pairs whose margins are known: iterate :meth:`margins` or :meth:`rows`.
+class _Memory:
+    """An array of margins."""
+
+    names = ("margins",)
+
+    def __init__(self, margins):
+        margins = np.asarray(margins)
+        if margins.dtype.kind not in "fiu" or margins.ndim != 1:
+            raise TypeError(
+                f"margins must be real numbers in one dimension, got {margins.dtype} of shape "
+                f"{margins.shape}; pass one margin for each pair, or the path of a file"
+            )
+        self.margins = margins.astype(np.float64)
+
+    def check(self, name):
+        pass
+
+    def parts(self, columns, *, whole, rows):
+        for start in range(0, len(self.margins), rows or ROWS):
+            yield {"margins": self.margins[start : start + (rows or ROWS)]}, None
+
+
+class Pairs:
+    """Pairs of a file, or an array of margins: iterate :meth:`margins` or :meth:`rows`.
 
     Parameters
     ----------
-    path : Parquet, JSONL or CSV, by the suffix of its name, or a folder of Arrow files.
+    source : Parquet, JSONL or CSV, by the suffix of its name, or a folder of Arrow files; or an
+        array (n,) of margins.
     reading : how margins are read.
 
     Attributes
     ----------
-    columns : the :class:`Columns` that the margin is made of.
+    name : of the source. columns : the :class:`Columns` that the margin is made of.
     dropped : numbers of the rows left out, by reason; complete once an iteration has ended.
 
     Raises ValueError naming the file and, where there is one, the row, counted from 1 below a
     header, and the column.
     """
 
-    path: Path
-    reading: Reading = Reading()
-    dropped: Counter = field(default_factory=Counter)
-
-    def __post_init__(self):
-        self.path = Path(self.path)
-        suffix = self.path.suffix.lower()
-        if self.path.is_dir():
-            self.format = _ArrowFolder(self.path)
-        elif not self.path.exists():
-            raise ValueError(f"pairs = {self.path}: there is no such file or folder; correct it")
+    def __init__(self, source, reading):
+        self.reading, self.dropped = reading, Counter()
+        if not isinstance(source, (str, Path)):
+            self.format, self.name, self.columns = _Memory(source), "margins", Columns(("margins",))
+            self.where = lambda row, column: f"{column}, index {row}"
+            return
+        path = Path(source)
+        self.name, suffix = str(path), path.suffix.lower()
+        self.where = lambda row, column: f"{path}, row {row + 1}, column {column}"
+        if path.is_dir():
+            self.format = _ArrowFolder(path)
+        elif not path.exists():
+            raise ValueError(f"pairs = {path}: there is no such file or folder; correct it")
         elif suffix in _FORMATS:
-            self.format = _FORMATS[suffix](self.path)
+            self.format = _FORMATS[suffix](path)
         else:
             raise ValueError(
-                f"pairs = {self.path} must end in {', '.join(_FORMATS)}, or be a folder that "
-                "datasets' save_to_disk wrote; convert it"
+                f"pairs = {path} must end in {', '.join(_FORMATS)}, or be a folder that datasets' "
+                "save_to_disk wrote; convert it"
             )
-        self.names = self.format.names
-        if not self.names:
-            raise ValueError(f"{self.path}: holds no rows; give one row for each pair")
-        self.columns = columns_of(self.names, self.reading, self.path)
+        names = self.format.names
+        if not names:
+            raise ValueError(f"{path}: holds no rows; give one row for each pair")
+        self.columns = columns_of(names, reading, path)
         for name in self.columns.names:
-            if self.names.count(name) > 1:
-                raise ValueError(f"{self.path}: has the column {name!r} twice; rename one of them")
+            if names.count(name) > 1:
+                raise ValueError(f"{path}: has the column {name!r} twice; rename one of them")
             self.format.check(name)
 
     def margins(self, rows=None):
@@ -447,7 +478,10 @@ class PairFile:
         self.dropped.clear()
         first = 0
         for values, payload in self.format.parts(self.columns, whole=whole, rows=rows):
-            margins, kept = margins_of(values, self.columns, self.reading, self._where(first))
+            margins, kept = margins_of(
+                values, self.columns, self.reading,
+                lambda row, column, first=first: self.where(first + row, column),
+            )  # fmt: skip
             if kept is not None:
                 for reason, bad in kept.items():
                     self.dropped[reason] += int(bad.sum())
@@ -455,10 +489,7 @@ class PairFile:
             first += len(margins)
             yield margins, kept, payload
         if first == 0:
-            raise ValueError(f"{self.path}: holds no rows; give one row for each pair")
-
-    def _where(self, first):
-        return lambda row, column: f"{self.path}, row {first + row + 1}, column {column}"
+            raise ValueError(f"{self.name}: holds no rows; give one row for each pair")
 
 
 def margins_of(values, columns, reading, where):
