@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from .align.store import RunError
+from .diagnose.commands import diagnose, weights
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
@@ -221,6 +222,8 @@ COMMANDS = {
     "figures": figures,
     "report": report,
     "reproduce": reproduce,
+    "diagnose": diagnose,
+    "weights": weights,
 }
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.special import expit, logit, ndtri
 
 from ..ops.numpy_world import softplus
 from .sketch import WIDTH
@@ -127,8 +126,11 @@ def _bins(sketch, scale):
             share = float(agreeing[inside].sum() / pairs)
             found.append(
                 ReliabilityBin(
-                    float(expit(EDGES[b])), float(expit(EDGES[b + 1])), pairs,
-                    float(n[inside] @ expit(np.abs(h[inside])) / pairs), share,
+                    float(expit(EDGES[b])),
+                    float(expit(EDGES[b + 1])),
+                    pairs,
+                    float(n[inside] @ expit(np.abs(h[inside])) / pairs),
+                    share,
                     *_wilson(share, pairs),
                 )  # fmt: skip
             )
@@ -137,8 +139,11 @@ def _bins(sketch, scale):
 
 def _wilson(share, n):
     """95 % score interval of a share of n."""
-    z = norm.ppf(0.975)
-    middle, half = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    z = float(ndtri(0.975))
+    middle, half = (
+        share + z**2 / (2 * n),
+        z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2),
+    )
     return tuple(min(max((middle + s * half) / (1 + z**2 / n), 0.0), 1.0) for s in (-1, 1))
 
 

@@ -214,6 +214,11 @@ def suppressed_where(weighting, schedule):
     return tuple((crossing(a), crossing(b)) for a, b in edges.reshape(-1, 2))
 
 
+def largest_shift(schedule):
+    """D of a schedule's published weight, measured on a grid."""
+    return float(np.abs(log_weight_ratio(_sizes(schedule), schedule)).max())
+
+
 def robustness(kind, schedule, weighting):
     """L and D of a weight: certified where a tail bound is known."""
     from ..certify import QUANTITIES, supremum

@@ -43,13 +43,9 @@ def recommend(sketch, asked, *, ess, bound, beta):
     ess : wanted effective share of the pairs, in (0, 1).
     bound : wanted bound on D in nats, or None.
     """
-    paired = math.isclose(asked.c_min * asked.c_max, 1.0)
 
     def candidate(c_max):
-        schedule = asked
-        if c_max < asked.c_max:
-            schedule = replace(asked, c_max=c_max, c_min=1 / c_max if paired else asked.c_min)
-        return in_order(sketch, schedule)
+        return in_order(sketch, with_c_max(asked, c_max))
 
     def kept(schedule):
         weights = weight(sketch.margins, schedule)
@@ -82,6 +78,16 @@ def _largest(candidate, kept, high):
         if plain > 1 and kept(candidate(plain)):
             return candidate(plain)
     return candidate(low)
+
+
+def with_c_max(schedule, c_max):
+    """The schedule with another c_max; c_min stays 1/c_max if it was, and as it is otherwise."""
+    if c_max == schedule.c_max:
+        return schedule
+    paired = math.isclose(schedule.c_min * schedule.c_max, 1.0)
+    return replace(
+        schedule, c_max=float(c_max), c_min=float(1 / c_max) if paired else schedule.c_min
+    )
 
 
 def in_order(sketch, schedule):

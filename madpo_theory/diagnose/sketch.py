@@ -112,12 +112,15 @@ def sketch(batches, breaks=()):
         places = np.pad(places, (0, size - len(places)))
         counts += np.bincount(cell, minlength=size)
         places += np.bincount(cell, weights=place, minlength=size)
-        below += [np.count_nonzero(batch < b) for b in breaks]
+        for k, at in enumerate(breaks):
+            below[k] += np.count_nonzero(batch < at)
         lowest, highest = min(lowest, float(batch.min())), max(highest, float(batch.max()))
         ties += int(len(batch) - np.count_nonzero(batch))
     occupied = np.flatnonzero(counts)
     if not len(occupied):
-        raise ValueError("margins: there are none left; give at least one pair with a usable margin")
+        raise ValueError(
+            "margins: there are none left; give at least one pair with a usable margin"
+        )
     if max(-lowest, highest) > LARGEST:
         raise ValueError(f"margins must be at most {LARGEST:g} in size; lower scale")
     number = counts[occupied]
