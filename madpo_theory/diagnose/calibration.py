@@ -124,15 +124,10 @@ def _bins(sketch, scale):
         pairs = int(n[inside].sum())
         if pairs:
             share = float(agreeing[inside].sum() / pairs)
+            low, high = (float(expit(edge)) for edge in EDGES[b : b + 2])
+            confidence = float(n[inside] @ expit(np.abs(h[inside])) / pairs)
             found.append(
-                ReliabilityBin(
-                    float(expit(EDGES[b])),
-                    float(expit(EDGES[b + 1])),
-                    pairs,
-                    float(n[inside] @ expit(np.abs(h[inside])) / pairs),
-                    share,
-                    *_wilson(share, pairs),
-                )  # fmt: skip
+                ReliabilityBin(low, high, pairs, confidence, share, *_wilson(share, pairs))
             )
     return tuple(found)
 
@@ -140,11 +135,10 @@ def _bins(sketch, scale):
 def _wilson(share, n):
     """95 % score interval of a share of n."""
     z = float(ndtri(0.975))
-    middle, half = (
-        share + z**2 / (2 * n),
-        z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2),
-    )
-    return tuple(min(max((middle + s * half) / (1 + z**2 / n), 0.0), 1.0) for s in (-1, 1))
+    middle = share + z**2 / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    low, high = ((middle + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
+    return min(max(low, 0.0), share), max(min(high, 1.0), share)  # at 0 and 1 up to rounding
 
 
 def _error(bins, sketch):

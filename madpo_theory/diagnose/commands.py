@@ -35,13 +35,14 @@ class Schedule:
 
 
 Flat = tyro.conf.arg(name="")
+Guessed, Released = Reading(), Schedule()
 
 
 def diagnose(
-    pairs: Path,
+    pairs: Annotated[Path, tyro.conf.arg(metavar="PAIRS")],
     /,
-    reading: Annotated[Reading, Flat] = Reading(),  # noqa: B008  (frozen)
-    schedule: Annotated[Schedule, Flat] = Schedule(),  # noqa: B008
+    reading: Annotated[Reading, Flat] = Guessed,
+    schedule: Annotated[Schedule, Flat] = Released,
     beta: float = 0.1,
     ess: float = 0.5,
     bound: float | None = None,
@@ -81,12 +82,12 @@ def diagnose(
 
 
 def weights(
-    pairs: Path,
+    pairs: Annotated[Path, tyro.conf.arg(metavar="PAIRS")],
     /,
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     kind: str = "published",
-    reading: Annotated[Reading, Flat] = Reading(),  # noqa: B008
-    schedule: Annotated[Schedule, Flat] = Schedule(),  # noqa: B008
+    reading: Annotated[Reading, Flat] = Guessed,
+    schedule: Annotated[Schedule, Flat] = Released,
     gamma: float = 0.5,
     mean_one: bool = False,
     column: str = "weight",

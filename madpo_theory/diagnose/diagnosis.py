@@ -11,7 +11,7 @@ from ..ops import check_number
 from ..schedule import MarginSchedule
 from ..weight import check_schedule
 from .calibration import Calibration, calibration
-from .effects import KINDS, Effect, breaks_of, effect
+from .effects import KINDS, breaks_of, effect
 from .reading import Pairs, Reading
 from .recommendation import Recommendation, recommend
 from .sketch import WIDTH, MarginSketch, sketch
@@ -198,7 +198,7 @@ def _warnings(labels, published, ess, bound):
         first, last = published.falls[0], published.falls[-1]
         yield (
             f"target: {published.falling_share:.1%} of the pairs lie where it falls, at margins of "
-            f"{first.start:.2f} to {last.end:.2f} nats: there an easier pair gets a smaller target, "
+            f"{first.start:.2f} to {last.end:.2f} nats: there an easier pair gets a smaller one, "
             f"by up to {max(f.drop for f in published.falls):.2f} nats"
         )
     if published.ess < ess:
@@ -208,14 +208,16 @@ def _warnings(labels, published, ess, bound):
             f"D: a wrong reward model can move a target by {published.influence:.2f} nats, more "
             f"than {bound:g}"
         )
-    if labels.scale is None:
-        return
-    if labels.scale <= 0:
+    if labels.disputed == 1 or (labels.scale is not None and labels.scale <= 0):
         yield (
-            f"labels: the reward model disputes {labels.disputed:.1%} of them, and the best scale "
-            f"of its margins is {labels.scale:.2g}: they point to the rejected response, or nowhere"
+            f"labels: the reward model disputes {labels.disputed:.1%} of them, and the more the "
+            "surer it is: its margins point to the rejected response, or nowhere"
         )
-        return
+    elif labels.scale is not None:
+        yield from _miscalibrated(labels)
+
+
+def _miscalibrated(labels):
     off = max(labels.scale, 1 / labels.scale)
     if off > MISCALIBRATED and abs(labels.scale - 1) > 2 * labels.scale_error:
         much = "over" if labels.scale < 1 else "under"

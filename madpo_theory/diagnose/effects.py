@@ -1,5 +1,6 @@
 """What a weight does to the pairs of a sketch, and to targets at large."""
 
+import functools
 import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -7,21 +8,19 @@ from fractions import Fraction
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
-from ..comparison import weight_profile
 from ..corrected import BoundedRatioWeight, EfficientWeight, PowerTarget, TargetShapedWeight
 from ..efficiency import effective_sample_size
 from ..schedule import LARGEST, MarginSchedule
 from ..targets import effective_target
 from ..temperature import match_temperature
-from ..weight import Weighting, log_weight, log_weight_ratio, weight
+from ..weight import Weighting, log_weight, log_weight_ratio
 from .sketch import size_breaks
 
 __all__ = ["KINDS", "Effect", "Stretch", "effect", "falling_stretches", "weighting_of_kind"]
 
 KINDS = ("published", "bounded-ratio", "target-shaped", "efficient")
-NAMES = ("sensitivity", "influence")
-SPAN = 1000.0
-"""Nats of tau, or of 1/lam, up to which suprema are certified; beyond, it takes too many boxes."""
+TOLERANCE, BOXES, SPAN = 1e-4, 2000, 1000.0
+"""Of certified suprema: their width, and the boxes and nats of tau or 1/lam that they may take."""
 HALF = 0.5
 """A pair whose weight is below this is called suppressed."""
 
@@ -113,7 +112,9 @@ def effect(sketch, kind, schedule, *, beta, gamma=0.5):
     """
     weighting = weighting_of_kind(kind, schedule, gamma=gamma)
     h, n = sketch.margins, sketch.counts
-    weights, shift = weight(h, weighting), log_weight_ratio(h, weighting)
+    logs, shift = log_weight(h, weighting), log_weight_ratio(h, weighting)
+    with np.errstate(over="ignore"):  # the efficient weight of a pair may be e^D
+        weights = np.exp(logs)
     where = suppressed_where(weighting, schedule)
     match = match_temperature(h, weighting, n) if h.any() else None
     return Effect(
@@ -122,7 +123,7 @@ def effect(sketch, kind, schedule, *, beta, gamma=0.5):
         mean=sketch.mean(weights),
         smallest=float(weights.min()),
         largest=float(weights.max()),
-        ess=effective_sample_size(weights, n) / sketch.pairs,
+        ess=effective_sample_size(np.exp(logs - logs.max()), n) / sketch.pairs,
         suppressed=sum(sketch.share(low, high) for low, high in where),
         suppressed_where=where,
         falls=stretches_of(sketch, weighting, schedule),
@@ -220,26 +221,46 @@ def largest_shift(schedule):
 
 
 def robustness(kind, schedule, weighting):
-    """L and D of a weight: certified where a tail bound is known."""
+    """L and D of a weight: certified if a tail bound is known, and it takes not too many boxes."""
+    bounded = kind in ("published", "efficient")  # which have the same ratios, so the same L and D
+    found = None if kind == "target-shaped" else _certified(schedule, bounded)
+    certified = found is not None
+    sensitivity, influence = found if certified else _measured(schedule, weighting)
+    return {
+        "sensitivity": sensitivity,
+        "influence": influence if bounded else None,
+        "certified": certified,
+    }
+
+
+@functools.lru_cache(maxsize=64)
+def _certified(schedule, bounded):
+    """Upper ends of L and of D (None unless `bounded`), of the very floats given; or None."""
     from ..certify import QUANTITIES, supremum
 
-    bounded = kind in ("published", "efficient")  # which have the same ratios, so the same L and D
-    span = max(float(schedule.tau), 1 / float(schedule.lam))
-    if kind != "target-shaped" and span <= SPAN:
-        # of the very floats given
-        exact = MarginSchedule(
-            *(Fraction(v) for v in (schedule.c_max, schedule.c_min, schedule.lam, schedule.tau))
-        )
-        exact = exact if bounded else BoundedRatioWeight(exact)
-        try:
-            upper = [
-                supremum(QUANTITIES[name], exact, tolerance=1e-4, limit=10_000).upper
-                for name in NAMES[: 1 + bounded]
-            ]
-        except RuntimeError:  # a schedule too steep for so many boxes
-            pass
-        else:
-            return dict(zip(NAMES, (*upper, None)[:2], strict=True)) | {"certified": True}
-    profile = weight_profile(weighting, np.ones(1), reach=4 * span)
-    found = (profile.sensitivity, profile.influence if bounded else None)
-    return dict(zip(NAMES, found, strict=True)) | {"certified": False}
+    if max(schedule.tau, 1 / schedule.lam) > SPAN:
+        return None
+    exact = MarginSchedule(
+        *(Fraction(v) for v in (schedule.c_max, schedule.c_min, schedule.lam, schedule.tau))
+    )
+    exact = exact if bounded else BoundedRatioWeight(exact)
+    try:
+        upper = [
+            supremum(QUANTITIES[name], exact, tolerance=TOLERANCE, limit=BOXES).upper
+            for name in ("sensitivity", "influence")[: 1 + bounded]
+        ]
+    except RuntimeError:
+        return None
+    return (*upper, None)[:2]
+
+
+def _measured(schedule, weighting):
+    """L and D over four taus and some, on grids as fine as the schedule bends."""
+    tau, bend = schedule.tau, 60 / schedule.lam
+    slopes, shifts = [], []
+    for low, high in ((0.0, 4 * tau + bend), (max(tau - bend, 0.0), tau + bend)):
+        u = np.unique(np.linspace(low, high, 100_001))
+        shift = log_weight_ratio(u, weighting)
+        slopes.append(np.abs(np.diff(shift) / np.diff(u)).max())
+        shifts.append(np.abs(shift).max())
+    return float(max(slopes)), float(max(shifts))

@@ -2,7 +2,6 @@
 
 import io
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ def write_page(diagnosis, out):
     from paper_figures import diagnosis as figures
 
     drawn = {
-        name: _svg(getattr(figures, f"draw_{name}")(table))
+        name: _svg(name, getattr(figures, f"draw_{name}")(table))
         for name, table in tables(diagnosis).items()
     }
     names, rows = effect_rows(diagnosis)
@@ -52,8 +51,8 @@ def write_page(diagnosis, out):
     return out
 
 
-def _svg(figure):
-    """The figure as inline SVG: letters as outlines, the same bytes every time."""
+def _svg(name, figure):
+    """The figure as inline SVG: letters as outlines, ids of its own, the same bytes every time."""
     import matplotlib
     from markupsafe import Markup
 
@@ -63,7 +62,8 @@ def _svg(figure):
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    return Markup(re.sub(r"<svg ", '<svg class="plot" role="img" ', svg, count=1))
+    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    return Markup(svg.replace("<svg ", f'<svg class="plot" role="img" aria-label="{name}" ', 1))
 
 
 def tables(diagnosis):
@@ -104,9 +104,11 @@ def _weightings(diagnosis):
 
 
 def _density(margins, counts, low, high):
-    """(lower edges, share of the pairs per nat) of BARS bars from low to high."""
-    heights, edges = np.histogram(margins, BARS, range=(low, high), weights=counts)
-    return edges[:-1], heights / (counts.sum() * (edges[1] - edges[0]))
+    """(lower edges, share of the pairs per nat) of about BARS bars, one of which begins at 0."""
+    width = (high - low) / BARS
+    edges = width * np.arange(np.floor(low / width), np.ceil(high / width) + 1)
+    heights, _ = np.histogram(margins, edges, weights=counts)
+    return edges[:-1], heights / (counts.sum() * width)
 
 
 def _margins(d):

@@ -493,7 +493,7 @@ class Pairs:
 
 
 def margins_of(values, columns, reading, where):
-    """(margins, faults): toward the observed label, scaled; faults by reason, None if there are none.
+    """(margins, faults): margins toward the label, scaled, and faulty rows by reason, or None.
 
     `values` maps each of the columns to an array, `where(row, column)` says where a value stands.
     A row with several faults counts once, for the first reason. ValueError at the first fault,
@@ -518,7 +518,7 @@ def margins_of(values, columns, reading, where):
     faults = {}
 
     def fault(reason, bad, column, explain):
-        """Note rows that are bad and not yet noted; `explain(row)` says what is wrong and the fix."""
+        """Note bad rows that are not yet noted; `explain(row)` says what is wrong and the fix."""
         bad = bad & ~np.logical_or.reduce([*faults.values(), np.zeros(len(margins), bool)])
         if bad.any():
             row = int(np.argmax(bad))

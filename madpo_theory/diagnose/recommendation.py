@@ -3,15 +3,17 @@
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..efficiency import effective_sample_size
 from ..monotone import safe_lam, safe_tau
 from ..schedule import MarginSchedule
 from ..weight import weight
-from .effects import Effect, effect, robustness, stretches_of
+from .effects import TOLERANCE, Effect, effect, largest_shift, stretches_of
 
 __all__ = ["Recommendation", "recommend"]
 
-_LOWEST = 1 + 2**-20  # c_max of a schedule that hardly does anything
+_LOWEST = 1e-3  # c_max - 1 of a schedule that hardly does anything
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,10 @@ class Recommendation:
 
 
 def recommend(sketch, asked, *, ess, bound, beta):
-    """The strongest schedule, c_max at most that of `asked`, that keeps order and bounds.
+    """The schedule of the largest c_max, at most that of `asked`, that keeps order and bounds.
 
-    With a smaller c_max, c_min stays 1/c_max if it was, and as it is otherwise. tau is lowered to :func:`~madpo_theory.safe_tau`, or where none is safe lam
-    to :func:`~madpo_theory.safe_lam`, if pairs lie where the target would fall.
+    tau is lowered to :func:`~madpo_theory.safe_tau`, or where none is safe lam to
+    :func:`~madpo_theory.safe_lam`, if pairs lie where the target would fall.
 
     Parameters
     ----------
@@ -51,7 +53,8 @@ def recommend(sketch, asked, *, ess, bound, beta):
         weights = weight(sketch.margins, schedule)
         if effective_sample_size(weights, sketch.counts) < ess * sketch.pairs:
             return False
-        return bound is None or robustness("published", schedule, schedule)["influence"] <= bound
+        # the certified D that is reported lies that much above at most
+        return bound is None or largest_shift(schedule) + 2 * TOLERANCE <= bound
 
     best, limited = candidate(asked.c_max), False
     if not kept(best):
@@ -66,12 +69,14 @@ def recommend(sketch, asked, *, ess, bound, beta):
 
 
 def _largest(candidate, kept, high):
-    """The candidate of the largest c_max that is kept, by bisection to 1e-3 of c_max - 1."""
-    low = _LOWEST
-    if not kept(candidate(low)):
+    """The candidate of the largest c_max that is kept: 33 trials, then bisection between two."""
+    trials = 1 + np.geomspace(_LOWEST, high - 1, 33)[::-1]
+    place = next((k for k, c_max in enumerate(trials) if kept(candidate(c_max))), None)
+    if place is None:
         return None
-    while (high - low) > 1e-3 * (low - 1):
-        middle = 1 + math.sqrt((low - 1) * (high - 1))
+    low, high = trials[place], trials[max(place - 1, 0)]
+    while high - low > 1e-3 * (low - 1):
+        middle = (low + high) / 2
         low, high = (middle, high) if kept(candidate(middle)) else (low, middle)
     for digits in (2, 4):  # a number that is easy to write, if it does
         plain = math.floor(low * 10**digits) / 10**digits
@@ -85,9 +90,8 @@ def with_c_max(schedule, c_max):
     if c_max == schedule.c_max:
         return schedule
     paired = math.isclose(schedule.c_min * schedule.c_max, 1.0)
-    return replace(
-        schedule, c_max=float(c_max), c_min=float(1 / c_max) if paired else schedule.c_min
-    )
+    c_min = float(1 / c_max) if paired else schedule.c_min
+    return replace(schedule, c_max=float(c_max), c_min=c_min)
 
 
 def in_order(sketch, schedule):

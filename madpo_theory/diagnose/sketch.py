@@ -118,9 +118,7 @@ def sketch(batches, breaks=()):
         ties += int(len(batch) - np.count_nonzero(batch))
     occupied = np.flatnonzero(counts)
     if not len(occupied):
-        raise ValueError(
-            "margins: there are none left; give at least one pair with a usable margin"
-        )
+        raise ValueError("margins: there are none; give at least one pair with a usable margin")
     if max(-lowest, highest) > LARGEST:
         raise ValueError(f"margins must be at most {LARGEST:g} in size; lower scale")
     number = counts[occupied]

@@ -5,7 +5,7 @@ import textwrap
 
 __all__ = ["effect_rows", "schedule_text", "text"]
 
-WIDTH = 100
+COLUMNS = 100
 
 
 def schedule_text(schedule):
@@ -22,10 +22,40 @@ def _number(value):
 
 
 def _falls(effect):
-    return "; ".join(
-        f"{fall.start:.2f} to {fall.end:.2f}" if math.isfinite(fall.end) else f"from {fall.start:.2f}"
+    stretches = [
+        f"{fall.start:.2f} to {fall.end:.2f}"
+        if math.isfinite(fall.end)
+        else f"from {fall.start:.2f}"
         for fall in effect.falls
-    ) or "nowhere"  # fmt: skip
+    ]
+    return "; ".join(stretches) or "nowhere"
+
+
+_ROWS = (
+    ("c_max, tau", lambda e: f"{e.schedule.c_max:.3g}, {e.schedule.tau:.3g}", "of the schedule"),
+    ("mean weight", lambda e: _number(e.mean), "1 keeps the step size"),
+    ("  smallest", lambda e: _number(e.smallest), "of these pairs"),
+    ("  largest", lambda e: _number(e.largest), "of these pairs"),
+    ("ESS", lambda e: _percent(e.ess), "effective share of the pairs: how equal the weights are"),
+    ("weight < 1/2", lambda e: _percent(e.suppressed), "suppressed pairs"),
+    ("target falls", _falls, "nats of |h| on which an easier pair gets a smaller target (T5)"),
+    ("  pairs there", lambda e: _percent(e.falling_share), ""),
+    ("  by nats", lambda e: _number(max((f.drop for f in e.falls), default=0.0)), ""),
+    ("L", lambda e: _number(e.sensitivity), "nats of target per nat of reward-model error (R1)"),
+    (
+        "D",
+        lambda e: "no bound" if e.influence is None else _number(e.influence),
+        "nats by which the worst reward model moves a target (R2, N3)",
+    ),
+    ("  these pairs", lambda e: _number(e.influence_here), "the same, at the margins given"),
+    ("DPO beta", lambda e: _number(e.dpo_beta), "of the DPO with the nearest targets (L5)"),
+    (
+        "  off by",
+        lambda e: "-" if e.distance is None else _percent(e.distance),
+        "of the length of the targets",
+    ),
+    ("target change", lambda e: _number(e.target_change), "nats, mean, from the published"),
+)
 
 
 def effect_rows(diagnosis):
@@ -33,83 +63,75 @@ def effect_rows(diagnosis):
     advice = diagnosis.recommendation.effect
     effects = [*diagnosis.effects, *([advice] if advice else [])]
     names = [e.kind for e in diagnosis.effects] + ["recommended"] * bool(advice)
-    beta = diagnosis.beta
-    described = (
-        ("c_max, tau", lambda e: f"{e.schedule.c_max:.3g}, {e.schedule.tau:.3g}",
-         "the schedule"),
-        ("mean weight", lambda e: _number(e.mean), "1 keeps the step size"),
-        ("weights from", lambda e: f"{_number(e.smallest)}", "smallest of these pairs"),
-        ("         to", lambda e: f"{_number(e.largest)}", "largest of these pairs"),
-        ("ESS", lambda e: _percent(e.ess), "share of pairs that equal weights would need"),
-        ("weight < 1/2", lambda e: _percent(e.suppressed), "suppressed pairs"),
-        ("target falls", _falls, "nats of |h|; easier pairs get smaller targets (T5)"),
-        ("  pairs there", lambda e: _percent(e.falling_share), ""),
-        ("  by nats", lambda e: _number(max((f.drop for f in e.falls), default=0.0)), ""),
-        ("L", lambda e: _number(e.sensitivity), "nats of target per nat of model error (R1)"),
-        ("D", lambda e: "no bound" if e.influence is None else _number(e.influence),
-         "nats a wrong model can move a target (R2)"),
-        ("D on these", lambda e: _number(e.influence_here), "the same, at these margins"),
-        ("DPO beta", lambda e: _number(e.dpo_beta), f"nearest DPO, for beta {beta:g} (L5)"),
-        ("  off by", lambda e: "-" if e.distance is None else _percent(e.distance),
-         "of the targets' length"),
-        ("target change", lambda e: _number(e.target_change), "mean |change| from published, nats"),
-    )  # fmt: skip
-    rows = [(name, [cell(e) for e in effects], meaning) for name, cell, meaning in described]
-    return names, rows
+    return names, [(name, [cell(e) for e in effects], meaning) for name, cell, meaning in _ROWS]
 
 
 def text(diagnosis):
     """The diagnosis as plain text, for a terminal."""
-    d, m, c = diagnosis, diagnosis.margins, diagnosis.calibration
+    return "\n".join([*_about(diagnosis), "", *_schedule(diagnosis), "", *_advice(diagnosis)])
+
+
+def _about(d):
+    """Lines on the margins and the labels."""
+    m, c = d.margins, d.calibration
     scaled = "" if d.scale == 1 else f", times {d.scale:g}"
     guessed = " (guessed; --margin or --rewards names others)" if d.guessed else ""
-    lines = [
-        f"{d.source}: {d.pairs:,} pairs",
-        f"margin       {d.columns}{scaled}{guessed}",
-    ]
+    yield f"{d.source}: {d.pairs:,} pairs"
+    yield f"margin       {d.columns}{scaled}{guessed}"
     if d.dropped:
-        left = ", ".join(f"{number:,} {reason}" for reason, number in d.dropped)
-        lines.append(f"left out     {left}")
-    quantiles = "  ".join(f"{share:.0%} {value:.2f}" for share, value in m.quantiles)
-    lines += [
-        f"nats         from {m.lowest:.4g} to {m.highest:.4g}, mean {m.mean:.4g}, std {m.std:.4g}"
-        + (f", {m.ties:,} ties" if m.ties else ""),
-        f"quantiles    {quantiles}",
+        yield "left out     " + ", ".join(f"{number:,} {reason}" for reason, number in d.dropped)
+    ties = f", {m.ties:,} ties" if m.ties else ""
+    yield (
+        f"nats         from {m.lowest:.4g} to {m.highest:.4g}, mean {m.mean:.4g}, std "
+        f"{m.std:.4g}{ties}"
+    )
+    yield "quantiles    " + "  ".join(f"{share:.0%} {at:.3g}" for share, at in m.quantiles)
+    yield (
         f"labels       the reward model disputes {c.disputed:.1%}; were it calibrated, it would "
-        f"{c.disputed_expected:.1%}",
-        f"calibration  error (ECE) {c.error:.4f}, log loss {c.log_loss:.4f}"
-        + (
-            ""
-            if c.scale is None or c.scale <= 0
-            else f"; fitted scale {c.scale:.4g} +- {c.scale_error:.2g} (temperature "
-            f"{c.temperature:.4g}), with which {c.error_scaled:.4f} and {c.log_loss_scaled:.4f}"
-        ),
-        "",
-        f"schedule     {schedule_text(d.schedule)}",
-    ]
-    for regime in d.regimes:
-        bounds = f"{regime.low:.4g} <= h < {regime.high:.4g}".replace("-inf <= ", "").replace(
-            " < inf", ""
+        f"{c.disputed_expected:.1%}"
+    )
+    yield f"calibration  ECE {c.error:.4f}, log loss {c.log_loss:.4f}"
+    if c.scale is None:
+        return
+    fitted = f"             fitted scale {c.scale:.4g} +- {c.scale_error:.2g}"
+    if c.temperature is not None:
+        fitted += (
+            f" (temperature {c.temperature:.4g}): ECE {c.error_scaled:.4f}, log loss "
+            f"{c.log_loss_scaled:.4f}"
         )
-        lines.append(f"  {regime.name:<20}{regime.share:>7.1%}   {bounds}")
+    yield fitted
+
+
+def _schedule(d):
+    """Lines on the schedule's regimes and on what the weights do."""
+    yield f"schedule     {schedule_text(d.schedule)}"
+    for regime in d.regimes:
+        low = f"{regime.low:.4g} <= " if math.isfinite(regime.low) else ""
+        high = f" < {regime.high:.4g}" if math.isfinite(regime.high) else ""
+        yield f"  {regime.name:<20}{regime.share:>7.1%}   {low}h{high}"
     names, rows = effect_rows(d)
     widths = [max(len(n), *(len(cells[i]) for _, cells, _ in rows)) for i, n in enumerate(names)]
-    lines += ["", _line("", names, widths, "")]
-    lines += [_line(name, cells, widths, meaning) for name, cells, meaning in rows]
+    yield ""
+    for name, cells, _ in [("", names, ""), *rows]:
+        padded = (f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        yield f"{name:<13}{''.join(padded)}".rstrip()
+    yield ""
+    yield "ESS: share of the pairs that the weights are worth. Margins, L and D are in nats:"
+    yield "L of target per nat of reward-model error, D of target at worst. --html says more."
+
+
+def _advice(d):
+    """Lines on what to do."""
     advice = d.recommendation
-    stated = schedule_text(advice.schedule) if advice.schedule else "none"
-    lines += ["", f"recommended  {stated}" + ("" if advice.changed else " (as asked)") * (
-        advice.schedule is not None)]  # fmt: skip
-    lines += [_wrapped("  because    ", reason) for reason in advice.reasons]
-    lines += [""] * bool(d.notes) + [_wrapped("note         ", note) for note in d.notes]
-    lines += [""] * bool(d.warnings) + [_wrapped("WARNING      ", w) for w in d.warnings]
-    return "\n".join(lines)
-
-
-def _line(name, cells, widths, meaning):
-    padded = "".join(f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-    return f"{name:<14}{padded}   {meaning}".rstrip()
-
-
-def _wrapped(head, body):
-    return textwrap.fill(body, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+    stated = "none" if advice.schedule is None else schedule_text(advice.schedule)
+    same = " (as asked)" if advice.schedule == d.schedule else ""
+    yield f"recommended  {stated}{same}"
+    for head, sentences in (
+        ("  because    ", advice.reasons),
+        ("note         ", d.notes),
+        ("WARNING      ", d.warnings),
+    ):
+        for sentence in sentences:
+            yield textwrap.fill(
+                sentence, COLUMNS, initial_indent=head, subsequent_indent=" " * len(head)
+            )
