@@ -210,8 +210,8 @@ def _warnings(labels, published, ess, bound):
         )
     if labels.disputed == 1 or (labels.scale is not None and labels.scale <= 0):
         yield (
-            f"labels: the reward model disputes {labels.disputed:.1%} of them, and the more the "
-            "surer it is: its margins point to the rejected response, or nowhere"
+            f"labels: the reward model disputes {labels.disputed:.1%} of them, and no positive "
+            "scale of its margins fits: they point to the rejected response, or nowhere"
         )
     elif labels.scale is not None:
         yield from _miscalibrated(labels)

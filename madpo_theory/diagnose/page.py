@@ -10,6 +10,7 @@ from scipy.special import expit
 from ..efficiency import effective_sample_size
 from ..files import replacing
 from ..report import page_template
+from ..schedule import LARGEST
 from ..targets import dpo_target, effective_target
 from ..weight import weight
 from .effects import largest_shift
@@ -170,6 +171,7 @@ def _targets(d):
 def _choice(d):
     table = _Table("panel", "element", "name", "x", "y")
     c_max = np.geomspace(0.02, max(1.5 * (d.schedule.c_max - 1), 4.0), 33) + 1
+    c_max = c_max[c_max <= LARGEST]
 
     def values(schedule):
         weights = weight(d.sketch.margins, schedule)
