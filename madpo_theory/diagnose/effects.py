@@ -167,6 +167,7 @@ def _sizes(schedule):
     return np.unique(np.concatenate(sizes))
 
 
+@functools.lru_cache(maxsize=256)
 def falling_stretches(weighting, schedule):
     """The stretches of sizes of margins on which the target of a weight falls, found on a grid."""
     u = _sizes(schedule)
@@ -195,6 +196,7 @@ def falling_stretches(weighting, schedule):
     return tuple(found)
 
 
+@functools.lru_cache(maxsize=256)
 def suppressed_where(weighting, schedule):
     """Intervals (low, high) of margins with a weight below 1/2; an end may be infinite."""
     u = _sizes(schedule)
@@ -258,7 +260,11 @@ def _measured(schedule, weighting):
     """L and D over four taus and some, on grids as fine as the schedule bends."""
     tau, bend = schedule.tau, 60 / schedule.lam
     slopes, shifts = [], []
-    for low, high in ((0.0, 4 * tau + bend), (max(tau - bend, 0.0), tau + bend)):
+    for low, high in (
+        (0.0, 4 * tau + bend),
+        (max(tau - bend, 0.0), tau + bend),
+        (0.0, tau / 100),
+    ):
         u = np.unique(np.linspace(low, high, 100_001))
         shift = log_weight_ratio(u, weighting)
         slopes.append(np.abs(np.diff(shift) / np.diff(u)).max())

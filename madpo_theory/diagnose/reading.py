@@ -90,6 +90,7 @@ def columns_of(names, reading, where):
             raise ValueError(f"{where}: there is no column {name!r}; {listing}")
     if asked:
         return Columns(tuple(asked), reading.label)
+    names = list(dict.fromkeys(names))
     margins = [(name,) for name in names if name in MARGINS]
     oriented = margins + _partners(names, "chosen", "rejected")
     turned = _partners(names, "first", "second")
