@@ -3,7 +3,9 @@
 import json
 import math
 import re
+import shlex
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -550,3 +552,22 @@ def test_extreme_schedules_are_diagnosed(schedule):
     weights = weight(MARGINS[:1000], schedule)
     assert d.effects[0].ess == pytest.approx(effective_sample_size(weights) / 1000, rel=1e-4)
     json.dumps(d.record(), allow_nan=False)
+
+
+def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    commands = [
+        shlex.split(line, comments=True)[1:]
+        for block in re.findall(r"```sh\n(.*?)```", readme, re.S)
+        for line in block.splitlines()
+        if line.startswith(("madpo diagnose", "madpo weights"))
+    ]
+    assert {command[0] for command in commands} == {"diagnose", "weights"}
+    monkeypatch.chdir(tmp_path)
+    write_pairs(tmp_path, "parquet", {"margin": drawn_margins(2000)})
+    statuses = [cli.main(command) for command in commands]
+    # The released schedule has something to mend, the gentle one has not.
+    assert statuses == [1, 0, 0], capsys.readouterr().out
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "pairs.parquet", "diagnosis.html", "diagnosis.json", "weighted.parquet",
+    }  # fmt: skip
