@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 # Test processes run side by side; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: reproduce studies study test test-slow mutation bench docs lint readme clean
+.PHONY: reproduce studies study test test-slow mutation bench bench-diagnose docs lint readme clean
 
 reproduce: $(INSTALLED)
 	$(BIN)/madpo reproduce --preset $(PRESET)
@@ -33,6 +33,10 @@ mutation: $(INSTALLED)
 # Problems per second against other software on two cores; writes benchmarks/out/.
 bench: $(INSTALLED)
 	$(SINGLE) $(BIN)/python -m benchmarks.solvers --threads 2
+
+# Time and memory of madpo diagnose and madpo weights, beside polars' scan of the same file.
+bench-diagnose: $(INSTALLED)
+	$(BIN)/python -m benchmarks.diagnose --threads 2
 
 # The documentation site, into build/site.
 docs: $(INSTALLED)

@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from .align.store import RunError
+from .diagnose.commands import diagnose, weights
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
@@ -283,6 +284,8 @@ COMMANDS = {
     "figures": figures,
     "report": report,
     "reproduce": reproduce,
+    "diagnose": diagnose,
+    "weights": weights,
 }
 
 

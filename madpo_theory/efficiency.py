@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 
-def effective_sample_size(weights):
+def effective_sample_size(weights, counts=None):
     """Kish's number of equally weighted samples: (sum w)^2 / sum w^2, in [1, pairs].
 
     Right where the weights have nothing to do with what they multiply: then H = mean(w) H_1 and
@@ -26,15 +26,25 @@ def effective_sample_size(weights):
     estimated as precisely with any weight as with none (:func:`pair_information`). Use
     :func:`~madpo_theory.linear.population_covariance`. Statement R6.
 
-    weights : (pairs,), >= 0 and not all 0. Raises ValueError or TypeError with the rule.
+    Parameters
+    ----------
+    weights : (pairs,), >= 0 and not all 0.
+    counts : (pairs,) how often each of them occurs, >= 0; default once.
+
+    Raises ValueError or TypeError with the rule.
     """
     weights = finite_array("weights", weights, ndim=1)
     if (weights < 0).any():
         raise ValueError(f"weights must be >= 0, got {weights.min()}; drop those pairs")
-    if not weights.any():
+    if counts is None:
+        counts = np.ones(len(weights))
+    counts = finite_array("counts", counts, shape=weights.shape)
+    if (counts < 0).any():
+        raise ValueError(f"counts must be >= 0, got {counts.min()}; drop those pairs")
+    if not weights[counts > 0].any():
         raise ValueError("weights must hold a positive one, got none; nothing would be estimated")
     weights = weights / weights.max()  # squares of very small weights would underflow
-    return float(weights.sum() ** 2 / (weights**2).sum())
+    return float((counts @ weights) ** 2 / (counts @ weights**2))
 
 
 @elementwise("h_true", "h_model")

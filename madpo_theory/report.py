@@ -24,7 +24,7 @@ from .figures import (
 from .files import replacing
 from .studies import read_results, told
 
-__all__ = ["mathematics", "write_report"]
+__all__ = ["mathematics", "page_template", "write_report"]
 
 VERDICTS = {  # verdict: mark, badge, how many of them are spoken of
     "holds": ("✓", "holds", ("holds", "hold")),
@@ -63,21 +63,11 @@ def write_report(out, *, ledger, figures, experiment, studies=None, results=None
     The same inputs give the same bytes. Raises ValueError, naming the file, what is wrong with
     it and the command that makes it again.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     out, ledger, figures = Path(out), Path(ledger), Path(figures)
     if out.suffix != ".html":
         out = out / "index.html"
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"tex": mathematics, "value": _value, "number": _number}
     record = _ledger(ledger)
-    page = environment.get_template("report.html.j2").render(
+    page = page_template("report.html.j2").render(
         claims=[_claim(claim, ledger.parent, out.parent) for claim in record["claims"]],
         counts=_counts(record["claims"]),
         evidence=[item for claim in record["claims"] for item in claim["evidence"]],
@@ -96,6 +86,21 @@ def write_report(out, *, ledger, figures, experiment, studies=None, results=None
     with replacing(out) as path:
         path.write_bytes(page.encode())
     return out
+
+
+def page_template(name):
+    """A template of this package's pages, with the filters tex, value and number."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"tex": mathematics, "value": _value, "number": _number}
+    return environment.get_template(name)
 
 
 # --- inputs ---------------------------------------------------------------------------------------

@@ -48,6 +48,8 @@ SERIES = {
     "bounded ratio": dict(color=RED, linestyle=_DASH, marker="s"),
     "target shaped": dict(color=GREEN, linestyle=_DASHDOT, marker="^"),
     "efficient": dict(color=PINK, linestyle=_DOT, marker="D"),
+    "recommended": dict(color=ORANGE, linestyle=_LONG, marker="P"),
+    "asked": dict(color=BLUE, linestyle=_SOLID, marker="o"),
     "dpo": dict(color=BLACK, marker="^"),
     "dpo_matched": dict(color=SKY, marker="v"),
     "ipo": dict(color=GREEN, marker="D"),

@@ -215,7 +215,7 @@ def lines_of(values):
 
 @functools.cache
 def commit():
-    """The commit that the code stood at when first asked, + for changes on top; None without git."""
+    """The commit of the code when first asked, + for changes on top of it; None without git."""
     folder = Path(__file__).parent
 
     def git(*arguments):

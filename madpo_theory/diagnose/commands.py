@@ -1,0 +1,121 @@
+"""``madpo diagnose`` and ``madpo weights``: parse, call, print."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..schedule import MarginSchedule
+from .reading import Reading
+
+__all__ = ["diagnose", "weights"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The schedule; by default the released one with c_max = 4."""
+
+    c_max: float = 4.0
+    """Amplification limit of hard pairs, > 1."""
+    c_min: float | None = None
+    """Dampening limit of easy pairs, 0 <= c_min < 1; by default 1/c_max."""
+    lam: float = 1.0
+    """Steepness per nat, > 0."""
+    tau: float = math.log(999)
+    """Margin at which the coefficient is 1, nats, > 0; by default log 999."""
+
+    def made(self):
+        # 1/c_max of a c_max that is no number for it is refused as such, not divided by
+        c_min = self.c_min
+        if c_min is None:
+            c_min = 1 / MarginSchedule(c_max=self.c_max).c_max
+        return MarginSchedule(self.c_max, c_min, self.lam, self.tau)
+
+
+Flat = tyro.conf.arg(name="")
+Guessed, Released = Reading(), Schedule()
+
+
+def diagnose(
+    pairs: Annotated[Path, tyro.conf.arg(metavar="PAIRS")],
+    /,
+    reading: Annotated[Reading, Flat] = Guessed,
+    schedule: Annotated[Schedule, Flat] = Released,
+    beta: float = 0.1,
+    ess: float = 0.5,
+    bound: float | None = None,
+    gamma: float = 0.5,
+    json: Path | None = None,
+    html: Path | None = None,
+) -> int:
+    """Say what a margin-adaptive schedule would do to preference pairs, before anything is trained.
+
+    PAIRS is a Parquet, JSONL or CSV file, or a folder that datasets' save_to_disk wrote, with one
+    row for each pair. Exit status: 0 if there is nothing to mend, 1 with warnings (1 % of the pairs
+    where the target falls, an ESS below --ess, a D above --bound, margins that labels contradict or
+    would scale by more than 1.25), 2 for wrong use.
+
+    Args:
+        pairs: the file or folder.
+        beta: DPO temperature that the matched one is relative to.
+        ess: effective share of the pairs that the weights should keep.
+        bound: most nats that a wrong reward model may move a target.
+        gamma: exponent of the target-shaped weight's target, between 0 and 1.
+        json: also write everything here, as JSON.
+        html: also write one self-contained page with plots here.
+    """
+    from .diagnosis import diagnose
+    from .page import write_page
+    from .table import text
+
+    found = diagnose(
+        pairs, schedule.made(), reading=reading, beta=beta, ess=ess, bound=bound, gamma=gamma
+    )
+    print(text(found))
+    if json is not None:
+        found.write(json)
+    if html is not None:
+        print(f"\n{write_page(found, html)}")
+    return 1 if found.warnings else 0
+
+
+def weights(
+    pairs: Annotated[Path, tyro.conf.arg(metavar="PAIRS")],
+    /,
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    kind: str = "published",
+    reading: Annotated[Reading, Flat] = Guessed,
+    schedule: Annotated[Schedule, Flat] = Released,
+    gamma: float = 0.5,
+    mean_one: bool = False,
+    column: str = "weight",
+    force: bool = False,
+) -> int:
+    """Write preference pairs with the weight of each: every other column, in the same order.
+
+    PAIRS as in `madpo diagnose`. The schedule is recorded in the Parquet file's metadata, under the
+    key madpo_theory, or beside a JSONL or CSV file in OUT.schedule.json.
+
+    Args:
+        pairs: the file or folder.
+        out: .parquet for Parquet and folders, .jsonl for JSONL, .csv for CSV.
+        kind: published, bounded-ratio, target-shaped or efficient.
+        gamma: exponent of the target-shaped weight's target, between 0 and 1.
+        mean_one: scale the weights to the mean 1 over the file, which is read twice.
+        column: name of the new column.
+        force: overwrite what is there.
+    """
+    from .weights import write_weights
+
+    made = write_weights(
+        pairs, out, schedule.made(), kind=kind, reading=reading, gamma=gamma, mean_one=mean_one,
+        column=column, force=force,
+    )  # fmt: skip
+    print(f"{made.path}: {made.pairs:,} pairs, {kind} weights in column {column}")
+    if made.dropped:
+        print("left out: " + ", ".join(f"{number:,} {reason}" for reason, number in made.dropped))
+    if made.sidecar is not None:
+        print(made.sidecar)
+    return 0

@@ -1,0 +1,197 @@
+"""A diagnosis as one HTML page that needs no network and no script."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit
+
+from ..efficiency import effective_sample_size
+from ..files import replacing
+from ..report import page_template
+from ..schedule import LARGEST
+from ..targets import dpo_target, effective_target
+from ..weight import weight
+from .effects import largest_shift
+from .recommendation import in_order, with_c_max
+from .table import effect_rows, schedule_text
+
+__all__ = ["tables", "write_page"]
+
+BARS = 120
+TAIL = 0.001
+"""Share of the pairs on either side that the plots may leave out."""
+
+
+def write_page(diagnosis, out):
+    """Write the self-contained page of a :class:`~.diagnosis.Diagnosis`; returns its path.
+
+    out : the page. The same diagnosis gives the same bytes.
+    """
+    from paper_figures import diagnosis as figures
+
+    drawn = {
+        name: _svg(name, getattr(figures, f"draw_{name}")(table))
+        for name, table in tables(diagnosis).items()
+    }
+    names, rows = effect_rows(diagnosis)
+    out = Path(out)
+    page = page_template("diagnosis.html.j2").render(
+        d=diagnosis,
+        figures=drawn,
+        asked=schedule_text(diagnosis.schedule),
+        recommended=diagnosis.recommendation.schedule
+        and schedule_text(diagnosis.recommendation.schedule),
+        names=names,
+        rows=rows,
+        name=Path(diagnosis.source).name,
+    )
+    with replacing(out) as temporary:
+        temporary.write_bytes(page.encode())
+    return out
+
+
+def _svg(name, figure):
+    """The figure as inline SVG: letters as outlines, ids of its own, the same bytes every time."""
+    import matplotlib
+    from markupsafe import Markup
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "madpo_theory"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    return Markup(svg.replace("<svg ", f'<svg class="plot" role="img" aria-label="{name}" ', 1))
+
+
+def tables(diagnosis):
+    """The table that each figure of paper_figures.diagnosis draws, by name."""
+    return {
+        "margins": _margins(diagnosis),
+        "reliability": _reliability(diagnosis),
+        "targets": _targets(diagnosis),
+        "choice": _choice(diagnosis),
+    }
+
+
+class _Table:
+    """Equally long columns, filled in blocks; what a block lacks is NaN, or repeated."""
+
+    def __init__(self, *names):
+        self.names, self.blocks = names, []
+
+    def add(self, **values):
+        size = max(np.size(v) for v in values.values())
+        self.blocks.append(
+            [np.broadcast_to(values.get(name, np.nan), size) for name in self.names]
+        )  # fmt: skip
+
+    def made(self):
+        return {
+            name: np.concatenate([block[i] for block in self.blocks])
+            for i, name in enumerate(self.names)
+        }
+
+
+def _weightings(diagnosis):
+    """(name, weighting) of all but the efficient weight, and of the recommended schedule."""
+    found = [(e.kind.replace("-", " "), e.weighting) for e in diagnosis.effects[:3]]
+    if diagnosis.recommendation.changed:
+        found.append(("recommended", diagnosis.recommendation.schedule))
+    return found
+
+
+def _density(margins, counts, low, high):
+    """(lower edges, share of the pairs per nat) of about BARS bars, one of which begins at 0."""
+    width = (high - low) / BARS
+    edges = width * np.arange(np.floor(low / width), np.ceil(high / width) + 1)
+    heights, _ = np.histogram(margins, edges, weights=counts)
+    return edges[:-1], heights / (counts.sum() * width)
+
+
+def _margins(d):
+    low, high = d.sketch.quantile(TAIL), d.sketch.quantile(1 - TAIL)
+    pad = 0.02 * (high - low) or 0.5
+    low, high = min(low, 0.0) - pad, max(high, 0.0) + pad
+    table = _Table("element", "name", "x", "y")
+    edges, heights = _density(d.sketch.margins, d.sketch.counts, low, high)
+    middles = edges + (edges[1] - edges[0]) / 2
+    for regime in d.regimes:
+        inside = (middles >= regime.low) & (middles < regime.high)
+        if inside.any():
+            table.add(element="bar", name=regime.name, x=edges[inside], y=heights[inside])
+    h = np.linspace(low, high, 801)
+    for name, weighting in _weightings(d):
+        table.add(element="weight", name=name, x=h, y=weight(h, weighting))
+    return table.made()
+
+
+def _reliability(d):
+    table = _Table("element", "x", "y", "low", "high", "share")
+    bins = d.calibration.bins
+    table.add(
+        element="bin",
+        x=np.array([b.confidence for b in bins]),
+        y=np.array([b.agreement for b in bins]),
+        low=np.array([b.agreement_low for b in bins]),
+        high=np.array([b.agreement_high for b in bins]),
+        share=np.array([b.pairs for b in bins]) / d.pairs,
+    )
+    if d.calibration.scale is not None:
+        h = np.linspace(0, 8, 401)
+        table.add(element="fit", x=expit(h), y=expit(d.calibration.scale * h))
+    return table.made()
+
+
+def _targets(d):
+    sizes = np.abs(d.sketch.margins)
+    order = np.argsort(sizes)
+    at = np.searchsorted(np.cumsum(d.sketch.counts[order]), (1 - 2 * TAIL) * d.pairs)
+    reach = float(sizes[order][min(at, len(order) - 1)]) * 1.05 or 1.0
+    u = np.linspace(0, reach, 801)
+    table = _Table("element", "name", "x", "y")
+    for name, weighting in _weightings(d):
+        table.add(element="curve", name=name, x=u, y=effective_target(u, u, weighting))
+    table.add(element="curve", name="DPO", x=u, y=dpo_target(u))
+    published = d.effects[0]
+    if published.rho is not None:
+        name = f"DPO, beta = {published.dpo_beta:.3g}"
+        table.add(element="curve", name=name, x=u, y=published.rho * u)
+    for fall in published.falls:
+        if fall.start < reach:
+            table.add(element="fall", x=np.array([fall.start, min(fall.end, reach)]), y=0.0)
+    edges, heights = _density(sizes, d.sketch.counts, 0.0, reach)
+    table.add(element="density", x=edges, y=heights)
+    return table.made()
+
+
+def _choice(d):
+    table = _Table("panel", "element", "name", "x", "y")
+    c_max = np.geomspace(0.02, max(1.5 * (d.schedule.c_max - 1), 4.0), 33) + 1
+    c_max = c_max[c_max <= LARGEST]
+
+    def values(schedule):
+        weights = weight(d.sketch.margins, schedule)
+        share = effective_sample_size(weights, d.sketch.counts) / d.pairs
+        return {"ess": share, "D": largest_shift(schedule)}
+
+    asked = [with_c_max(d.schedule, c) for c in c_max]
+    ordered = [in_order(d.sketch, schedule) for schedule in asked]
+    for name, schedules, mark in (
+        ("asked", asked, d.schedule),
+        ("recommended", ordered, d.recommendation.schedule),
+    ):
+        found = [values(schedule) for schedule in schedules]
+        for panel in ("ess", "D"):
+            y = np.array([value[panel] for value in found])
+            table.add(panel=panel, element="curve", name=name, x=c_max, y=y)
+            if mark is not None:
+                y = values(mark)[panel]
+                table.add(panel=panel, element="mark", name=name, x=mark.c_max, y=y)
+    table.add(panel="ess", element="wanted", name="wanted", x=np.nan, y=d.ess)
+    if d.bound is not None:
+        table.add(panel="D", element="wanted", name="wanted", x=np.nan, y=d.bound)
+    return table.made()

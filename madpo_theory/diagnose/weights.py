@@ -1,0 +1,159 @@
+"""A file of pairs with one more column: the weight of each pair's loss."""
+
+import json
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import __version__
+from ..corrected import ScaledWeight
+from ..files import replacing
+from ..ops import check_number
+from ..schedule import MarginSchedule
+from ..weight import check_schedule, weight
+from .effects import weighting_of_kind
+from .reading import Pairs, Reading, pyarrow
+from .sketch import sketch
+
+__all__ = ["METADATA", "WeightedPairs", "write_weights"]
+
+METADATA = b"madpo_theory"
+"""Key of the schedule in a Parquet file's metadata; its value is JSON."""
+
+
+@dataclass(frozen=True)
+class WeightedPairs:
+    """What :func:`write_weights` has written.
+
+    Attributes
+    ----------
+    path : the file. sidecar : the file with the schedule; None where it is in `path` itself.
+    pairs : rows written. dropped : (reason, number) of the rows left out.
+    record : the schedule and all that makes the weights again.
+    """
+
+    path: Path
+    sidecar: Path | None
+    pairs: int
+    dropped: tuple
+    record: dict
+
+
+def write_weights(
+    source,
+    out,
+    schedule=None,
+    *,
+    kind="published",
+    reading=None,
+    gamma=0.5,
+    mean_one=False,
+    column="weight",
+    force=False,
+    rows=None,
+):
+    """Write the pairs of a file with the weight of each, w(h): every other column, the same order.
+
+    Parameters
+    ----------
+    source : a file of pairs, see :class:`~.reading.Pairs`.
+    out : .parquet for Parquet and Arrow folders, .jsonl for JSONL, .csv for CSV. The schedule is
+        recorded in the Parquet file's metadata (key ``madpo_theory``), or in OUT.schedule.json.
+    schedule : MarginSchedule; default the released one with c_max = 4.
+    kind : published, bounded-ratio, target-shaped or efficient.
+    reading : :class:`~.reading.Reading`.
+    gamma : exponent of the target-shaped weight's target.
+    mean_one : scale the weights to the mean 1 over the file; reads it twice. The mean is that over
+        the cells of a :class:`~.sketch.MarginSketch`, within 1e-6 of 1.
+    column : name of the new column.
+    force : overwrite what is there.
+    rows : rows to a batch; the result does not depend on it.
+
+    Returns :class:`WeightedPairs`. The file is there whole or not at all. ValueError or TypeError
+    with argument, value, rule and fix.
+    """
+    schedule = MarginSchedule.released(4) if schedule is None else check_schedule(schedule)
+    check_number("gamma", gamma, "0 < gamma < 1", lambda v: (v > 0) & (v < 1))
+    reading = Reading() if reading is None else reading
+    if not isinstance(source, (str, Path)):
+        raise TypeError(
+            f"source must be the path of a file, got {type(source).__qualname__}; for an array of "
+            "margins call madpo_theory.weight"
+        )
+    weighting = weighting_of_kind(kind, schedule, gamma=gamma)
+    pairs, out = Pairs(source, reading), Path(out)
+    suffix = pairs.format.suffix
+    if out.suffix.lower() != suffix:
+        raise ValueError(f"out = {out} must end in {suffix}, like what {source} holds; rename it")
+    sidecar = None if suffix == ".parquet" else out.with_name(f"{out.name}.schedule.json")
+    if column in pairs.format.names:
+        raise ValueError(
+            f"{source}: has a column {column!r}; choose another name with column (--column NAME)"
+        )
+    for path in filter(None, (out, sidecar)):
+        if path.exists() and (not force or path.is_dir()):
+            raise ValueError(f"out = {path} is there already; force (--force) overwrites a file")
+    if mean_one:
+        found = sketch(pairs.margins(rows))
+        weighting = ScaledWeight.mean_one(weighting, found.margins, found.counts)
+    record = {
+        "kind": kind,
+        **{name: float(getattr(schedule, name)) for name in ("c_max", "c_min", "lam", "tau")},
+        "gamma": gamma if kind == "target-shaped" else None,
+        "log_scale": weighting.log_scale if mean_one else 0.0,
+        "margin": str(pairs.columns),
+        "scale": reading.scale,
+        "column": column,
+        "version": __version__,
+    }
+    count = 0
+    with ExitStack() as files:
+        if sidecar is not None:
+            beside = files.enter_context(replacing(sidecar))
+            beside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        temporary = files.enter_context(replacing(out))
+        writer = _parquet_writer if sidecar is None else _text_writer
+        with writer(temporary, pairs.format, column, record) as write:
+            for margins, kept, rows_of in pairs.rows(rows):
+                if kept is None:
+                    kept = np.ones(len(margins), dtype=bool)
+                write(rows_of, kept, weight(margins[kept], weighting))
+                count += int(kept.sum())
+    return WeightedPairs(out, sidecar, count, tuple(sorted(pairs.dropped.items())), record)
+
+
+@contextmanager
+def _parquet_writer(path, source, column, record):
+    """write(batch, kept, weights) into a Parquet file with the schedule in its metadata."""
+    pa = pyarrow()
+    metadata = (source.schema.metadata or {}) | {METADATA: json.dumps(record).encode()}
+    schema = source.schema.append(pa.field(column, pa.float64())).with_metadata(metadata)
+
+    def write(batch, kept, weights):
+        if not kept.all():
+            batch = batch.filter(pa.array(kept))
+        columns = [*batch.columns, pa.array(weights)]
+        writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+
+    with pyarrow(".parquet").ParquetWriter(path, schema, compression="zstd") as writer:
+        yield write
+
+
+@contextmanager
+def _text_writer(path, source, column, record):
+    """write(texts, kept, weights): each text with the weight put in, as it stands otherwise."""
+    row = 0
+
+    def write(texts, kept, weights):
+        nonlocal row
+        values = iter(weights.tolist())
+        for text, keep in zip(texts, kept.tolist(), strict=True):
+            row += 1
+            if keep:
+                file.write(source.with_column(text, column, next(values), row))
+
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        file.write(source.header(column))
+        yield write

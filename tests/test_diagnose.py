@@ -1,0 +1,573 @@
+"""Diagnosis of pairs: against the whole data at once, in every format, with every refusal."""
+
+import json
+import math
+import re
+import shlex
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from pair_files import FORMATS, drawn_margins, write_pairs
+from scipy.optimize import minimize_scalar
+from scipy.special import expit
+
+from madpo_theory import MarginSchedule, cli, effective_target, log_weight_ratio, safe_tau, weight
+from madpo_theory.diagnose import Reading, diagnose
+from madpo_theory.diagnose.calibration import EDGES, calibration
+from madpo_theory.diagnose.effects import KINDS, falling_stretches, weighting_of_kind
+from madpo_theory.diagnose.page import write_page
+from madpo_theory.diagnose.recommendation import recommend
+from madpo_theory.diagnose.sketch import WIDTH, sketch
+from madpo_theory.efficiency import effective_sample_size
+from madpo_theory.temperature import match_temperature
+
+MARGINS = drawn_margins(20_000, scale=0.8)
+RELEASED = MarginSchedule.released(4)
+SCHEDULES = (RELEASED, MarginSchedule.class_defaults(), MarginSchedule(3.0, 0.0, 2.0, 1.5))
+# What the docstrings promise of means over pairs, which are taken over cells.
+MEAN = 1e-6
+
+
+@pytest.fixture(scope="module")
+def found():
+    return {schedule: diagnose(MARGINS, schedule) for schedule in SCHEDULES}
+
+
+# --- numbers, against the whole data at once ------------------------------------------------------
+
+
+def test_margins_are_summed_up(found):
+    summary = found[RELEASED].margins
+    assert (summary.lowest, summary.highest) == (MARGINS.min(), MARGINS.max())
+    assert summary.mean == pytest.approx(MARGINS.mean(), abs=MEAN)
+    assert summary.std == pytest.approx(MARGINS.std(), abs=MEAN)
+    for share, value in summary.quantiles:
+        assert abs(value - np.quantile(MARGINS, share, method="inverted_cdf")) <= WIDTH
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_shares_of_the_asked_schedule_are_exact(found, schedule):
+    d, tau, n = found[schedule], schedule.tau, len(MARGINS)
+    regimes = [MARGINS <= -tau, (MARGINS > -tau) & (MARGINS < 0), (MARGINS >= 0) & (MARGINS < tau),
+               MARGINS >= tau]  # fmt: skip
+    assert [round(r.share * n) for r in d.regimes] == [np.count_nonzero(r) for r in regimes]
+    for effect in d.effects:
+        low = weight(MARGINS, effect.weighting) < 0.5
+        assert round(effect.suppressed * n) == np.count_nonzero(low)
+        for fall in effect.falls:
+            inside = (np.abs(MARGINS) > fall.start) & (np.abs(MARGINS) < fall.end)
+            assert round(fall.share * n) == np.count_nonzero(inside)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_effects_are_those_of_the_whole_data(found, schedule, kind):
+    effect = found[schedule].effects[KINDS.index(kind)]
+    weighting = weighting_of_kind(kind, schedule)
+    weights, shift = weight(MARGINS, weighting), log_weight_ratio(MARGINS, weighting)
+    assert effect.mean == pytest.approx(weights.mean(), rel=1e-5)
+    assert effect.ess == pytest.approx(effective_sample_size(weights) / len(weights), rel=1e-5)
+    # An extreme is that of a cell's mean: a cell away at most, where log w has the slope L or less.
+    assert effect.smallest == pytest.approx(weights.min(), rel=2 * effect.sensitivity * WIDTH)
+    assert effect.largest == pytest.approx(weights.max(), rel=2 * effect.sensitivity * WIDTH)
+    match = match_temperature(MARGINS, weighting)
+    assert effect.rho == pytest.approx(match.rho, rel=MEAN)
+    assert effect.distance == pytest.approx(match.distance, abs=MEAN)
+    assert effect.dpo_beta == pytest.approx(0.1 / match.rho, rel=MEAN)
+    change = np.abs(shift - log_weight_ratio(MARGINS, schedule)).mean()
+    assert effect.target_change == pytest.approx(change, abs=MEAN)
+    assert effect.influence_here == pytest.approx(
+        np.abs(shift).max(), abs=effect.sensitivity * WIDTH
+    )
+
+
+def test_calibration_is_that_of_the_whole_data(found):
+    c, size = found[RELEASED].calibration, np.abs(MARGINS)
+    assert c.disputed == np.mean(MARGINS < 0)
+    assert c.disputed_expected == pytest.approx(expit(-size).mean(), abs=MEAN)
+    assert c.log_loss == pytest.approx(np.logaddexp(0, -MARGINS).mean(), abs=MEAN)
+    place = np.digitize(size, EDGES)
+    error = 0.0
+    for b, entry in zip(np.unique(place), c.bins, strict=True):
+        inside = place == b
+        assert entry.pairs == inside.sum()
+        assert entry.agreement == pytest.approx(np.mean(MARGINS[inside] > 0), abs=1e-15)
+        assert entry.confidence == pytest.approx(expit(size[inside]).mean(), abs=MEAN)
+        assert entry.agreement_low < entry.agreement < entry.agreement_high
+        error += inside.mean() * abs(np.mean(MARGINS[inside] > 0) - expit(size[inside]).mean())
+    assert c.error == pytest.approx(error, abs=MEAN)
+
+
+def test_the_fitted_scale_maximizes_the_likelihood_and_is_the_true_one(found):
+    c = found[RELEASED].calibration
+    best = minimize_scalar(
+        lambda a: np.logaddexp(0, -a * MARGINS).mean(), bounds=(0.1, 3), method="bounded",
+        options={"xatol": 1e-9},
+    )  # fmt: skip
+    # A minimum is located to the root of the precision of its value.
+    assert c.scale == pytest.approx(best.x, abs=1e-6)
+    assert c.log_loss_scaled == pytest.approx(best.fun, abs=MEAN)
+    assert abs(c.scale - 0.8) < 4 * c.scale_error < 0.05
+    assert c.temperature == 1 / c.scale
+    assert c.error_scaled < c.error
+
+
+def test_the_fitted_scale_of_a_calibrated_model_is_one_within_its_error():
+    scores = []
+    for seed in range(40):
+        c = calibration(sketch([drawn_margins(4000, seed=seed)]))
+        scores.append((c.scale - 1) / c.scale_error)
+    # Standard normal scores: the mean of 40 is within 4/sqrt(40), their deviation within 1 +- 0.5.
+    assert abs(np.mean(scores)) < 4 / math.sqrt(40)
+    assert 0.5 < np.std(scores) < 1.5
+
+
+def test_labels_that_always_agree_tell_no_scale():
+    d = diagnose(np.abs(MARGINS))
+    assert d.calibration.scale is None and d.calibration.disputed == 0
+    assert any("all of the labels" in note for note in d.notes)
+    against = diagnose(-np.abs(MARGINS))
+    assert any(w.startswith("labels: the reward model disputes 100.0%") for w in against.warnings)
+
+
+# --- what the theory says -------------------------------------------------------------------------
+
+
+def test_the_numbers_of_the_ledger():
+    effect = diagnose(MARGINS, MarginSchedule.released(2)).effects[0]
+    (fall,) = effect.falls
+    assert fall.start == pytest.approx(5.26, abs=0.005) and fall.end == math.log(999)
+    top = effective_target(fall.start, fall.start, MarginSchedule.released(2))
+    assert top == pytest.approx(8.33, abs=0.005)
+    assert fall.drop == pytest.approx(top - math.log(999), abs=1e-9)
+    assert effect.certified
+    assert 2.306765 <= effect.sensitivity <= 2.306767 + 1e-4  # R1's enclosure, and the tolerance
+    assert effect.influence == pytest.approx(3.475, abs=1e-3)  # R2
+
+
+@given(
+    c_max=st.floats(1.05, 20), lam=st.floats(0.1, 10), share=st.floats(0.2, 3),
+)  # fmt: skip
+@example(c_max=2.0, lam=1.0, share=1.0)
+@settings(max_examples=20)
+def test_targets_fall_just_where_safe_tau_is_exceeded(c_max, lam, share):
+    limit = safe_tau(c_max, 1 / c_max, lam)
+    assume(share == 1 or abs(share - 1) > 1e-2)  # closer, the fall is too shallow for any grid
+    schedule = MarginSchedule(c_max, 1 / c_max, lam, share * limit)
+    falls = falling_stretches(schedule, schedule)
+    assert bool(falls) == (share > 1)
+    for fall in falls:
+        inside = np.linspace(fall.start + 1e-6, fall.end - 1e-6, 50)
+        assert (np.diff(effective_target(inside, inside, schedule)) < 0).all()
+
+
+def test_constants_that_no_certificate_covers_are_measured(found):
+    """A concave target's shift is steepest at 0, where its slope is c_max - 1."""
+    effect = found[RELEASED].effects[KINDS.index("target-shaped")]
+    assert not effect.certified and effect.influence is None
+    assert effect.sensitivity == pytest.approx(3.0, rel=1e-5)
+
+
+def test_a_target_that_vanishes_falls_without_end():
+    schedule = MarginSchedule(2.0, 0.0, 1.0, 3.0)
+    (fall,) = falling_stretches(weighting_of_kind("bounded-ratio", schedule), schedule)
+    assert fall.end == math.inf
+    top = effective_target(fall.start, fall.start, weighting_of_kind("bounded-ratio", schedule))
+    assert fall.drop == top
+
+
+@given(
+    ess=st.floats(0.5, 0.999), bound=st.none() | st.floats(0.05, 10), c_max=st.floats(1.2, 8),
+    tau=st.floats(0.5, 8), c_min=st.none() | st.floats(0.0, 0.9),
+)  # fmt: skip
+@example(ess=0.5, bound=None, c_max=4.0, tau=math.log(999), c_min=None)
+@example(ess=0.99, bound=0.4, c_max=4.0, tau=math.log(999), c_min=None)
+@settings(max_examples=8)
+def test_the_recommendation_keeps_what_was_asked(ess, bound, c_max, tau, c_min):
+    asked = MarginSchedule(c_max, 1 / c_max if c_min is None else c_min, 1.0, tau)
+    pairs = sketch([MARGINS])
+    advice = recommend(pairs, asked, ess=ess, bound=bound, beta=0.1)
+    if advice.schedule is None:  # a fixed c_min has an effect of its own
+        assert c_min is not None
+        return
+    assert advice.schedule.c_max <= c_max
+    assert advice.effect.ess >= ess
+    assert bound is None or advice.effect.influence <= bound
+    assert advice.effect.falling_share == 0
+    assert advice.changed == (advice.schedule != asked)
+    assert advice.reasons
+
+
+def test_a_schedule_that_does_no_harm_is_recommended_as_it_is():
+    asked = MarginSchedule.class_defaults()
+    d = diagnose(drawn_margins(5000), asked)
+    assert d.recommendation.schedule == asked and not d.recommendation.changed
+    assert d.warnings == ()
+
+
+def test_the_released_schedule_loses_its_order_and_is_told_safe_tau(found):
+    advice = found[RELEASED].recommendation
+    limit = safe_tau(4.0, 0.25, 1.0)
+    assert limit - 0.01 < advice.schedule.tau <= limit
+    assert f"tau <= {limit:.4g}" in advice.reasons[0]
+
+
+# --- the sketch -----------------------------------------------------------------------------------
+
+FINITE = st.floats(-1e8, 1e8) | st.floats(-20, 20) | st.integers(-30, 30).map(float)
+
+
+@given(st.lists(FINITE, min_size=1, max_size=60), st.lists(FINITE, max_size=4), st.data())
+@example([0.0, -0.0, -5e-324, 5e-324], [0.0], None)
+@example([1e8, -1e8, 16.0, 32.0 - 1e-12], [16.0], None)
+def test_a_sketch_counts_exactly_and_whatever_the_batches(values, breaks, data):
+    h = np.array(values)
+    whole = sketch([h], breaks)
+    assert whole.pairs == len(h)
+    assert (whole.lowest, whole.highest) == (h.min(), h.max())
+    assert whole.ties == np.count_nonzero(h == 0)
+    for at in (*breaks, 0.0):
+        assert whole.count_below(at) == np.count_nonzero(h < at)
+    # Every margin lies within a cell's width of the mean of its cell, in order.
+    near = np.repeat(whole.margins, whole.counts)
+    width = np.maximum(WIDTH, 2**-13 * (np.abs(near) + 16))
+    assert (np.abs(np.sort(h) - near) <= width).all()
+    cut = 1 if data is None else data.draw(st.integers(0, len(h)))
+    order = np.argsort(h) if data is None else data.draw(st.permutations(range(len(h))))
+    other = sketch([h[list(order)][:cut], h[list(order)][cut:]], breaks)
+    for name in ("margins", "counts", "below"):
+        assert (getattr(whole, name) == getattr(other, name)).all()
+
+
+def test_a_mean_over_cells_is_within_the_promised_bound():
+    f = np.sin  # |f''| <= 1
+    pairs = sketch([MARGINS])
+    assert abs(pairs.mean(f(pairs.margins)) - f(MARGINS).mean()) <= WIDTH**2 / 8
+    atoms = sketch([np.repeat([-3.0, 0.25, 7.0], [5, 6, 7])])
+    assert atoms.margins == pytest.approx([-3.0, 0.25, 7.0], abs=1e-11)
+
+
+def test_memory_does_not_grow_with_the_pairs():
+    def batches(count):
+        rng = np.random.default_rng(0)
+        return (rng.normal(0, 3, 1 << 17) for _ in range(count))
+
+    peaks = []
+    for count in (4, 64):
+        tracemalloc.start()
+        assert sketch(batches(count)).pairs == count << 17
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] < 64 * 2**20  # 64 batches hold 64 MiB
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def columns_of(h, seed=3):
+    rng = np.random.default_rng(seed)
+    rejected = np.round(rng.normal(size=len(h)), 6)
+    return {
+        "prompt": [f'a "quoted", text {k}\n' for k in range(len(h))],
+        "score_chosen": (rejected + h).tolist(),
+        "score_rejected": rejected.tolist(),
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The same 700 pairs in every format, margins in halves so that differences are exact."""
+    path = tmp_path_factory.mktemp("pairs")
+    h = np.round(2 * MARGINS[:700]) / 2
+    columns = columns_of(h[h != 0])
+    columns["score_rejected"] = (np.round(np.array(columns["score_rejected"]) * 64) / 64).tolist()
+    columns["score_chosen"] = (h[h != 0] + columns["score_rejected"]).tolist()
+    for kind in FORMATS:
+        write_pairs(path, kind, columns)
+    return path, h[h != 0]
+
+
+def comparable(diagnosis):
+    return {
+        k: v for k, v in diagnosis.record().items() if k not in ("source", "columns", "guessed")
+    }
+
+
+def test_formats_and_batches_change_nothing(folder):
+    path, h = folder
+    asked = comparable(diagnose(h))
+    for kind in FORMATS:
+        file = path / ("pairs" if kind == "folder" else f"pairs.{kind}")
+        for rows in (None, 97):
+            assert comparable(diagnose(file, rows=rows)) == asked, (kind, rows)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_label_turns_margins_round(tmp_path, kind):
+    h = MARGINS[:200]
+    first = np.arange(200) % 3 > 0
+    sign = np.where(first, 1, -1)
+    columns = {"reward_first": (sign * h).tolist(), "reward_second": [0.0] * 200}
+    plain = comparable(diagnose(h))
+    for label in (first.tolist(), first.astype(int).tolist()):
+        path = write_pairs(tmp_path, kind, {**columns, "first_chosen": label}, f"p{label[1]}")
+        assert comparable(diagnose(path)) == plain
+        named = Reading(rewards=("reward_first", "reward_second"), label="first_chosen")
+        assert comparable(diagnose(path, reading=named)) == plain
+        unlabelled = Reading(rewards=("reward_first", "reward_second"))
+        assert diagnose(path, reading=unlabelled).calibration.disputed == np.mean(sign * h < 0)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64, np.int32))
+def test_types_of_columns(tmp_path, dtype):
+    h = np.round(4 * MARGINS[:300]).astype(dtype)
+    h = h[h != 0]
+    path = write_pairs(tmp_path, "parquet", {"margin": h})
+    assert comparable(diagnose(path)) == comparable(diagnose(h.astype(float)))
+
+
+def test_scale_multiplies_margins():
+    half = diagnose(MARGINS, reading=Reading(scale=0.5))
+    assert half.calibration.scale == pytest.approx(
+        2 * diagnose(MARGINS).calibration.scale, rel=MEAN
+    )
+    assert half.effects[0] == diagnose(MARGINS / 2).effects[0]
+
+
+def test_guesses(tmp_path):
+    one, many = [1.0, -0.5], {"other": [1, 2]}
+    for names, expected in (
+        (("margin",), "margin"),
+        (("model_margin", "true_margin"), "model_margin"),
+        (("chosen_score", "rejected_score"), "chosen_score - rejected_score"),
+        (("reward_rejected", "reward_chosen"), "reward_chosen - reward_rejected"),
+        (("model_margin", "reward_first", "reward_second", "first_chosen"), "model_margin"),
+    ):
+        values = {name: [v * (k + 1) for v in one] for k, name in enumerate(names)}
+        d = diagnose(write_pairs(tmp_path, "jsonl", {**values, **many}))
+        assert (d.columns, d.guessed) == (expected, True)
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+NAN = math.nan
+REFUSED = [
+    ({"margin": [1.0], "model_margin": [1.0]}, {}, ["several columns", "model_margin", "--margin"]),
+    ({"a": [1.0], "b": [2.0]}, {}, ["no column looks like a margin", "are a, b", "--rewards"]),
+    ({"a": [1.0]}, {"margin": "h"}, ["no column 'h'", "columns are a"]),
+    ({"a": [1.0]}, {"margin": "a", "label": "y"}, ["no column 'y'", "columns are a"]),
+    ({"margin": [1.0, NAN]}, {}, ["row 2, column margin", "missing or NaN", "--drop-invalid"]),
+    ({"margin": [1.0, None]}, {}, ["row 2, column margin", "missing or NaN", "--drop-invalid"]),
+    ({"margin": [math.inf]}, {}, ["row 1, column margin", "inf", "finite", "--drop-invalid"]),
+    ({"margin": [1.0, 0.0]}, {}, ["row 2, column margin", "tie", "--keep-ties", "--drop-invalid"]),
+    ({"margin": [3e9]}, {}, ["row 1, column margin", "3e+09", "<= 1e+08", "--scale"]),
+    ({"score_chosen": [1.0, 2.0], "score_rejected": [0.0, -math.inf]}, {},
+     ["row 2, column score_rejected", "-inf", "--drop-invalid"]),
+    ({"score_chosen": [1.0, 2.0], "score_rejected": [0.0, 2.0]}, {},
+     ["row 2, column score_chosen, score_rejected", "tie"]),
+    ({"margin": [1.0, 2.0], "y": [1.0, 0.5]}, {"margin": "margin", "label": "y"},
+     ["row 2, column y", "neither response", "--drop-invalid"]),
+    ({"margin": [1.0, 2.0], "y": [1, -1]}, {"margin": "margin", "label": "y"},
+     ["row 2, column y", "-1 breaks the rule", "recode"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(("columns", "reading", "words"), REFUSED)
+def test_refusals_name_row_column_rule_and_fix(tmp_path, kind, columns, reading, words):
+    path = write_pairs(tmp_path, kind, columns)
+    with pytest.raises(ValueError) as error:
+        diagnose(path, reading=Reading(**reading))
+    assert str(path) in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_files_that_are_no_pairs_are_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "empty.csv").write_text("margin\n")
+    (tmp_path / "none.jsonl").write_text("")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 not")
+    (tmp_path / "broken.jsonl").write_text('{"margin": 1}\n{"margin": \n')
+    (tmp_path / "list.jsonl").write_text('{"margin": 1}\n[1]\n')
+    (tmp_path / "two.jsonl").write_text('{"margin": 1},{"margin": 2}\n')
+    (tmp_path / "text.jsonl").write_text('{"margin": 1}\n{"margin": "2"}\n')
+    (tmp_path / "truth.jsonl").write_text('{"margin": 1}\n{"margin": true}\n')
+    (tmp_path / "ragged.csv").write_text("margin,b\n1,2\n1,2,3\n")
+    (tmp_path / "word.csv").write_text("margin,b\n1,2\nhigh,3\n")
+    (tmp_path / "twice.csv").write_text("margin,margin\n1,2\n")
+    (tmp_path / "latin.csv").write_bytes("margin,b\n1,é\n".encode("latin-1"))
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "dict" / "train").mkdir(parents=True)
+    (tmp_path / "dict" / "dataset_dict.json").write_text("{}")
+    for name, words in {
+        "nowhere.parquet": "there is no such file",
+        "a.txt": "must end in .parquet, .jsonl, .csv",
+        "empty.csv": "holds no rows",
+        "none.jsonl": "holds no rows",
+        "broken.parquet": "cannot be read",
+        "broken.jsonl": "row 2: is not JSON",
+        "list.jsonl": "row 2: must be an object",
+        "two.jsonl": "row 1: is not JSON",
+        "text.jsonl": "row 2, column margin: must be a number, got '2'",
+        "truth.jsonl": "row 2, column margin: must be a number, got True",
+        "ragged.csv": "row 2: has 3 cells, the header 2",
+        "word.csv": "row 2, column margin: must be a number, got 'high'",
+        "twice.csv": "column 'margin' twice",
+        "latin.csv": "is not UTF-8",
+        "bare": "holds no Arrow files",
+        "dict": "pass one of train",
+    }.items():
+        with pytest.raises(ValueError, match=re.escape(words)) as error:
+            diagnose(tmp_path / name)
+        assert name in str(error.value)
+    text = write_pairs(tmp_path, "parquet", {"margin": ["1", "2"]}, "strings")
+    with pytest.raises(ValueError, match="column margin: holds string, and must hold numbers"):
+        diagnose(text)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "error", "words"),
+    [
+        ([[1.0]], {}, TypeError, "margins must be real numbers in one dimension"),
+        (["a"], {}, TypeError, "margins must be real numbers"),
+        ([], {}, ValueError, "margins must|holds no rows|there are none"),
+        ([1.0, NAN], {}, ValueError, "margins, index 1: missing or NaN"),
+        ([1.0], {"schedule": 4}, TypeError, "schedule must be a MarginSchedule"),
+        ([1.0], {"beta": 0.0}, ValueError, "beta = 0.0 breaks the rule beta > 0"),
+        ([1.0], {"ess": 1.0}, ValueError, "ess = 1.0 breaks the rule 0 < ess < 1"),
+        ([1.0], {"bound": -1.0}, ValueError, "bound = -1.0 breaks the rule bound > 0"),
+        ([1.0], {"gamma": 1.0}, ValueError, "gamma = 1.0 breaks the rule 0 < gamma < 1"),
+    ],
+)
+def test_wrong_arguments_are_refused(source, options, error, words):
+    with pytest.raises(error, match=words):
+        diagnose(np.array(source), **options)
+
+
+def test_wrong_readings_are_refused():
+    with pytest.raises(ValueError, match=r"margin = 'a' and rewards = .* both given"):
+        Reading(margin="a", rewards=("b", "c"))
+    with pytest.raises(ValueError, match=r"scale = -1\.0 breaks the rule scale > 0"):
+        Reading(scale=-1.0)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_invalid_rows_are_dropped_and_counted(tmp_path, kind):
+    h = [1.0, None, math.inf, 0.0, 2.0, 3e9, -1.0]
+    y = [1.0, 1.0, 1.0, 1.0, 0.5, 1.0, 1.0]
+    path = write_pairs(tmp_path, kind, {"margin": h, "y": y})
+    reading = Reading(margin="margin", label="y", drop_invalid=True)
+    dropped = {"missing or NaN": 1, "infinite": 1, "tie": 1, "label without a choice": 1,
+               "too large": 1}  # fmt: skip
+    for rows in (None, 2):
+        d = diagnose(path, reading=reading, rows=rows)
+        assert d.pairs == 2 and dict(d.dropped) == dropped
+        assert (d.margins.lowest, d.margins.highest) == (-1.0, 1.0)
+
+
+def test_ties_that_are_kept_are_half_an_agreement():
+    d = diagnose(np.array([1.0, 0.0, 0.0, -1.0]), reading=Reading(keep_ties=True))
+    assert d.margins.ties == 2 and d.calibration.disputed == 0.25
+    assert d.calibration.bins[0].agreement == 0.5
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def test_exit_codes_and_outputs(tmp_path, capsys):
+    fine = write_pairs(tmp_path, "csv", {"margin": drawn_margins(3000).tolist()}, "fine")
+    html, record = tmp_path / "out" / "d.html", tmp_path / "out" / "d.json"
+    gentle = ["--c-max", "2", "--tau", "2"]
+    assert cli.main(["diagnose", str(fine), *gentle, "--json", str(record)]) == 0
+    assert "WARNING" not in capsys.readouterr().out
+    assert cli.main(["diagnose", str(fine), "--html", str(html)]) == 1
+    out = capsys.readouterr().out
+    assert "c_max 4, c_min 0.25, lam 1, tau 6.907" in out and "WARNING      target" in out
+    assert cli.main(["diagnose", str(fine), *gentle, "--bound", "0.1"]) == 1
+    assert "WARNING      D" in capsys.readouterr().out
+    assert cli.main(["diagnose", str(fine), *gentle, "--ess", "0.999"]) == 1
+    assert "WARNING      ESS" in capsys.readouterr().out
+    assert cli.main(["diagnose", str(fine), *gentle, "--scale", "2"]) == 1
+    assert "WARNING      calibration: margins are overconfident" in capsys.readouterr().out
+    for wrong, words in (
+        (["--c-max", "0"], "c_max = 0.0 breaks the rule"),
+        (["--margin", "h"], "no column 'h'"),
+        (["--ess", "2"], "ess = 2.0 breaks the rule"),
+    ):
+        assert cli.main(["diagnose", str(fine), *wrong]) == 2
+        assert words in capsys.readouterr().err
+
+    def strict(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    stored = json.loads(record.read_text(), parse_constant=strict)
+    assert stored["pairs"] == 3000 and stored["schedule"]["tau"] == 2.0
+    assert [effect["kind"] for effect in stored["effects"]] == list(KINDS)
+
+
+def test_the_page_needs_nothing_from_outside(tmp_path):
+    d = diagnose(MARGINS[:2000], bound=2.0)
+    pages = [write_page(d, tmp_path / name).read_text() for name in ("a.html", "b.html")]
+    assert pages[0] == pages[1]
+    page = pages[0]
+    assert page.count('<svg class="plot"') == 4
+    outside = set(re.findall(r"""(?:href|src|url)\s*[=(]\s*["']?([^"')>\s]+)""", page))
+    assert all(target.startswith("#") for target in outside)
+    assert set(re.findall(r'https?://[^"<\s]+', page)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert {target[1:] for target in outside} <= set(ids)
+    assert "<script" not in page
+    for warning in d.warnings:
+        assert warning.split(":")[0] in page
+
+
+@pytest.mark.parametrize(
+    "margins", ([2.0], [-3.0, -1.0], [1e-9, -2e-9, 5e-9], [1e8, -1e8, 3.0], [16.0] * 9)
+)
+def test_unusual_margins_make_a_page(tmp_path, margins):
+    page = write_page(diagnose(np.array(margins)), tmp_path / "d.html").read_text()
+    assert page.count('<svg class="plot"') == 4 and "nan" not in re.sub("<svg.*?</svg>", "", page)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    (
+        MarginSchedule(4.0, 0.25, 1e8, 2.0),
+        MarginSchedule(4.0, 0.25, 1e-3, 1e5),
+        MarginSchedule(1.0000001, 0.99999, 1.0, 3.0),
+        MarginSchedule(1e8, 0.0, 1e8, 1e8),
+    ),
+)
+def test_extreme_schedules_are_diagnosed(schedule):
+    d = diagnose(MARGINS[:1000], schedule)
+    weights = weight(MARGINS[:1000], schedule)
+    assert d.effects[0].ess == pytest.approx(effective_sample_size(weights) / 1000, rel=1e-4)
+    json.dumps(d.record(), allow_nan=False)
+
+
+def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    commands = [
+        shlex.split(line, comments=True)[1:]
+        for block in re.findall(r"```sh\n(.*?)```", readme, re.S)
+        for line in block.splitlines()
+        if line.startswith(("madpo diagnose", "madpo weights"))
+    ]
+    assert {command[0] for command in commands} == {"diagnose", "weights"}
+    monkeypatch.chdir(tmp_path)
+    write_pairs(tmp_path, "parquet", {"margin": drawn_margins(2000)})
+    statuses = [cli.main(command) for command in commands]
+    # The released schedule has something to mend, the gentle one has not.
+    assert statuses == [1, 0, 0], capsys.readouterr().out
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "pairs.parquet", "diagnosis.html", "diagnosis.json", "weighted.parquet",
+    }  # fmt: skip
