@@ -21,8 +21,11 @@ from madpo_theory.losses import madpo
 def response_logps(model, tokenizer, prompts, responses):
     """Summed log-probability of each response after its prompt, (pairs,), nats."""
     rows = [
-        (tokenizer(p)["input_ids"], tokenizer(r)["input_ids"] + [tokenizer.eos_token_id])
-        for p, r in zip(prompts, responses, strict=True)
+        (
+            tokenizer(prompt)["input_ids"],
+            tokenizer(response, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id],
+        )
+        for prompt, response in zip(prompts, responses, strict=True)
     ]
     length = max(len(p) + len(r) for p, r in rows)
     ids = torch.zeros(len(rows), length, dtype=torch.long)
@@ -48,18 +51,17 @@ def main(
     """Train and return the loss of every step."""
     data = load_pairs(pairs)
     policy, tokenizer = load_policy(model, data)
+    policy.to("cuda" if torch.cuda.is_available() else "cpu")
     reference = copy.deepcopy(policy).requires_grad_(False)
     schedule = MarginSchedule.released(c_max)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=learning_rate, weight_decay=0.0)
     history = []
     for step in range(steps):
         rows = [data[i % len(data)] for i in range(step * batch, (step + 1) * batch)]
-        prompts, chosen, rejected = (
-            [row[k] for row in rows] for k in ("prompt", "chosen", "rejected")
-        )
-        policy_logps = [response_logps(policy, tokenizer, prompts, r) for r in (chosen, rejected)]
+        prompts, *pair = ([row[k] for row in rows] for k in ("prompt", "chosen", "rejected"))
+        policy_logps = [response_logps(policy, tokenizer, prompts, r) for r in pair]
         with torch.no_grad():
-            fixed = [response_logps(reference, tokenizer, prompts, r) for r in (chosen, rejected)]
+            fixed = [response_logps(reference, tokenizer, prompts, r) for r in pair]
         margin = torch.tensor([row["margin"] for row in rows], device=policy.device)
         losses, good, bad = madpo(
             *policy_logps, *fixed, margin=margin, weighting=schedule, beta=beta

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..weight import Weighting, weight, weighting_of
 
-TESTED = "1.4.0 to 1.16.0"
+TESTED = "1.12.0 to 1.16.0"
 
 try:
     import torch
