@@ -1,25 +1,60 @@
 """The README: its code runs, and its table is the ledger's."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 
+from madpo_theory import MarginSchedule
 from madpo_theory.claims import CLAIMS
 from madpo_theory.claims.markdown import BEGIN, END, insert_table, table
 
 README = Path(__file__).parents[1] / "README.md"
 
 
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+TRL = [block for block in BLOCKS if "WeightedDPOTrainer" in block]
+
+
+def run(block, namespace):
+    exec(compile(block, str(README), "exec"), namespace)
+
+
 def test_code_blocks_run(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-    assert len(blocks) == 3
+    assert len(BLOCKS) == 4 and len(TRL) == 1
     namespace = {}
-    for block in blocks:
-        exec(compile(block, str(README), "exec"), namespace)
+    for block in BLOCKS:
+        if block not in TRL:
+            run(block, namespace)
     printed = capsys.readouterr().out
     assert "8.32" in printed and "6.90" in printed
     assert namespace["policy_chosen"].grad_fn is not None or namespace["losses"].shape == (8,)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_the_block_for_trl_runs(monkeypatch, tmp_path):
+    """On the model, pairs and settings of the example, which the block leaves to its reader."""
+    trl = pytest.importorskip("trl", reason="needs madpo-theory[trl]")
+    peft = pytest.importorskip("peft", reason="needs madpo-theory[trl]")
+    monkeypatch.syspath_prepend(str(README.parent / "examples"))
+    tiny = importlib.import_module("tiny")
+    pairs = tiny.load_pairs()
+    model, tokenizer = tiny.load_policy(None, pairs)
+    settings = {"max_steps": 2, "logging_steps": 1, "save_strategy": "no", "report_to": []}
+    args = trl.DPOConfig(str(tmp_path), use_cpu=True, bf16=False, **settings)
+    namespace = dict(
+        model=model,
+        tokenizer=tokenizer,
+        pairs=pairs,
+        args=args,
+        peft_config=peft.LoraConfig(target_modules="all-linear"),
+        schedule=MarginSchedule.released(2),
+    )
+    run(TRL[0], namespace)
+    logged = namespace["trainer"].state.log_history[0]
+    assert 0 < logged["weights/min"] < logged["weights/mean"] < logged["weights/max"] < 2
+    assert {"weights/ess"} < logged.keys()
 
 
 def test_table_is_the_ledgers():

@@ -1,0 +1,450 @@
+"""Seconds and memory of an alignment step against TRL's, and tokens per second of generation.
+
+One step is forward, loss, backward and AdamW on one batch of preference pairs, DPO's loss, LoRA of
+rank 16 on the attention projections from layer `first` on. The contenders:
+
+- ours: prompt shared by both responses, logits in chunks and at response tokens alone, stored
+  reference log-probabilities and, for first > 0, stored output of the layers below;
+- TRL: ``DPOTrainer.training_step`` with precomputed reference log-probabilities, with and without
+  its default gradient checkpointing;
+- separate forwards: the structure of the MADPO author's loop: chosen and rejected forwarded apart,
+  float32 logits of every token, the reference recomputed at every step.
+
+Each runs in a process of its own, the processes take turns, the shortest step counts. Memory is the
+peak of the process's resident memory during the steps and, `extra`, that less what was resident
+before the first (on a GPU: allocated memory). Before anything is reported the losses and the
+gradients of the first step must agree with ours: to 1e-5 in float32, else nothing is reported.
+Generation draws `--new` tokens for `--prompts` prompts of 16 tokens, none of which ends early.
+"""
+
+import argparse
+import ctypes
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from madpo_theory.align.batch import PairData
+from madpo_theory.align.data import block, data
+from madpo_theory.align.generate import generate
+from madpo_theory.align.logprobs import Layout, continuation_logps, stem
+from madpo_theory.align.policy import (
+    TARGETS,
+    Vocabulary,
+    adapter_parameters,
+    add_adapter,
+    load_model,
+    model,
+)
+from madpo_theory.align.precision import precision
+from madpo_theory.align.store import Run
+from madpo_theory.losses import dpo
+
+from .record import Recorder, versions
+
+BETA, RANK, ALPHA, SEED = 0.1, 16, 32, 7
+SHAPES = ((16, 32), (16, 48), (64, 68))
+AGREEMENT = {"float32": 1e-5}
+"""Largest relative difference of losses and gradients; bfloat16 has 3 digits, its is reported."""
+NO_END = -1
+# A waiting thread sleeps: where other work shares the cores, spinning ones would hold it up.
+QUIET = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One batch and one way to compute on it; goes to a child process as JSON."""
+
+    contender: str
+    folder: str
+    model: str
+    precision: str
+    threads: int
+    steps: int
+    prompt: int = 16
+    new: int = 32
+    pairs: int = 8
+    first: int = 0
+
+    @property
+    def layout(self):
+        return Layout(self.prompt, self.new, 2)
+
+    @property
+    def batch(self):
+        return Path(self.folder) / f"batch-{self.prompt}-{self.new}.pt"
+
+    @property
+    def gradients(self):
+        return Path(self.folder) / f"gradients-{self.contender}.pt"
+
+
+def write_batch(setting, reviews, vocabulary):
+    """Real text: prompt and first response of one review, the second response of the next."""
+    length = setting.prompt + setting.new
+    rows = [row[:length] for row in vocabulary.encode(reviews) if len(row) >= length]
+    rows = torch.from_numpy(np.stack(rows[: 2 * setting.pairs]))
+    first, second = rows[0::2], rows[1::2]
+    torch.save(torch.cat([first, second[:, setting.prompt :]], dim=1), setting.batch)
+
+
+def resident():
+    """(resident, peak resident) memory of this process, MiB."""
+    status = Path("/proc/self/status").read_text().split("\n")
+    sizes = {line.split(":")[0]: line.split()[1] for line in status if line.startswith("Vm")}
+    return int(sizes["VmRSS"]) / 1024, int(sizes["VmHWM"]) / 1024
+
+
+class Memory:
+    """Peak memory of a block of code, MiB, on the GPU if the model is there."""
+
+    def __init__(self, device):
+        self.cuda = device.type == "cuda"
+
+    def __enter__(self):
+        gc.collect()
+        if self.cuda:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            self.before = torch.cuda.memory_allocated() / 2**20
+        else:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+            self.before = resident()[0]
+        return self
+
+    def __exit__(self, *error):
+        self.peak = torch.cuda.max_memory_allocated() / 2**20 if self.cuda else resident()[1]
+
+
+def perturb(parameters):
+    """Adapters away from zero, where the first loss would be log 2 whatever the code."""
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        for name in sorted(parameters):
+            value = parameters[name]
+            value.copy_(0.02 * torch.randn(value.shape, generator=generator))
+    return parameters
+
+
+def policy(setting, causal_lm):
+    settings = {"rank": RANK, "alpha": ALPHA, "first_adapted_layer": setting.first}
+    return add_adapter(causal_lm, settings, SEED)
+
+
+def ours(setting, causal_lm, tokens):
+    layout, layers = setting.layout, setting.first
+    with torch.no_grad():
+        lower = stem(causal_lm, tokens, layout, layers)
+        fixed = continuation_logps(causal_lm, lower, tokens, layout, layers, NO_END)
+    peft_model = policy(setting, causal_lm)
+    pairs = PairData(
+        tokens=tokens.cpu(),
+        reference=fixed.cpu(),
+        stem=lower.cpu() if layers else None,
+        first_chosen=torch.ones(len(tokens), dtype=torch.bool),
+        layout=layout,
+        layers=layers,
+        train=len(tokens),
+    )
+    everything = torch.arange(len(tokens))
+
+    def step():
+        batch, lower = pairs.inputs(causal_lm, everything)
+        logps = continuation_logps(causal_lm, lower, batch, layout, layers, NO_END)
+        stored = pairs.reference.to(logps.device)
+        both = (pairs.chosen_first(x, everything) for x in (logps, stored))
+        loss = dpo(*next(both), *next(both), beta=BETA)[0].mean()
+        loss.backward()
+        return loss.item()
+
+    return perturb(adapter_parameters(peft_model)), step
+
+
+def separate_forwards(setting, causal_lm, tokens):
+    peft_model = policy(setting, causal_lm)
+    prompt, *responses = tokens.split([setting.prompt, setting.new, setting.new], dim=1)
+    texts = [torch.cat([prompt, response], dim=1) for response in responses]
+
+    def logps(ids):
+        log_p = causal_lm(input_ids=ids, use_cache=False).logits[:, :-1].float().log_softmax(-1)
+        return log_p.gather(2, ids[:, 1:, None])[:, setting.prompt - 1 :, 0].sum(1)
+
+    def step():
+        chosen, rejected = (logps(ids) for ids in texts)
+        with torch.no_grad(), peft_model.disable_adapter():
+            fixed = [logps(ids) for ids in texts]
+        loss = dpo(chosen, rejected, *fixed, beta=BETA)[0].mean()
+        loss.backward()
+        return loss.item()
+
+    return perturb(adapter_parameters(peft_model)), step
+
+
+def trl(setting, causal_lm, tokens, checkpointing=False):
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import PreTrainedTokenizerFast
+    from trl import DPOConfig, DPOTrainer
+
+    class Tokenized(DPOTrainer):
+        def _prepare_dataset(self, dataset, *args):
+            return dataset
+
+    prompt, chosen, rejected = tokens.split([setting.prompt, setting.new, setting.new], dim=1)
+    columns = {"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}
+    bf16 = causal_lm.dtype == torch.bfloat16
+    trainer = Tokenized(
+        causal_lm,
+        args=DPOConfig(
+            output_dir=setting.folder,
+            per_device_train_batch_size=len(tokens),
+            beta=BETA,
+            precompute_ref_log_probs=True,
+            gradient_checkpointing=checkpointing,
+            use_cpu=tokens.device.type == "cpu",
+            bf16=bf16,
+            report_to=[],
+            disable_tqdm=True,
+        ),
+        train_dataset=Dataset.from_dict({k: v.tolist() for k, v in columns.items()}),
+        processing_class=PreTrainedTokenizerFast(
+            tokenizer_file=str(Path(setting.model) / "tokenizer.json"), pad_token="<pad>"
+        ),
+        peft_config=LoraConfig(
+            r=RANK,
+            lora_alpha=ALPHA,
+            target_modules=TARGETS,
+            layers_to_transform=list(range(setting.first, causal_lm.config.num_hidden_layers)),
+        ),
+    )
+    parameters = perturb(adapter_parameters(trainer.model))
+    wrapped = trainer.accelerator.prepare_model(trainer.model)
+    batch = next(iter(trainer.get_train_dataloader()))
+    trainer.current_gradient_accumulation_steps = 1  # what its loop sets
+
+    def step():
+        return trainer.training_step(wrapped, dict(batch)).item()
+
+    return parameters, step
+
+
+STEPS = {
+    "ours": ours,
+    "TRL": trl,
+    "TRL, checkpointing": partial(trl, checkpointing=True),
+    "separate forwards": separate_forwards,
+}
+
+
+def synchronize(device):
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def clocked(call, device):
+    synchronize(device)
+    start = time.perf_counter()
+    result = call()
+    synchronize(device)
+    return time.perf_counter() - start, result
+
+
+def measure_steps(setting, causal_lm):
+    tokens = torch.load(setting.batch).to(causal_lm.device)
+    parameters, step = STEPS[setting.contender](setting, causal_lm, tokens)
+    optimizer = torch.optim.AdamW(parameters.values(), lr=1e-4)
+    seconds, losses = [], []
+    with Memory(causal_lm.device) as memory:
+        for i in range(setting.steps):
+            optimizer.zero_grad()
+            took, loss = clocked(step, causal_lm.device)
+            losses.append(loss)
+            if i == 0:
+                gradients = {k: p.grad.detach().cpu().clone() for k, p in parameters.items()}
+            seconds.append(took + clocked(optimizer.step, causal_lm.device)[0])
+    torch.save(gradients, setting.gradients)
+    # The first step pays for what is set up once.
+    found = {"seconds": min(seconds[1:] or seconds), "loss": losses[0]}
+    return found | {"before": memory.before, "peak": memory.peak}
+
+
+def measure_generation(setting, causal_lm):
+    prompts = torch.load(setting.batch)[:, : setting.prompt].to(causal_lm.device)
+    if setting.contender == "generate ours":
+
+        def call():
+            generator = torch.Generator().manual_seed(SEED)
+            return generate(
+                causal_lm, prompts, new_tokens=setting.new, eos=NO_END, generator=generator
+            )
+    else:
+        causal_lm.generation_config.eos_token_id = None  # nothing ends early here either
+
+        def call():
+            return causal_lm.generate(
+                prompts, attention_mask=torch.ones_like(prompts), do_sample=True, top_k=0,
+                max_new_tokens=setting.new,
+            )[:, setting.prompt :]  # fmt: skip
+
+    with Memory(causal_lm.device) as memory:
+        runs = [clocked(call, causal_lm.device) for _ in range(setting.steps)]
+    if runs[0][1].numel() != len(prompts) * setting.new:
+        raise AssertionError(f"{setting.contender} drew {tuple(runs[0][1].shape)} tokens")
+    seconds = min(took for took, _ in runs)
+    return {"seconds": seconds, "before": memory.before, "peak": memory.peak}
+
+
+def child(setting):
+    """Measure one contender in this process; prints a JSON line."""
+    warnings.simplefilter("ignore")
+    causal_lm = load_model(Run(Path(setting.model)), Run(Path(setting.precision)))
+    torch.set_num_threads(setting.threads)
+    generation = setting.contender.startswith("generate")
+    measure = measure_generation if generation else measure_steps
+    print(json.dumps(measure(setting, causal_lm)), flush=True)
+
+
+def take_turns(settings, rounds):
+    """Measurements by contender: of the rounds, the shortest time and the smallest peak."""
+    best = {}
+    for _ in range(rounds):
+        for setting in settings:
+            command = [sys.executable, "-m", "benchmarks.training", "--child"]
+            done = subprocess.run(
+                [*command, json.dumps(asdict(setting))], capture_output=True, text=True, env=QUIET
+            )
+            if done.returncode:
+                raise RuntimeError(f"{setting.contender} failed:\n{done.stderr[-3000:]}")
+            found = json.loads(done.stdout.splitlines()[-1])
+            found["extra"] = found["peak"] - found["before"]
+            before = best.setdefault(setting.contender, found)
+            best[setting.contender] = {k: min(found[k], before[k]) for k in found}
+    return best
+
+
+def disagreement(found, settings):
+    """Relative differences of losses and of gradients from ours, the largest of all contenders."""
+    mine, *others = settings
+    reference = torch.load(mine.gradients)
+    norm = torch.cat([g.flatten() for g in reference.values()]).norm()
+    loss = found[mine.contender]["loss"]
+    losses, slopes = [0.0], [0.0]
+    for other in others:
+        theirs = torch.load(other.gradients)
+        if theirs.keys() != reference.keys():
+            raise AssertionError(f"{other.contender} adapts other parameters than ours")
+        apart = torch.cat([(theirs[k] - g).flatten() for k, g in reference.items()]).norm()
+        losses.append(abs(found[other.contender]["loss"] - loss) / abs(loss))
+        slopes.append((apart / norm).item())
+    return {"loss_difference": max(losses), "gradient_difference": max(slopes)}
+
+
+def compare_steps(out, base, contenders, rounds, limit, **common):
+    settings = [replace(base, contender=name) for name in contenders]
+    found = take_turns(settings, rounds)
+    apart = disagreement(found, settings)
+    if not max(apart.values()) <= limit:
+        raise AssertionError(f"the contenders do not compute the same step: {apart} > {limit}")
+    mine = found.pop("ours")
+    common |= apart | {
+        "pairs": base.pairs,
+        "prompt": base.prompt,
+        "new": base.new,
+        "first_adapted_layer": base.first,
+        "stored_lower_layers": base.first > 0,
+    }
+    for name, peer in found.items():
+        out.add(name=f"step {name}", ours=mine["seconds"], peer=peer["seconds"], unit="s", **common)
+        for kind in ("extra", "peak"):
+            out.add(
+                name=f"memory {name}, {kind}", ours=mine[kind], peer=peer[kind], unit="MiB",
+                **common,
+            )  # fmt: skip
+
+
+def compare_generation(out, base, rounds, **common):
+    names = ("generate ours", "generate transformers")
+    found = take_turns([replace(base, contender=name) for name in names], rounds)
+    mine, peer = (found[name] for name in names)
+    tokens = base.pairs * base.new
+    common |= {"prompts": base.pairs, "prompt": base.prompt, "new": base.new}
+    out.add(
+        name="generation", ours=tokens / mine["seconds"], peer=tokens / peer["seconds"],
+        unit="tokens/s", **common,
+    )  # fmt: skip
+    for kind in ("extra", "peak"):
+        out.add(
+            name=f"generation memory, {kind}", ours=mine[kind], peer=peer[kind], unit="MiB",
+            **common,
+        )  # fmt: skip
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=("gemma", "tiny"), default="gemma")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--shapes", type=int, nargs="+", default=[0, 1, 2], help=f"of {SHAPES}")
+    parser.add_argument("--pairs", type=int, default=8)
+    parser.add_argument("--first", type=int, nargs="+", help="first adapted layers; 0 and preset's")
+    parser.add_argument("--contenders", nargs="+", choices=list(STEPS)[1:], default=list(STEPS)[1:])
+    parser.add_argument("--prompts", type=int, default=128, help="of generation; 0: leave it out")
+    parser.add_argument("--new", type=int, default=32, help="tokens to generate")
+    parser.add_argument("--steps", type=int, default=4, help="in one process, the first for warmth")
+    parser.add_argument("--rounds", type=int, default=2, help="processes of every contender")
+    parser.add_argument("--root", default="runs", help="where the experiment keeps its model")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    if chosen.child:
+        return child(Setting(**json.loads(chosen.child)))
+
+    from experiments.sentiment import PRESETS
+    from madpo_theory.align.config import PrecisionConfig
+
+    preset = PRESETS["cpu" if chosen.model == "gemma" else "smoke"]
+    reviews = data(chosen.root, preset.data)
+    base_model = model(chosen.root, {"seed": preset.seed, "model": preset.model}, reviews)
+    vocabulary = Vocabulary.load(base_model)
+    texts = block(reviews, "prompts")["text"].tolist()
+    out = Recorder("training")
+    used = versions("torch", "transformers", "trl", "peft")
+    common = {k: getattr(chosen, k) for k in ("model", "dtype", "device", "threads")}
+    common["versions"] = used
+    with tempfile.TemporaryDirectory() as folder:
+        number = precision(folder, PrecisionConfig(device=chosen.device, dtype=chosen.dtype))
+        base = Setting(
+            contender="ours", folder=folder, model=str(base_model.path),
+            precision=str(number.path), threads=chosen.threads, steps=chosen.steps,
+            pairs=chosen.pairs,
+        )  # fmt: skip
+        for prompt, new in (SHAPES[i] for i in chosen.shapes):
+            for first in chosen.first or (0, preset.model.first_adapted_layer):
+                setting = replace(base, prompt=prompt, new=new, first=first)
+                write_batch(setting, texts, vocabulary)
+                compare_steps(
+                    out, setting, ["ours", *chosen.contenders], chosen.rounds,
+                    AGREEMENT.get(chosen.dtype, float("inf")), **common,
+                )  # fmt: skip
+                out.save()
+        if chosen.prompts:
+            setting = replace(base, new=chosen.new, pairs=chosen.prompts, steps=2)
+            write_batch(setting, texts, vocabulary)
+            compare_generation(out, setting, chosen.rounds, **common)
+            out.save()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The weights of this library in other people's trainers."""

@@ -1,0 +1,317 @@
+"""WeightedDPOTrainer: TRL's trainer to the last digit at weight 1, and the formula elsewhere."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("trl", reason="needs madpo-theory[trl]")
+pytest.importorskip("peft", reason="needs madpo-theory[trl]")
+
+from datasets import Dataset, IterableDataset
+from peft import LoraConfig
+from transformers import PreTrainedTokenizerFast
+from trl import DPOConfig, DPOTrainer
+
+from madpo_theory import (
+    BoundedRatioWeight,
+    MarginSchedule,
+    PowerTarget,
+    ScaledWeight,
+    TargetShapedWeight,
+    weight,
+)
+from madpo_theory.align.policy import SPECIAL, tiny_gemma
+from madpo_theory.integrations import trl as integration
+from madpo_theory.integrations.trl import WeightedDPOTrainer
+from madpo_theory.losses import dpo, ipo, madpo
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),  # transformers of its own names
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.xdist_group("trl"),
+]
+
+SCHEDULE = MarginSchedule.released(2)
+PAIRS = [
+    {
+        "prompt": f"A {kind} film about a {thing}:",
+        "chosen": f" {good} from its first scene to the last.",
+        "rejected": f" {bad}, and too long.",
+        "margin": 1.25 * i - 4.0,
+        "weight": 0.25 + 0.5 * (i % 4),
+    }
+    for i, (kind, thing, good, bad) in enumerate(
+        (kind, thing, good, bad)
+        for kind in ("slow", "loud")
+        for thing in ("ship", "dog")
+        for good, bad in (("wonderful", "dull"), ("moving", "dreadful"))
+    )
+]
+WEIGHTINGS = {
+    "published": SCHEDULE,
+    "bounded": ScaledWeight.mean_one(BoundedRatioWeight(SCHEDULE), [p["margin"] for p in PAIRS]),
+    "shaped": TargetShapedWeight(PowerTarget(tau=3.0, gamma=0.5, smoothing=1.0)),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    texts = [pair["prompt"] + pair[key] for pair in PAIRS for key in ("chosen", "rejected")]
+    causal_lm, tokenizer = tiny_gemma(texts, seed=0)
+    names = {f"{name}_token": token for name, token in SPECIAL.items()}
+    return causal_lm, PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+
+
+@pytest.fixture
+def trainer(tiny, tmp_path):
+    """Makes trainers on the same tiny policy, reference and pairs."""
+
+    def make(kind, rows=PAIRS, *, weighting=None, column=None, peft=False, evaluation=None, **args):
+        causal_lm, tokenizer = tiny
+        settings = dict(
+            output_dir=str(tmp_path), max_steps=3, per_device_train_batch_size=2,
+            per_device_eval_batch_size=4, learning_rate=1e-2, logging_steps=1, report_to=[],
+            save_strategy="no", use_cpu=True, bf16=False, gradient_checkpointing=False,
+            disable_tqdm=True,
+        )  # fmt: skip
+        # Only the policy that has no adapter needs a second model for its reference.
+        shared = peft or args.get("precompute_ref_log_probs")
+        extra = {} if kind is DPOTrainer else {"weighting": weighting, "column": column}
+        torch.manual_seed(0)  # TRL before 1.15 draws the adapters' start without a seed
+        return kind(
+            copy.deepcopy(causal_lm),
+            None if shared else copy.deepcopy(causal_lm),
+            DPOConfig(**(settings | args)),
+            train_dataset=Dataset.from_list(rows) if isinstance(rows, list) else rows,
+            eval_dataset=None if evaluation is None else Dataset.from_list(evaluation),
+            processing_class=tokenizer,
+            peft_config=LoraConfig(target_modules="all-linear", r=2) if peft else None,
+            **extra,
+        )
+
+    return make
+
+
+def trained(trainer):
+    trainer.train()
+    return dict(trainer.model.named_parameters()), trainer.state.log_history
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first | second)
+
+
+def altered(key, value, row=3):
+    return [p | {key: value} if i == row else p for i, p in enumerate(PAIRS)]
+
+
+SETTINGS = {
+    "plain": {},
+    "ipo": {"loss_type": "ipo"},
+    "two losses": {"loss_type": ["sigmoid", "ipo"], "loss_weights": [1.0, 0.5]},
+    "precomputed, accumulated": {
+        "precompute_ref_log_probs": True,
+        "gradient_accumulation_steps": 2,
+    },
+    "peft, checkpointed": {"peft": True, "gradient_checkpointing": True},
+    "its own weighting": {"use_weighting": True},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_unit_weights_are_the_stock_trainer_to_the_last_digit(trainer, settings):
+    rows = [pair | {"weight": 1.0} for pair in PAIRS]
+    stock, stock_log = trained(trainer(DPOTrainer, rows, evaluation=rows[:4], **settings))
+    ours, our_log = trained(trainer(WeightedDPOTrainer, rows, evaluation=rows[:4], **settings))
+    assert same(stock, ours)
+    for theirs, mine in zip(stock_log[:-1], our_log[:-1], strict=True):  # the last is of times
+        assert theirs == {k: v for k, v in mine.items() if not k.startswith("weights/")}
+    assert our_log[0]["weights/mean"] == our_log[0]["weights/ess"] == 1.0
+    # ... and weights that are not 1 train something else, so the column does arrive
+    assert not same(stock, trained(trainer(WeightedDPOTrainer, **settings))[0])
+
+
+def pair_logps(causal_lm, batch):
+    """Summed and length-averaged log-probabilities of chosen and rejected, by plain forwards."""
+    logits = causal_lm(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    logps = logits[:, :-1].log_softmax(-1).gather(2, batch["input_ids"][:, 1:, None])[:, :, 0]
+    mask = batch["completion_mask"][:, 1:]
+    summed = (logps * mask).sum(1)
+    return summed.chunk(2), (summed / mask.sum(1)).chunk(2)
+
+
+@pytest.mark.parametrize("loss_type", ("sigmoid", "ipo"))
+@pytest.mark.parametrize("precompute", (False, True))
+def test_loss_and_gradient_are_the_formulas(trainer, tiny, loss_type, precompute):
+    made = trainer(
+        WeightedDPOTrainer,
+        loss_type=loss_type,
+        precompute_ref_log_probs=precompute,
+        per_device_train_batch_size=8,
+        beta=0.5,
+    )
+    batch = next(iter(made.get_train_dataloader()))
+    policy, (reference, _) = made.model, tiny
+    with torch.no_grad():  # away from the reference, where the margins are not all zero
+        generator = torch.Generator().manual_seed(0)
+        for parameter in policy.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    loss = made.compute_loss(policy, batch)
+    found = torch.autograd.grad(loss, policy.lm_head.weight)[0]
+    averaged = loss_type == "ipo"  # TRL divides IPO's log-probabilities by the length
+    logps = pair_logps(policy, batch)[averaged]
+    with torch.no_grad():
+        fixed = pair_logps(reference, batch)[averaged]
+    formula = ipo if averaged else dpo
+    losses, *_ = formula(*logps, *fixed, beta=0.5)
+    expected = (batch["pair_weight"] * losses).mean()
+    (slope,) = torch.autograd.grad(expected, policy.lm_head.weight)
+    # float32 log-probabilities of about 50 nats from two forward passes
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found, slope, rtol=1e-3, atol=1e-5 * slope.abs().max().item())
+    assert sorted(batch["pair_weight"].tolist()) == sorted(pair["weight"] for pair in PAIRS)
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS.values(), ids=WEIGHTINGS)
+def test_margins_with_a_weighting_are_its_weights(trainer, weighting):
+    by_hand = [
+        {k: pair[k] for k in ("prompt", "chosen", "rejected")}
+        | {"weight": float(weight(pair["margin"], weighting))}
+        for pair in PAIRS
+    ]
+    expected, _ = trained(trainer(WeightedDPOTrainer, by_hand))
+    found, log = trained(trainer(WeightedDPOTrainer, weighting=weighting))
+    assert same(expected, found)
+    used = np.concatenate([[entry["weights/min"], entry["weights/max"]] for entry in log[:3]])
+    assert {round(w, 6) for w in used} <= {round(pair["weight"], 6) for pair in by_hand}
+
+
+def test_evaluation_is_madpos_loss(trainer):
+    made = trainer(WeightedDPOTrainer, evaluation=PAIRS, weighting=SCHEDULE, max_steps=2)
+    made.train()
+    metrics = made.evaluate()
+    logps = []
+    for batch in made.get_eval_dataloader():
+        with torch.no_grad():
+            policy, reference = (pair_logps(m, batch)[0] for m in (made.model, made.ref_model))
+        logps.append(torch.stack([*policy, *reference]))
+    margin = torch.tensor([pair["margin"] for pair in PAIRS])
+    losses, *_ = madpo(*torch.cat(logps, 1), margin=margin, weighting=SCHEDULE, beta=0.1)
+    assert metrics["eval_loss"] == pytest.approx(losses.mean().item(), rel=1e-5)
+    weights = weight(margin.double(), SCHEDULE)
+    assert metrics["eval_weights/mean"] == pytest.approx(weights.mean().item(), rel=1e-6)
+    share = (weights.sum() ** 2 / (8 * weights.square().sum())).item()
+    assert metrics["eval_weights/ess"] == pytest.approx(share, rel=1e-6)
+    assert metrics["eval_weights/max"] == pytest.approx(weights.max().item(), rel=1e-6)
+
+
+def test_a_new_dataset_is_evaluated_with_its_weights(trainer):
+    """There the reference is computed with the collator that carries weights."""
+    made = trainer(WeightedDPOTrainer, precompute_ref_log_probs=True)
+    doubled = [pair | {"weight": 2 * pair["weight"]} for pair in PAIRS]
+    once, twice = (made.evaluate(Dataset.from_list(rows))["eval_loss"] for rows in (PAIRS, doubled))
+    assert twice == 2 * once
+    assert once == pytest.approx(math.log(2) * np.mean([p["weight"] for p in PAIRS]), rel=1e-6)
+    with pytest.raises(ValueError, match="the eval dataset has no column 'weight'"):
+        made.evaluate(Dataset.from_list(PAIRS).remove_columns("weight"))
+
+
+def test_accumulated_batches_are_one_large_batch(trainer):
+    whole, _ = trained(trainer(WeightedDPOTrainer, per_device_train_batch_size=4, optim="sgd"))
+    parts, _ = trained(
+        trainer(
+            WeightedDPOTrainer,
+            per_device_train_batch_size=1,
+            gradient_accumulation_steps=4,
+            optim="sgd",
+        )
+    )
+    for name in whole:  # three float32 updates, whose sums run in another order
+        torch.testing.assert_close(whole[name], parts[name], rtol=1e-4, atol=1e-5)
+
+
+def test_a_pair_of_weight_zero_is_not_there(trainer):
+    settings = {"per_device_train_batch_size": 8, "max_steps": 2, "optim": "sgd"}
+    other = altered("rejected", " something else entirely, and much longer than it was.")
+    zero = [
+        trained(trainer(WeightedDPOTrainer, [dict(p) | {"weight": float(i != 3)}
+                for i, p in enumerate(rows)], **settings))[0]
+        for rows in (PAIRS, other)
+    ]  # fmt: skip
+    for name in zero[0]:  # the padding differs, so the kernels round otherwise
+        torch.testing.assert_close(zero[0][name], zero[1][name], rtol=1e-4, atol=1e-5)
+
+
+def test_a_stream_and_another_column_name(trainer):
+    renamed = [{"importance" if k == "weight" else k: v for k, v in p.items()} for p in PAIRS]
+    expected, _ = trained(trainer(WeightedDPOTrainer, renamed, column="importance", seed=1))
+    stream = Dataset.from_list(renamed).to_iterable_dataset()
+    assert isinstance(stream, IterableDataset)
+    made = trainer(WeightedDPOTrainer, stream, column="importance")
+    found, log = trained(made)
+    assert log[0]["weights/max"] == 0.75  # its first two rows: 0.25 and 0.75
+    assert not same(expected, found)  # a stream is not shuffled
+    bad = Dataset.from_list(altered("weight", -1.0, row=0)).to_iterable_dataset()
+    with pytest.raises(ValueError, match=r"'weight' must be finite and not negative, got -1.0"):
+        trained(trainer(WeightedDPOTrainer, bad))
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    (
+        ([{k: v for k, v in p.items() if k != "weight"} for p in PAIRS], {}, "the train dataset has"
+         " no column 'weight' .*chosen, margin, prompt.*add_column"),
+        (PAIRS, {"column": "w"}, "no column 'w'"),
+        (altered("weight", -0.5), {}, "must be finite and not negative, got -0.5 in row 3"),
+        (altered("weight", math.nan), {}, "got nan in row 3"),
+        (altered("weight", None), {}, "got nan in row 3"),
+        (altered("margin", math.inf), {"weighting": SCHEDULE}, "'margin' must be finite, got inf"),
+        ([p | {"weight": [1.0, 2.0]} for p in PAIRS], {}, "one number a pair"),
+        (PAIRS, {"loss_type": ["sigmoid", "sft"]}, "'sft' is a mean over tokens"),
+        (PAIRS, {"loss_type": "aot"}, "'aot' is computed from sorted scores"),
+    ),
+)  # fmt: skip
+def test_what_cannot_be_weighed_is_refused(trainer, rows, options, message):
+    with pytest.raises(ValueError, match=message):
+        trainer(WeightedDPOTrainer, rows, **options)
+
+
+def test_a_weighting_is_a_weighting(trainer):
+    with pytest.raises(TypeError, match="weighting must be a MarginSchedule"):
+        trainer(WeightedDPOTrainer, weighting=2.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    (
+        (lambda losses: losses.sum() / len(losses), "takes no mean over the pairs"),
+        (lambda losses: 2 * losses.mean(), "is not the mean"),
+    ),
+)
+def test_another_trl_is_refused_and_not_trained_unweighted(trainer, monkeypatch, changed, message):
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        assert integration.KEY not in inputs
+        logps = torch.zeros(len(inputs["input_ids"]) // 2, requires_grad=True)
+        return changed(logps + math.log(2))
+
+    monkeypatch.setattr(DPOTrainer, "compute_loss", compute_loss)
+    with pytest.raises(RuntimeError, match=f"{message}.*tested with TRL {integration.TESTED}"):
+        trainer(WeightedDPOTrainer).train()
+
+
+def test_a_replaced_collator_is_noticed(trainer):
+    made = trainer(WeightedDPOTrainer)
+    made.data_collator = made.data_collator.collate
+    with pytest.raises(RuntimeError, match="replaced the collator"):
+        made.train()
