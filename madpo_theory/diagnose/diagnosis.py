@@ -93,6 +93,12 @@ class Diagnosis:
     notes: tuple
     sketch: MarginSketch = field(repr=False)
 
+    def __str__(self):
+        """The table of `madpo diagnose`."""
+        from .table import text
+
+        return text(self)
+
     def record(self):
         """The diagnosis as JSON types; what is infinite is None."""
         return {k: _plain(v) for k, v in self.__dict__.items() if k != "sketch"}
