@@ -89,3 +89,7 @@ Definition ipo_target (beta h : R) : R :=
 
 Definition beta_dpo_beta (beta alpha running mean : R) : R :=
   beta * (alpha * (mean - running) + 1).
+
+Definition released : schedule := Schedule 2 (1 / 2) 1 (ln 999).
+
+Definition class_defaults : schedule := Schedule 2 (1 / 2) 1 2.
