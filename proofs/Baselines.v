@@ -210,3 +210,33 @@ Qed.
 (* The coefficient is constant in the limits tau to infinity (c_max) and lam = 0 (1: DPO). *)
 Theorem L5_flat cm cn t h : cn < 1 -> 1 < cm -> coefficient (Schedule cm cn 0 t) h = 1.
 Proof. intros; unfold coefficient; simpl; rewrite Rmult_0_l, exp_0; field; lra. Qed.
+
+Theorem L5_late cm cn l h : 0 <= cn < 1 -> 1 < cm -> 0 < l ->
+  is_lim (fun t => coefficient (Schedule cm cn l t) h) p_infty cm.
+Proof.
+  intros; apply is_lim_spec; intros eps; pose proof (cond_pos eps).
+  set (k := (cm - 1) / (1 - cn)); assert (0 < k) by (apply Rdiv_lt_0_compat; lra).
+  assert (0 < (cm - cn) * k) by (apply Rmult_lt_0_compat; lra).
+  set (b := eps / ((cm - cn) * k)); assert (0 < b) by now apply Rdiv_lt_0_compat.
+  exists (Rmax 0 (Rabs h - ln b / l)); intros t Ht.
+  assert (0 < t /\ Rabs h - ln b / l < t) as [Ht0 Ht1].
+  { split; eapply Rle_lt_trans; [apply Rmax_l | eassumption | apply Rmax_r | eassumption]. }
+  assert (valid (Schedule cm cn l t)) as ok by (unfold valid; simpl; lra).
+  rewrite (S1_formula _ ok); pose proof (c_range _ ok (Rabs h)) as Hr; simpl in Hr.
+  rewrite Rabs_left by lra; unfold c, kappa; simpl; fold k.
+  set (e := exp (l * (Rabs h - t))).
+  assert (0 < e < b) as [He Hb].
+  { split; [apply exp_pos |].
+    rewrite <- (exp_ln b) by assumption; apply exp_increasing.
+    apply (Rmult_lt_compat_l l) in Ht1; [| assumption].
+    replace (l * (Rabs h - ln b / l)) with (l * Rabs h - ln b) in Ht1 by (field; lra); lra. }
+  assert (0 < k * e) by now apply Rmult_lt_0_compat.
+  replace (- (cn + (cm - cn) / (1 + k * e) - cm)) with ((cm - cn) * k * e / (1 + k * e))
+    by (field; lra).
+  apply Rmult_lt_reg_r with (1 + k * e); [lra |].
+  unfold Rdiv; rewrite Rmult_assoc, Rinv_l, Rmult_1_r by lra.
+  apply Rlt_le_trans with ((cm - cn) * k * b).
+  - now apply Rmult_lt_compat_l.
+  - replace ((cm - cn) * k * b) with (eps * 1) by (unfold b; field; lra).
+    apply Rmult_le_compat_l; lra.
+Qed.
