@@ -19,7 +19,9 @@ Proof. unfold dpo_loss, softplus; do 4 f_equal; ring. Qed.
 Lemma dpo_form_swapped beta m : dpo_loss beta 0 m 0 0 = softplus (beta * m).
 Proof. unfold dpo_loss, softplus; do 3 f_equal; ring. Qed.
 
-Lemma dpo_invariant beta a b ra rb : dpo_loss beta a b ra rb = dpo_loss beta ((a - ra) - (b - rb)) 0 0 0.
+(* The losses see the log-probabilities through the implicit margin alone. *)
+Lemma dpo_invariant beta a b ra rb :
+  dpo_loss beta a b ra rb = dpo_loss beta ((a - ra) - (b - rb)) 0 0 0.
 Proof. unfold dpo_loss; do 4 f_equal; ring. Qed.
 
 Lemma expected_dpo beta h m :
@@ -151,7 +153,8 @@ Proof.
 Qed.
 
 (* Descent on a loss with a negative temperature lowers the margin of the chosen response. *)
-Theorem B3_wrong_way beta m m' : beta < 0 -> m < m' -> dpo_loss beta m 0 0 0 < dpo_loss beta m' 0 0 0.
+Theorem B3_wrong_way beta m m' : beta < 0 -> m < m' ->
+  dpo_loss beta m 0 0 0 < dpo_loss beta m' 0 0 0.
 Proof.
   intros; rewrite !dpo_form; apply softplus_increasing.
   assert (0 < - beta * (m' - m)) by (apply Rmult_lt_0_compat; lra); lra.
@@ -185,7 +188,8 @@ Proof.
 Qed.
 
 (* The weight sigma(rho h)/sigma(h) of a constant coefficient is one; *)
-Theorem L5_constant rho h : ratio_of (fun h => ln (sigmoid (rho * h) / sigmoid h)) h = (rho - 1) * h.
+Theorem L5_constant rho h :
+  ratio_of (fun h => ln (sigmoid (rho * h) / sigmoid h)) h = (rho - 1) * h.
 Proof.
   unfold ratio_of; replace (rho * - h) with (- (rho * h)) by ring.
   rewrite !ratio_softplus, !Ropp_involutive.

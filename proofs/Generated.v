@@ -71,7 +71,8 @@ Definition risk_curvature (log_w : R -> R) (z h_true h_model : R) : R :=
   (exp (log_w (- h_model)) / (exp h_true + 1) + exp (log_w h_model) / (1 + exp (- h_true))) /
     ((exp z + 1) * (1 + exp (- z))).
 
-Definition madpo_loss (log_w : R -> R) (beta margin : R) (chosen rejected ref_chosen ref_rejected : R) : R :=
+Definition madpo_loss (log_w : R -> R) (beta margin : R) (chosen rejected ref_chosen
+  ref_rejected : R) : R :=
   exp (log_w margin) * ln (1 + exp (- (beta * (chosen - ref_chosen + ref_rejected -
     rejected)))).
 

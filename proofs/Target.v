@@ -157,3 +157,66 @@ Proof.
 Qed.
 
 End Target.
+
+(* With c_min = 0 the dampening does not vanish: it tends to log 2. *)
+Theorem T3_lasts s : valid s -> c_min s = 0 -> is_lim (fun h => h - target s h h) p_infty (ln 2).
+Proof.
+  intros ok H0; pose proof ok as (? & ? & ? & ?); pose proof (kappa_pos s ok) as Hk.
+  assert (0 < exp (- (lam s * tau s))) as He by apply exp_pos.
+  set (a := kappa s * exp (- (lam s * tau s)) * (lam s * lam s) / 4).
+  assert (0 < lam s * lam s) by now apply Rmult_lt_0_compat.
+  assert (0 < kappa s * exp (- (lam s * tau s))) by now apply Rmult_lt_0_compat.
+  assert (0 < a) by (apply Rdiv_lt_0_compat; [apply Rmult_lt_0_compat; assumption | lra]).
+  (* c h < c_max/(a h), since e^(lam h) > (lam h/2)^2 *)
+  assert (forall h, 0 < h -> coefficient s h * h < c_max s / (a * h)) as Small.
+  { intros h Hh; rewrite S1_formula, Rabs_right by (try assumption; lra).
+    unfold c; rewrite H0, Rplus_0_l, Rminus_0_r.
+    assert (a * h * h < kappa s * exp (lam s * (h - tau s))) as Ha.
+    { replace (lam s * (h - tau s)) with (lam s * h / 2 + lam s * h / 2 + - (lam s * tau s)) by lra.
+      rewrite !exp_plus; assert (0 < lam s * h) by now apply Rmult_lt_0_compat.
+      pose proof (exp_ineq1_le (lam s * h / 2)); set (x := lam s * h / 2) in *.
+      assert (0 < x) by (unfold x; lra).
+      assert (x * x < exp x * exp x) by (apply Rmult_gt_0_lt_compat; lra).
+      replace (a * h * h) with (kappa s * exp (- (lam s * tau s)) * (x * x))
+        by (unfold a, x; field).
+      replace (kappa s * (exp x * exp x * exp (- (lam s * tau s))))
+        with (kappa s * exp (- (lam s * tau s)) * (exp x * exp x)) by ring.
+      apply Rmult_lt_compat_l; assumption. }
+    assert (0 < a * h * h) by (apply Rmult_lt_0_compat; [apply Rmult_lt_0_compat |]; assumption).
+    set (d := kappa s * exp (lam s * (h - tau s))) in *.
+    apply Rmult_lt_reg_r with ((1 + d) * (a * h)).
+    { apply Rmult_lt_0_compat; [lra | now apply Rmult_lt_0_compat]. }
+    replace (c_max s / (1 + d) * h * ((1 + d) * (a * h))) with (c_max s * (a * h * h))
+      by (field; lra).
+    replace (c_max s / (a * h) * ((1 + d) * (a * h))) with (c_max s * (1 + d)) by (field; lra).
+    apply Rmult_lt_compat_l; lra. }
+  apply is_lim_ext_loc with (fun h => softplus (- (coefficient s h * h)) - softplus (- h)).
+  { exists (tau s); intros; symmetry; apply dampening_form; [assumption | lra]. }
+  assert (is_lim (fun h => coefficient s h * h) p_infty 0) as Lc.
+  { apply is_lim_spec; intros eps; pose proof (cond_pos eps).
+    exists (Rmax 0 (c_max s / (a * eps))); intros h Hh.
+    assert (0 < h /\ c_max s / (a * eps) < h) as [Hh0 Hh1].
+    { split; eapply Rle_lt_trans; [apply Rmax_l | eassumption | apply Rmax_r | eassumption]. }
+    pose proof (S1_range s ok h); pose proof (Small h Hh0).
+    assert (0 <= coefficient s h * h) by (apply Rmult_le_pos; lra).
+    rewrite Rminus_0_r, Rabs_right by lra.
+    eapply Rlt_trans; [eassumption |].
+    apply Rmult_lt_reg_r with (a * h / eps).
+    { apply Rdiv_lt_0_compat; [apply Rmult_lt_0_compat |]; assumption. }
+    replace (c_max s / (a * h) * (a * h / eps)) with (c_max s / (a * eps) * a) by (field; lra).
+    replace (eps * (a * h / eps)) with (h * a) by (field; lra).
+    now apply Rmult_lt_compat_r. }
+  assert (forall x, continuous softplus x) as Cont
+    by (intros x; apply (ex_derive_continuous softplus); eexists; apply softplus_derive).
+  replace (ln 2) with (softplus (- 0) - 0) by (rewrite Ropp_0, softplus_0; lra).
+  apply is_lim_minus'.
+  - apply (is_lim_comp_continuous (fun h => - (coefficient s h * h)) softplus); [| apply Cont].
+    apply (is_lim_opp (fun h => coefficient s h * h) p_infty 0); exact Lc.
+  - apply is_lim_spec; intros eps; pose proof (cond_pos eps).
+    exists (- ln eps); intros h Hh; rewrite Rminus_0_r, Rabs_right
+      by (left; apply softplus_pos).
+    apply Rlt_trans with (exp (- h)).
+    + apply exp_lt_inv; unfold softplus; rewrite exp_ln by apply one_plus_exp_pos.
+      apply exp_ineq1; apply Rgt_not_eq, exp_pos.
+    + rewrite <- (exp_ln eps) by assumption; apply exp_increasing; lra.
+Qed.

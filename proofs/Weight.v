@@ -231,7 +231,8 @@ Proof.
   { rewrite S2_published, S1_at_tau, Rmult_1_l by (try assumption; lra).
     pose proof (sigmoid_pos (tau s)); field; lra. }
   intros [Hh | Hh]; [apply Rabs_def2 in Hh; apply Inside; lra |].
-  assert (h = tau s \/ h = - tau s) as [-> | ->] by (revert Hh; unfold Rabs; destruct Rcase_abs; lra).
+  assert (h = tau s \/ h = - tau s) as [-> | ->]
+    by (revert Hh; unfold Rabs; destruct Rcase_abs; lra).
   - rewrite Et, S2_disputed, sigmoid_opp by lra; ring.
   - rewrite Ropp_involutive, Et, S2_disputed, sigmoid_opp by lra; ring.
 Qed.

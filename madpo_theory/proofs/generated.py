@@ -16,7 +16,7 @@ from ..robustness import influence_bound
 from ..schedule import MarginSchedule, coefficient, excess
 from ..targets import dpo_target, effective_target, ipo_target
 from ..weight import Weighting, log_weight, log_weight_ratio, weight
-from .printer import coq_definition
+from .printer import coq_argument, coq_definition
 
 __all__ = ["generated"]
 
@@ -30,6 +30,8 @@ Open Scope R_scope.
 
 Record schedule := Schedule { c_max : R; c_min : R; lam : R; tau : R }.
 """
+
+NAMED = ("released", "class_defaults")
 
 
 @dataclass(frozen=True)
@@ -99,4 +101,11 @@ def generated():
         ("ipo_target", "(beta h : R)", ipo_target(h, beta)),
         ("beta_dpo_beta", "(beta alpha running mean : R)", beta_dpo_beta(mean, **batch)),
     )
-    return HEADER + "\n" + "\n".join(coq_definition(*d, of_schedule) for d in definitions)
+    texts = [coq_definition(*definition, of_schedule) for definition in definitions]
+    texts += [_constant(name, getattr(MarginSchedule, name)(exact=True)) for name in NAMED]
+    return "\n".join((HEADER, *texts))
+
+
+def _constant(name, s):
+    numbers = " ".join(coq_argument(v) for v in (s.c_max, s.c_min, s.lam, s.tau))
+    return f"Definition {name} : schedule := Schedule {numbers}.\n"

@@ -8,7 +8,7 @@ from sympy.core.function import AppliedUndef
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import ITE, Boolean
 
-__all__ = ["coq_definition", "coq_term"]
+__all__ = ["coq_argument", "coq_definition", "coq_term"]
 
 # Coq's levels of binding: the smaller, the tighter.
 _ATOM, _APPLIED, _POWER, _NEGATED, _PRODUCT, _SUM, _ANY = 0, 10, 30, 35, 40, 50, 200
@@ -28,16 +28,22 @@ def coq_definition(name, parameters, expression, names=None):
         lines.append(f"let x{number} := {coq_term(part, names)} in")
         names[part] = f"x{number}"
     lines.append(f"{coq_term(expression, names)}.")
-    body = "\n".join(
-        textwrap.fill(line, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
-        for line in lines
-    )
-    return f"Definition {name} {parameters} : R :=\n{body}\n"
+    head = _folded(f"Definition {name} {parameters} : R :=", "")
+    return "\n".join((head, *(_folded(line, "  ") for line in lines))) + "\n"
+
+
+def _folded(text, indent):
+    return textwrap.fill(text, _COLUMNS, initial_indent=indent, subsequent_indent=indent + "  ")
 
 
 def coq_term(expression, names=None):
     """An expression as a Coq term of type R, or of type bool if it is a relation."""
     return _within(_ANY, sp.sympify(expression), names or {})
+
+
+def coq_argument(expression):
+    """A term in the parentheses that an argument of a function needs."""
+    return _within(_ATOM, sp.sympify(expression), {})
 
 
 def _repeated(expression):
