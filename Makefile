@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 # Test processes run side by side; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: reproduce studies test test-slow mutation bench lint readme clean
+.PHONY: reproduce studies proofs test test-slow mutation bench lint readme clean
 
 reproduce: $(INSTALLED)
 	$(BIN)/madpo reproduce --preset $(PRESET)
@@ -15,6 +15,10 @@ reproduce: $(INSTALLED)
 # The seven simulation studies; goes on where it was stopped.
 studies: $(INSTALLED)
 	$(SINGLE) $(BIN)/madpo simulate all --worlds 100 --out runs/studies --page docs/studies.md
+
+# Check the Coq proofs; needs no Python, and says what to install if Coq is missing.
+proofs:
+	@$(MAKE) --no-print-directory -C proofs all summary
 
 test: $(INSTALLED)
 	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"

@@ -132,7 +132,7 @@ Proof.
 Qed.
 
 (* The dampened target of the abstract, c h, is lower by more than can be made up. *)
-Theorem T3_not_damped h : tau s <= h -> (1 - coefficient s h) * h >= ln 2 ->
+Theorem T3_above_claimed h : tau s <= h -> (1 - coefficient s h) * h >= ln 2 ->
   coefficient s h * h < target s h h.
 Proof. intros; pose proof (T3_bound h); pose proof T3_log_two; lra. Qed.
 

@@ -5,7 +5,6 @@ from collections import Counter
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
-from sympy.core.relational import Relational
 from sympy.logic.boolalg import ITE, Boolean
 
 __all__ = ["coq_argument", "coq_definition", "coq_term"]
