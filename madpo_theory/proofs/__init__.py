@@ -3,8 +3,8 @@
 `python -m madpo_theory.proofs` writes ``proofs/Generated.v``.
 """
 
-from .check import PROOFS, Checked, NotChecked, check
-from .generated import generated
+from .coqc import PROOFS, Checked, NotChecked, check
+from .definitions import generated
 from .printer import coq_definition, coq_term
 
 __all__ = [

@@ -1,9 +1,11 @@
-"""Write ``proofs/Generated.v`` from the formulas as they stand."""
+"""Write ``proofs/Generated.v`` from the formulas as they stand, if it is not that already."""
 
 from ..files import replacing
-from .check import PROOFS
-from .generated import generated
+from .coqc import PROOFS
+from .definitions import generated
 
-with replacing(PROOFS / "Generated.v") as path:
-    path.write_text(generated())
-print(PROOFS / "Generated.v")
+target, text = PROOFS / "Generated.v", generated()
+if not target.is_file() or target.read_text() != text:
+    with replacing(target) as path:
+        path.write_text(text)
+print(target)

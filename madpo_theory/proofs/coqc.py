@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .generated import generated
+from .definitions import generated
 
 __all__ = ["PROOFS", "Checked", "NotChecked", "check"]
 
