@@ -4,7 +4,6 @@ The work is done by ``proofs/Makefile``, which anyone can run without Python; he
 record read. Nothing is compiled twice while the sources stay as they are.
 """
 
-import fcntl
 import functools
 import re
 import shutil
@@ -43,6 +42,8 @@ def check(folder=PROOFS):
     the compiler's words if a proof fails, rests on an axiom that is not allowed, or is about
     other formulas than those of the code.
     """
+    import fcntl  # as make, where POSIX is
+
     folder = Path(folder)
     if shutil.which("make") is None or not (folder / "Makefile").is_file():
         raise NotChecked(f"it takes make, and the folder {folder.name}/ of the repository")
