@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 # Test processes run side by side; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: reproduce studies study test test-slow mutation bench bench-diagnose docs lint readme clean
+.PHONY: reproduce studies study proofs test test-slow mutation bench bench-diagnose docs lint readme clean
 
 reproduce: $(INSTALLED)
 	$(BIN)/madpo reproduce --preset $(PRESET)
@@ -19,6 +19,10 @@ studies: $(INSTALLED)
 # The recorded sentiment study: runs what results/sentiment lacks, some six hours in all.
 study: $(INSTALLED)
 	$(BIN)/madpo study
+
+# Check the Coq proofs; needs no Python, and says what to install if Coq is missing.
+proofs:
+	@$(MAKE) --no-print-directory -C proofs all summary
 
 test: $(INSTALLED)
 	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"

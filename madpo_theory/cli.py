@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 RUNS, FIGURES, REPORT = Path("runs"), Path("figures"), Path("report")
 RESULTS = Path("results/sentiment")
-MARK = {True: "agrees", False: "DISAGREES"}
+MARK = {True: "agrees", False: "DISAGREES", None: "not checked here"}
 
 
 def verify(
@@ -34,7 +34,7 @@ def verify(
         claim: ids of the claims to verify; all by default.
         show: print each piece of evidence with its derivation.
         certificates: folder that interval certificates are written to.
-        readme: Markdown file whose table of claims to renew, if all evidence agrees.
+        readme: Markdown file whose table of claims to renew, if all evidence is here and agrees.
     """
     from .claims import CLAIMS, VERDICTS, select
     from .claims import verify as gather
@@ -45,17 +45,21 @@ def verify(
     )
     for row, evidence in ledger.rows:
         kinds = ", ".join(dict.fromkeys(e.kind for e in evidence))
-        agreeing = f"{sum(e.agrees for e in evidence)}/{len(evidence)}"
+        checked = [e for e in evidence if e.checked]
+        agreeing = f"{sum(e.agrees for e in checked)}/{len(checked)}"
         print(f"{row.id:<4}{VERDICTS[row.verdict]:<10}{agreeing:>6} agree  {row.reading}")
         print(f"{'':20}       {kinds}")
         if row.counterexample:
             print(f"{'':20}       counterexample: {row.counterexample}")
+        for e in evidence:
+            if e.kind == "proof" and (e.agrees or not e.checked):
+                print(f"{'':20}       {'proved' if e.agrees else MARK[None]}: {e.name}")
         if show:
             for name in ("statement", "condition", "assumptions", "source", "figure"):
                 if getattr(row, name):
                     print(f"{'':20}       {name}: {getattr(row, name)}")
-        for e in evidence if show else [e for e in evidence if not e.agrees]:
-            print(f"    {e.kind}, {e.name}: {MARK[e.agrees]}")
+        for e in evidence if show else [e for e in checked if not e.agrees]:
+            print(f"    {e.kind}, {e.name}: {MARK[e.agrees if e.checked else None]}")
             print(f"        computed {e.computed}\n        theory   {e.theory}")
             if e.certificate:
                 print(f"        certificate {certificates / e.certificate}")
@@ -63,13 +67,15 @@ def verify(
                 print(f"        {number}. {step}")
     if json is not None:
         ledger.write(json)
-    wrong = ledger.disagreements
-    if readme is not None and not wrong:
+    wrong, unchecked = ledger.disagreements, ledger.unchecked
+    if readme is not None and not wrong and not unchecked:
         insert_table(readme, CLAIMS)
     print(
         f"{len(ledger.rows)} claims in {ledger.seconds:.0f} s; "
         + (f"{len(wrong)} pieces of evidence DISAGREE" if wrong else "all evidence agrees")
     )
+    if unchecked:
+        print(f"{len(unchecked)} pieces {unchecked[0][1].computed}")
     return 1 if wrong else 0
 
 

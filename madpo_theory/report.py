@@ -38,7 +38,7 @@ VERDICTS = {  # verdict: mark, badge, how many of them are spoken of
 KINDS = {
     "symbolic": "derived in computer algebra; proves the step it shows",
     "certified": "enclosed in ball arithmetic over whole intervals; a certificate others can check",
-    "proof": "checked by a proof assistant",
+    "proof": "proved for all arguments named, and the proof checked by Coq",
     "property": "searched for a counterexample over the ranges it names; can refute, not prove",
     "simulation": "trained or sampled with the library's own losses; can refute, not prove",
     "experiment": "measured in the sentiment experiment",
@@ -67,10 +67,13 @@ def write_report(out, *, ledger, figures, experiment, studies=None, results=None
     if out.suffix != ".html":
         out = out / "index.html"
     record = _ledger(ledger)
+    pieces = [item for claim in record["claims"] for item in claim["evidence"]]
+    found = [item for item in pieces if item.get("checked", True)]
     page = page_template("report.html.j2").render(
         claims=[_claim(claim, ledger.parent, out.parent) for claim in record["claims"]],
         counts=_counts(record["claims"]),
-        evidence=[item for claim in record["claims"] for item in claim["evidence"]],
+        evidence=found,
+        unchecked=len(pieces) - len(found),
         checked=_pairs(record.get("environment")),
         seconds=record.get("seconds"),
         verdicts=VERDICTS,
@@ -154,7 +157,7 @@ def _claim(claim, folder, page):
             found = next((place for place in places if place.is_file()), None)
             link = found and Path(os.path.relpath(found, page)).as_posix()
         evidence.append(
-            {"name": "", "detail": "", **item, "steps": item.get("steps") or [],
+            {"name": "", "detail": "", "checked": True, **item, "steps": item.get("steps") or [],
              "certificate": certificate, "link": link}
         )  # fmt: skip
     optional = {"reading": "", "condition": "", "counterexample": "", "figure": "", "parts": []}

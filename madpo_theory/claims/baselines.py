@@ -19,7 +19,7 @@ from ..losses import (
 )
 from ..simulate import fit_pairs
 from ..targets import dpo_target, ipo_target
-from .kinds import margins, observed, property_test, simulated, symbolic
+from .kinds import margins, observed, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import h_true, sigma
 from .targets import LABELS, target_scores
@@ -302,7 +302,12 @@ CLAIMS = (
         assumptions="Bradley-Terry labels",
         figure="effective_target",
         verdict="holds",
-        evidence=(b1_stationary, b1_numeric, b1_trained),
+        evidence=(
+            b1_stationary,
+            b1_numeric,
+            b1_trained,
+            proved("Baselines", "B1_target", "B1_certain"),
+        ),
     ),
     Claim(
         id="B2",
@@ -313,7 +318,13 @@ CLAIMS = (
         assumptions="Bradley-Terry labels; beta is IPO's tau; summed or length-averaged log-probs",
         figure="effective_target",
         verdict="holds",
-        evidence=(b2_stationary, b2_conventions, b2_bounded, b2_trained),
+        evidence=(
+            b2_stationary,
+            b2_conventions,
+            b2_bounded,
+            b2_trained,
+            proved("Baselines", "B2_target", "B2_formula", "B2_bound"),
+        ),
     ),
     Claim(
         id="B3",
@@ -325,7 +336,12 @@ CLAIMS = (
         assumptions="the formula as printed",
         verdict="conditional",
         condition=r"$M < M_0 - 1/\alpha$ and no clamp",
-        evidence=(b3_sign, b3_numeric, b3_batch),
+        evidence=(
+            b3_sign,
+            b3_numeric,
+            b3_batch,
+            proved("Baselines", "B3_sign", "B3_wrong_way"),
+        ),
     ),
     Claim(
         id="B4",
@@ -336,7 +352,12 @@ CLAIMS = (
         source="arXiv 2510.05342 (A6); derived here",
         assumptions="beta_batch > 0, held constant in the gradient; no filter",
         verdict="holds",
-        evidence=(b4_ratio, b4_numeric, b4_trained),
+        evidence=(
+            b4_ratio,
+            b4_numeric,
+            b4_trained,
+            proved("Baselines", "B4_proportional"),
+        ),
     ),
     Claim(
         id="B5",

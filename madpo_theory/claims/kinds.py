@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ..certify import kept_certificate
 from ..certify.quantities import weighting_kind
+from ..proofs.coqc import NotChecked, checked_once
 from ..schedule import MarginSchedule
 from .ledger import Evidence
 
@@ -21,6 +22,7 @@ __all__ = [
     "margins",
     "observed",
     "property_test",
+    "proved",
     "schedules",
     "simulated",
     "symbolic",
@@ -209,6 +211,45 @@ def observed(kind, name, theory, detail):
 def enclosed(name, theory):
     """Evidence from Arb balls evaluated at points; the function returns (text, truth)."""
     return observed("certified", name, theory, "Arb balls, 128 bits, at points")
+
+
+def proved(file, *theorems):
+    """Evidence that Coq accepts the theorems of a file of ``proofs/`` on this machine.
+
+    It disagrees if a proof does not compile, is not there, or is about other formulas than the
+    code's; where Coq is missing it is not checked.
+    """
+
+    def evidence():
+        result = checked_once()
+        shown = functools.partial(
+            Evidence, "proof", f"proofs/{file}.v, {', '.join(theorems)}",
+            theory="proved, with no axiom beyond proofs/axioms.txt",
+        )  # fmt: skip
+        if isinstance(result, NotChecked):
+            return shown(computed=f"not checked here: {result}", agrees=False, checked=False)
+        if isinstance(result, Exception):
+            return shown(computed=f"refused: {result}", agrees=False)
+        missing = [name for name in theorems if (file, name) not in result.statements]
+        if missing:
+            return shown(computed=f"no theorem {', '.join(missing)} in {file}.v", agrees=False)
+        return shown(
+            computed="proved",
+            agrees=True,
+            detail=f"Coq; axioms: {', '.join(_named(result.axioms[file]))}",
+            steps=tuple(result.statements[file, name] for name in theorems),
+        )
+
+    evidence.__name__ = f"proved_{file}"
+    evidence.kind, evidence.theorems = "proof", tuple((file, name) for name in theorems)
+    return evidence
+
+
+def _named(axioms):
+    """Axioms by name, those of machine integers by their number."""
+    integers = [a for a in axioms if a.startswith(("Uint63.", "PrimInt63."))]
+    reals = [a.split(".")[-1] for a in axioms if a not in integers]
+    return [*reals, f"{len(integers)} of 63-bit integers"] if integers else reals
 
 
 def property_test(name, theory, *, examples=200):

@@ -16,7 +16,16 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weight import log_weight_ratio, weight
-from .kinds import certified, certified_box, margins, property_test, schedules, simulated, symbolic
+from .kinds import (
+    certified,
+    certified_box,
+    margins,
+    property_test,
+    proved,
+    schedules,
+    simulated,
+    symbolic,
+)
 from .ledger import Claim
 from .regimes import (
     INSIDE,
@@ -145,7 +154,18 @@ CLAIMS = (
         assumptions=r"one pair; $p = \sigma(h^*) w(h)$, $q = \sigma(-h^*) w(-h)$",
         figure="pair_risk",
         verdict="holds",
-        evidence=(l1_derivatives, l1_bounds),
+        evidence=(
+            l1_derivatives,
+            l1_bounds,
+            proved(
+                "Landscape",
+                "L1_curvature",
+                "L1_curvature_bounds",
+                "L1_slope_bound",
+                "L1_third_derivative",
+                "L1_strong_convexity",
+            ),
+        ),
     ),
     Claim(
         id="R1",
@@ -188,6 +208,7 @@ CLAIMS = (
             ),
             r1_lipschitz,
             r1_trained,
+            proved("Released", "R1_released", "R1_released_tight"),
         ),
     ),
     Claim(
@@ -233,6 +254,8 @@ CLAIMS = (
             ),
             r2_bound,
             r2_sign,
+            proved("Robustness", "R2_closed_form", "R2_influence", "R2_shift", "R2_sign"),
+            proved("Released", "R2_released_upper", "R2_released_lower"),
         ),
     ),
 )

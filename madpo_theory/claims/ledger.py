@@ -29,6 +29,7 @@ class Evidence:
     computed, theory : what came out, beside what the verdict says should have.
     agrees : whether the two match.
     detail : how it was done; steps : a derivation, line by line; certificate : a file.
+    checked : False if this machine lacks what the check takes: no evidence then, either way.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Evidence:
     detail: str = ""
     steps: tuple = ()
     certificate: str = ""
+    checked: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,15 @@ class Ledger:
     @property
     def disagreements(self):
         """(claim id, evidence) of everything that contradicts its claim's verdict."""
-        return [(claim.id, e) for claim, evidence in self.rows for e in evidence if not e.agrees]
+        return [(i, e) for i, e in self._pieces() if e.checked and not e.agrees]
+
+    @property
+    def unchecked(self):
+        """(claim id, evidence) of everything that this machine could not check."""
+        return [(i, e) for i, e in self._pieces() if not e.checked]
+
+    def _pieces(self):
+        return [(claim.id, e) for claim, evidence in self.rows for e in evidence]
 
     def to_dict(self):
         """The ledger as JSON types."""
@@ -132,14 +142,15 @@ def _roll_up(claim, rows):
         )
     pieces = []
     for part, evidence in (rows[part] for part in claim.parts):
-        agreeing = sum(e.agrees for e in evidence)
+        checked = [e for e in evidence if e.checked]
+        agreeing = sum(e.agrees for e in checked)
         pieces.append(
             Evidence(
                 "roll-up",
                 part.id,
-                f"{VERDICTS[part.verdict]}; {agreeing} of {len(evidence)} pieces agree",
+                f"{VERDICTS[part.verdict]}; {agreeing} of {len(checked)} pieces agree",
                 "all of them agree",
-                agreeing == len(evidence),
+                agreeing == len(checked) > 0,
                 part.reading,
             )
         )

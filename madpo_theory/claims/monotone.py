@@ -21,6 +21,7 @@ from .kinds import (
     enclosed,
     observed,
     property_test,
+    proved,
     schedules,
     simulated,
     symbolic,
@@ -315,6 +316,7 @@ CLAIMS = (
             t5_safe_lam,
             t5_safe_tau,
             t5_trained,
+            proved("Counterexamples", "T5_released", "T5_released_peak", "T5_not_sufficient"),
         ),
     ),
 )

@@ -18,7 +18,16 @@ from ..simulate.table import fit_table, minimize_table, sampled_wins, weigh_wins
 from ..targets import dpo_target, effective_target
 from ..temperature import match_temperature, nearest_dpo, reward_and_kl
 from ..weight import log_weight, log_weight_ratio, weight
-from .kinds import enclosed, margins, observed, property_test, schedules, simulated, symbolic
+from .kinds import (
+    enclosed,
+    margins,
+    observed,
+    property_test,
+    proved,
+    schedules,
+    simulated,
+    symbolic,
+)
 from .ledger import Claim
 from .regimes import INSIDE, OUTSIDE, REGIMES, C, c_max, c_min, d, h_true, in_c, lam, sigma, u, z
 from .targets import LABELS
@@ -528,6 +537,15 @@ CLAIMS = (
             l5_between,
             l5_trained,
             l5_frontier,
+            proved(
+                "Baselines",
+                "L5_temperature",
+                "L5_constant",
+                "L5_published",
+                "L5_flat",
+                "L5_late",
+            ),
+            proved("Counterexamples", "L5_mixed"),
         ),
     ),
 )

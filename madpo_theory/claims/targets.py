@@ -16,7 +16,16 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weight import log_weight, log_weight_ratio, weight
-from .kinds import certified, enclosed, margins, property_test, schedules, simulated, symbolic
+from .kinds import (
+    certified,
+    enclosed,
+    margins,
+    property_test,
+    proved,
+    schedules,
+    simulated,
+    symbolic,
+)
 from .ledger import Claim
 from .regimes import (
     INSIDE,
@@ -245,7 +254,22 @@ CLAIMS = (
         assumptions="any true margin and any reward-model margin; any valid schedule",
         figure="pair_risk",
         verdict="holds",
-        evidence=(t1_minimizer, t1_lowest, t1_trained),
+        evidence=(
+            t1_minimizer,
+            t1_lowest,
+            t1_trained,
+            proved("Sigmoid", "sigmoid_odds"),
+            proved(
+                "Risk",
+                "T1_risk",
+                "T1_slope",
+                "T1_stationary",
+                "T1_strictly_convex",
+                "T1_unique_minimizer",
+            ),
+            proved("Target", "T1_ratio", "T1_odd", "T1_unique_target"),
+            proved("Baselines", "T1_is_the_loss", "T1_loss_minimizer"),
+        ),
     ),
     Claim(
         id="T2",
@@ -256,7 +280,12 @@ CLAIMS = (
         assumptions="exact reward model",
         figure="effective_target",
         verdict="holds",
-        evidence=(t2_amplified, t2_amplified_numeric, t2_trained),
+        evidence=(
+            t2_amplified,
+            t2_amplified_numeric,
+            t2_trained,
+            proved("Target", "T2_target", "T2_amplified"),
+        ),
     ),
     Claim(
         id="T3",
@@ -289,6 +318,17 @@ CLAIMS = (
             t3_counterexample,
             t3_small,
             t3_trained,
+            proved(
+                "Target",
+                "T3_target",
+                "T3_dampened",
+                "T3_bound",
+                "T3_log_two",
+                "T3_above_claimed",
+                "T3_vanishes",
+                "T3_lasts",
+            ),
+            proved("Counterexamples", "T3_counterexample", "T3_released"),
         ),
     ),
     Claim(
@@ -300,7 +340,11 @@ CLAIMS = (
         assumptions="any reward model",
         figure="target_shift",
         verdict="holds",
-        evidence=(t4_shift, t4_shift_numeric),
+        evidence=(
+            t4_shift,
+            t4_shift_numeric,
+            proved("Target", "T4_shift"),
+        ),
     ),
     Claim(
         id="T6",

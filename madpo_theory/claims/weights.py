@@ -8,7 +8,7 @@ import sympy as sp
 from ..certify import ScheduleBox
 from ..schedule import MarginSchedule, coefficient, excess
 from ..weight import log_weight, weight
-from .kinds import certified, certified_box, margins, property_test, schedules, symbolic
+from .kinds import certified, certified_box, margins, property_test, proved, schedules, symbolic
 from .ledger import Claim
 from .regimes import (
     INSIDE,
@@ -156,7 +156,20 @@ CLAIMS = (
         assumptions=r"any valid schedule",
         figure="weight_and_coefficient",
         verdict="holds",
-        evidence=(s1_slope, s1_falls),
+        evidence=(
+            s1_slope,
+            s1_falls,
+            proved(
+                "Schedule",
+                "S1_formula",
+                "S1_at_tau",
+                "S1_range",
+                "S1_decreasing",
+                "S1_slope",
+                "S1_limit",
+                "S1_excess",
+            ),
+        ),
     ),
     Claim(
         id="S2",
@@ -167,7 +180,19 @@ CLAIMS = (
         assumptions="any valid schedule",
         figure="weight_and_coefficient",
         verdict="holds",
-        evidence=(s2_forms, s2_positive),
+        evidence=(
+            s2_forms,
+            s2_positive,
+            proved(
+                "Weight",
+                "S2_published",
+                "S2_disputed",
+                "S2_positive",
+                "S2_zero",
+                "S2_continuous",
+                "S2_corner",
+            ),
+        ),
     ),
     Claim(
         id="S3",
@@ -258,6 +283,8 @@ CLAIMS = (
                 tolerance=0.05,
             ),
             s3_bound,
+            proved("Weight", "S3_below_two"),
+            proved("Released", "S3_released"),
         ),
     ),
     Claim(
@@ -270,6 +297,10 @@ CLAIMS = (
         assumptions="any valid schedule; the reward model's margin is the true one",
         figure="weight_and_coefficient",
         verdict="holds",
-        evidence=(s4_mass, s4_mass_numeric),
+        evidence=(
+            s4_mass,
+            s4_mass_numeric,
+            proved("Weight", "S4_importance", "S4_mass_one", "S4_mass_below_one"),
+        ),
     ),
 )

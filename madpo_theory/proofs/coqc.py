@@ -1,0 +1,91 @@
+"""Compile the proofs with Coq, and read what they prove and what they rest on.
+
+The work is done by ``proofs/Makefile``, which anyone can run without Python; here it is run and its
+record read. Nothing is compiled twice while the sources stay as they are.
+"""
+
+import functools
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .definitions import generated
+
+__all__ = ["PROOFS", "Checked", "NotChecked", "check"]
+
+PROOFS = Path(__file__).resolve().parents[2] / "proofs"
+_BLOCK = re.compile(r"^(theorem|axioms) (.+)\n((?:(?!theorem |axioms ).*\n)*)", re.M)
+
+
+class NotChecked(Exception):
+    """Coq, or what the proofs need of it, is not on this machine; says what to install."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What coqc accepted on this machine.
+
+    `statements` maps (file, theorem) to Coq's statement of it; `axioms` maps a file to what its
+    theorems, and those of its group, rest on: names of the allowed list ``proofs/axioms.txt``.
+    """
+
+    statements: dict
+    axioms: dict
+
+
+def check(folder=PROOFS):
+    """Compile the proofs of `folder`, unless that is done already, and audit them.
+
+    Returns :class:`Checked`. Raises :class:`NotChecked` where Coq is missing, and ValueError with
+    the compiler's words if a proof fails, rests on an axiom that is not allowed, or is about
+    other formulas than those of the code.
+    """
+    import fcntl  # as make, where POSIX is
+
+    folder = Path(folder)
+    if shutil.which("make") is None or not (folder / "Makefile").is_file():
+        raise NotChecked(f"it takes make, and the folder {folder.name}/ of the repository")
+    tools = _make(folder, "tools")
+    if tools.returncode:
+        raise NotChecked(tools.stderr.strip().splitlines()[0].removeprefix("proofs: "))
+    if (folder / "Generated.v").read_text() != generated():
+        raise ValueError(
+            f"{folder.name}/Generated.v is not what the formulas print today; write it again with "
+            "`python -m madpo_theory.proofs` and mend the proofs that no longer hold"
+        )
+    with open(folder / ".lock", "w") as lock:  # one compiler at a time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = _make(folder, "all")
+        if done.returncode:
+            said = (done.stdout + done.stderr).strip().splitlines()
+            raise ValueError("; ".join(line for line in said if "make" not in line)[-600:])
+        return _read(folder / "audit.txt")
+
+
+@functools.cache
+def checked_once():
+    """The outcome of :func:`check` in this process: Checked, or the exception."""
+    try:
+        return check()
+    except (NotChecked, ValueError) as error:
+        return error
+
+
+def _make(folder, target):
+    command = ["make", "--no-print-directory", "-C", str(folder), target]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def _read(record):
+    statements, axioms = {}, {}
+    for kind, head, body in _BLOCK.findall(record.read_text()):
+        if kind == "theorem":
+            file, name = head.split()
+            statements[file, name] = " ".join(body.split())
+        else:
+            _, *files = head.split()
+            found = re.findall(r"^(\w[\w.]*)(?= :|$)", body, re.M)
+            axioms |= dict.fromkeys(files, tuple(sorted(found)))
+    return Checked(statements, axioms)

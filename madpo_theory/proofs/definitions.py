@@ -1,0 +1,111 @@
+"""The formulas of the library as Coq definitions: the text of ``proofs/Generated.v``.
+
+Each is evaluated in the SymPy world and printed. What speaks of any weight (the risk, the loss,
+the targets) is evaluated with a weight that is two undefined functions, and is a Coq function of
+those; the published weight and the bounded-ratio one are definitions to put in their places.
+"""
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from ..corrected import BoundedRatioWeight
+from ..landscape import pair_risk, risk_curvature, risk_slope
+from ..losses import beta_dpo_beta, dpo, ipo, madpo
+from ..robustness import influence_bound
+from ..schedule import MarginSchedule, coefficient, excess
+from ..targets import dpo_target, effective_target, ipo_target
+from ..weight import Weighting, log_weight, log_weight_ratio, weight
+from .printer import coq_argument, coq_definition
+
+__all__ = ["generated"]
+
+HEADER = """\
+(* Written by `python -m madpo_theory.proofs` from the formulas of madpo_theory, evaluated in the
+   SymPy world: do not edit. tests/test_proofs.py checks that it is what the code prints today. *)
+
+From Coq Require Import Reals.
+From Madpo Require Import Sigmoid.
+Open Scope R_scope.
+
+Record schedule := Schedule { c_max : R; c_min : R; lam : R; tau : R }.
+"""
+
+NAMED = ("released", "class_defaults")
+
+
+@dataclass(frozen=True)
+class _AnyWeight(Weighting):
+    """A weight of which nothing is known; its ratio is the base class's."""
+
+    def log_weight(self, xp, h):
+        return sp.Function("log_w")(h)
+
+
+@dataclass(frozen=True)
+class _AnyRatio(Weighting):
+    """A weight of whose ratio nothing is known."""
+
+    def log_weight(self, xp, h):
+        raise ValueError("a formula of the ratio asked for the weight itself")
+
+    def log_ratio(self, xp, h):
+        return sp.Function("delta")(h)
+
+
+def generated():
+    """The text of ``proofs/Generated.v``, always the same for the same formulas."""
+    parameters = sp.symbols("c_max c_min lam tau", positive=True)
+    s = MarginSchedule(*parameters)
+    of_schedule = {p: f"{p.name} s" for p in parameters}
+    h, h_true, h_model, z, mean = sp.symbols("h h_true h_model z mean", real=True)
+    logps = sp.symbols("chosen rejected ref_chosen ref_rejected", real=True)
+    beta, alpha = sp.symbols("beta alpha", positive=True)
+    running = sp.Symbol("running", real=True)
+    any_weight, any_ratio, bounded = _AnyWeight(), _AnyRatio(), BoundedRatioWeight(s)
+    batch = {"beta": beta, "alpha": alpha, "running_mean": running, "variant": "madpo"}
+    of_h, of_weight = "(s : schedule) (h : R)", "(log_w : R -> R)"
+    of_pair, of_logps = "(z h_true h_model : R)", "(chosen rejected ref_chosen ref_rejected : R)"
+    definitions = (
+        ("coefficient", of_h, coefficient(h, s)),
+        ("excess", of_h, excess(h, s)),
+        ("log_weight", of_h, log_weight(h, s)),
+        ("log_weight_ratio", of_h, log_weight_ratio(h, s)),
+        ("influence_bound", "(s : schedule)", influence_bound(s)),
+        ("bounded_log_weight", of_h, log_weight(h, bounded)),
+        ("bounded_log_ratio", of_h, log_weight_ratio(h, bounded)),
+        ("weight", f"{of_weight} (h : R)", weight(h, any_weight)),
+        ("ratio_of", f"{of_weight} (h : R)", log_weight_ratio(h, any_weight)),
+        (
+            "effective_target",
+            "(delta : R -> R) (h_true h_model : R)",
+            effective_target(h_true, h_model, any_ratio),
+        ),
+        ("pair_risk", f"{of_weight} {of_pair}", pair_risk(z, h_true, h_model, any_weight)),
+        ("risk_slope", f"{of_weight} {of_pair}", risk_slope(z, h_true, h_model, any_weight)),
+        (
+            "risk_curvature",
+            f"{of_weight} {of_pair}",
+            risk_curvature(z, h_true, h_model, any_weight),
+        ),
+        (
+            "madpo_loss",
+            f"{of_weight} (beta margin : R) {of_logps}",
+            madpo(*logps, margin=h, weighting=any_weight, beta=beta)[0].subs(
+                h, sp.Symbol("margin", real=True)
+            ),
+        ),
+        ("dpo_loss", f"(beta : R) {of_logps}", dpo(*logps, beta=beta)[0]),
+        ("dpo_target", "(h : R)", dpo_target(h)),
+        ("ipo_loss", f"(beta : R) {of_logps}", ipo(*logps, beta=beta)[0]),
+        ("ipo_target", "(beta h : R)", ipo_target(h, beta)),
+        ("beta_dpo_beta", "(beta alpha running mean : R)", beta_dpo_beta(mean, **batch)),
+    )
+    texts = [coq_definition(*definition, of_schedule) for definition in definitions]
+    texts += [_constant(name, getattr(MarginSchedule, name)(exact=True)) for name in NAMED]
+    return "\n".join((HEADER, *texts))
+
+
+def _constant(name, s):
+    numbers = " ".join(coq_argument(v) for v in (s.c_max, s.c_min, s.lam, s.tau))
+    return f"Definition {name} : schedule := Schedule {numbers}.\n"

@@ -1,0 +1,96 @@
+(* Written by `python -m madpo_theory.proofs` from the formulas of madpo_theory, evaluated in the
+   SymPy world: do not edit. tests/test_proofs.py checks that it is what the code prints today. *)
+
+From Coq Require Import Reals.
+From Madpo Require Import Sigmoid.
+Open Scope R_scope.
+
+Record schedule := Schedule { c_max : R; c_min : R; lam : R; tau : R }.
+
+Definition coefficient (s : schedule) (h : R) : R :=
+  c_min s + (c_max s - c_min s) / (1 + (c_max s - 1) * exp (lam s * (- tau s + (if Rltb 0 h then
+    h else - h))) / (1 - c_min s)).
+
+Definition excess (s : schedule) (h : R) : R :=
+  let x1 := c_max s - 1 in
+  let x2 := exp (lam s * (- tau s + (if Rltb 0 h then h else - h))) in
+  (1 - x2) * x1 / (1 + x1 * x2 / (1 - c_min s)).
+
+Definition log_weight (s : schedule) (h : R) : R :=
+  let x1 := c_max s - 1 in
+  let x2 := if Rltb 0 h then h else - h in
+  let x3 := exp (lam s * (- tau s + x2)) in
+  let x4 := - ((1 - x3) * x1 * x2 / (1 + x1 * x3 / (1 - c_min s))) in
+  let x5 := ln (1 + (1 - exp x4) * exp (- x2) / (1 + exp (- ((c_min s + (c_max s - c_min s) / (1
+    + x1 * x3 / (1 - c_min s))) * x2)))) in
+  if Rltb 0 h then x5 else (if Rltb (- tau s) h then x5 - (1 - x3) * x1 * x2 / (1 + x1 * x3 / (1
+    - c_min s)) else 0).
+
+Definition log_weight_ratio (s : schedule) (h : R) : R :=
+  let x1 := c_max s - 1 in
+  let x2 := if Rltb 0 h then h else - h in
+  let x3 := exp (lam s * (- tau s + x2)) in
+  let x4 := 1 - x3 in
+  let x5 := if (if Rltb 0 h then Rltb (tau s) h else Rltb h (- tau s)) then ln (1 + (1 - exp (-
+    (x4 * x1 * x2 / (1 + x1 * x3 / (1 - c_min s))))) * exp (- x2) / (1 + exp (- ((c_min s +
+    (c_max s - c_min s) / (1 + x1 * x3 / (1 - c_min s))) * x2)))) else x4 * x1 * x2 / (1 + x1 *
+    x3 / (1 - c_min s)) in
+  if Rltb 0 h then x5 else - x5.
+
+Definition influence_bound (s : schedule) : R :=
+  - Rmin (- (tau s * (c_max s - 1))) (- ln (1 + exp (- (c_min s * tau s)))).
+
+Definition bounded_log_weight (s : schedule) (h : R) : R :=
+  let x1 := c_max s - 1 in
+  let x2 := exp (lam s * (- tau s + (if Rltb 0 h then h else - h))) in
+  Rmin 0 (h * (1 - x2) * x1 / (1 + x1 * x2 / (1 - c_min s))).
+
+Definition bounded_log_ratio (s : schedule) (h : R) : R :=
+  let x1 := c_max s - 1 in
+  let x2 := exp (lam s * (- tau s + (if Rltb 0 h then h else - h))) in
+  h * (1 - x2) * x1 / (1 + x1 * x2 / (1 - c_min s)).
+
+Definition weight (log_w : R -> R) (h : R) : R :=
+  exp (log_w h).
+
+Definition ratio_of (log_w : R -> R) (h : R) : R :=
+  - log_w (- h) + log_w h.
+
+Definition effective_target (delta : R -> R) (h_true h_model : R) : R :=
+  h_true + delta h_model.
+
+Definition pair_risk (log_w : R -> R) (z h_true h_model : R) : R :=
+  exp (log_w (- h_model)) * ln (exp z + 1) / (exp h_true + 1) + exp (log_w h_model) * ln (1 +
+    exp (- z)) / (1 + exp (- h_true)).
+
+Definition risk_slope (log_w : R -> R) (z h_true h_model : R) : R :=
+  exp (log_w (- h_model)) / ((exp h_true + 1) * (1 + exp (- z))) - exp (log_w h_model) / ((exp z
+    + 1) * (1 + exp (- h_true))).
+
+Definition risk_curvature (log_w : R -> R) (z h_true h_model : R) : R :=
+  (exp (log_w (- h_model)) / (exp h_true + 1) + exp (log_w h_model) / (1 + exp (- h_true))) /
+    ((exp z + 1) * (1 + exp (- z))).
+
+Definition madpo_loss (log_w : R -> R) (beta margin : R) (chosen rejected ref_chosen
+  ref_rejected : R) : R :=
+  exp (log_w margin) * ln (1 + exp (- (beta * (chosen - ref_chosen + ref_rejected -
+    rejected)))).
+
+Definition dpo_loss (beta : R) (chosen rejected ref_chosen ref_rejected : R) : R :=
+  ln (1 + exp (- (beta * (chosen - ref_chosen + ref_rejected - rejected)))).
+
+Definition dpo_target (h : R) : R :=
+  h.
+
+Definition ipo_loss (beta : R) (chosen rejected ref_chosen ref_rejected : R) : R :=
+  (chosen - ref_chosen + ref_rejected - rejected - (1 / 2) / beta) ^ 2.
+
+Definition ipo_target (beta h : R) : R :=
+  (1 / 2) * tanh ((1 / 2) * h) / beta.
+
+Definition beta_dpo_beta (beta alpha running mean : R) : R :=
+  beta * (alpha * (mean - running) + 1).
+
+Definition released : schedule := Schedule 2 (1 / 2) 1 (ln 999).
+
+Definition class_defaults : schedule := Schedule 2 (1 / 2) 1 2.
