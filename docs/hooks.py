@@ -1,17 +1,26 @@
 """What mkdocs cannot do alone: claims from the ledger, formulas as MathML."""
 
 import html
+import posixpath
 import re
 
 import latex2mathml.converter
 
 VERDICT = {"holds": "holds", "conditional": "holds under a condition", "fails": "fails"}
 CLAIMS = re.compile(r"<!-- claims: ([A-Z0-9 ]+) -->")
+RELATIVE = re.compile(r"\[([^\]]+)\]\((\.\./[^)]+)\)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.S)
 
 
-def on_page_markdown(markdown, **_):
-    """Put the ledger's rows where a page asks for them."""
+def on_page_markdown(markdown, page, **_):
+    """Put the ledger's rows where a page asks for them; name files outside the site, no link."""
+    folder = posixpath.dirname(page.file.src_uri)
+
+    def inside(match):
+        target = posixpath.normpath(posixpath.join(folder, match[2]))
+        return match[1] if target.startswith("..") else match[0]
+
+    markdown = RELATIVE.sub(inside, markdown)
     return CLAIMS.sub(lambda match: "\n\n".join(map(row, match[1].split())), markdown)
 
 
