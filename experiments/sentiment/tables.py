@@ -157,6 +157,8 @@ def reading(folder):
     fair = equal_kl("madpo")(tables)
 
     def told(found):
+        if math.isnan(found.value):
+            return "(not measured yet)"
         return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
 
     return (
