@@ -475,6 +475,16 @@ def test_mean_one_is_one_constant_that_makes_the_mean_of_the_data_one(w):
     assert ScaledWeight.mean_one(w, np.float32([4.0])).log_scale == -log_weight(4.0, w)
 
 
+def test_mean_one_of_counted_margins_is_that_of_repeated_ones():
+    margins, counts = np.array([-2.0, 0.5, 8.0]), [3, 1, 2]
+    scaled = ScaledWeight.mean_one(S, margins, counts)
+    repeated = ScaledWeight.mean_one(S, np.repeat(margins, counts))
+    assert math.isclose(scaled.log_scale, repeated.log_scale, rel_tol=1e-13)
+    for bad in ([1, 1], [1, 0, 1]):
+        with pytest.raises(ValueError, match="counts must be > 0 and one for each of the 3"):
+            ScaledWeight.mean_one(S, margins, bad)
+
+
 def test_mean_one_does_not_underflow():
     """The weight e^-5000 of one disputed pair has a logarithm still."""
     scaled = ScaledWeight.mean_one(BoundedRatioWeight(MarginSchedule(2.0, 0.5, 1.0, 1e4)), [-5e3])

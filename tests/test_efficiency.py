@@ -158,6 +158,18 @@ def test_effective_sample_size():
     assert effective_sample_size(np.full(5, 1e-200)) == 5.0
 
 
+def test_counted_weights_are_repeated_weights():
+    weights, counts = [0.5, 2.0, 3.0], [3, 0, 2]
+    repeated = effective_sample_size(np.repeat(weights, counts))
+    assert math.isclose(effective_sample_size(weights, counts), repeated, rel_tol=1e-15)
+    with pytest.raises(ValueError, match="counts must be >= 0, got -1"):
+        effective_sample_size(weights, [1, 1, -1])
+    with pytest.raises(ValueError, match=r"counts must have shape \(3,\)"):
+        effective_sample_size(weights, [1])
+    with pytest.raises(ValueError, match="weights must hold a positive one"):
+        effective_sample_size([0.0, 1.0], [1, 0])
+
+
 @given(st.lists(floats(1e-3, 1e3), min_size=1, max_size=30), floats(1e-3, 1e3))
 def test_effective_sample_size_lies_between_one_and_n_and_ignores_scale(weights, scale):
     weights = np.array(weights)

@@ -19,7 +19,7 @@ from .table import effect_rows, schedule_text
 
 __all__ = ["tables", "write_page"]
 
-BARS = 120
+BARS, ZOOM = 120, 1.9
 TAIL = 0.001
 """Share of the pairs on either side that the plots may leave out."""
 
@@ -64,7 +64,9 @@ def _svg(name, figure):
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    return Markup(svg.replace("<svg ", f'<svg class="plot" role="img" aria-label="{name}" ', 1))
+    widest = f"max-width:{ZOOM * 72 * figure.get_figwidth():.0f}px"
+    head = f'<svg class="plot" role="img" aria-label="{name}" style="{widest}" '
+    return Markup(svg.replace("<svg ", head, 1))
 
 
 def tables(diagnosis):
@@ -105,8 +107,11 @@ def _weightings(diagnosis):
 
 
 def _density(margins, counts, low, high):
-    """(lower edges, share of the pairs per nat) of about BARS bars, one of which begins at 0."""
-    width = (high - low) / BARS
+    """(lower edges, share of the pairs per nat) of bars of one width, one beginning at 0.
+
+    As many bars as Rice's rule says, twice the cube root of the pairs, and at most BARS.
+    """
+    width = (high - low) / min(BARS, np.ceil(2 * np.cbrt(counts.sum())))
     edges = width * np.arange(np.floor(low / width), np.ceil(high / width) + 1)
     heights, _ = np.histogram(margins, edges, weights=counts)
     return edges[:-1], heights / (counts.sum() * width)

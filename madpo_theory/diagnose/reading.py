@@ -170,8 +170,8 @@ class _Parquet(_Arrow):
         self.path = path
         pa = pyarrow()
         try:
-            # Buffered: a column chunk is not held in memory as a whole.
-            self.file = pyarrow(".parquet").ParquetFile(path, buffer_size=1 << 20)
+            # So that a column chunk, of a million texts say, is not held in memory as a whole.
+            self.file = pyarrow(".parquet").ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             self._refuse(error)
         self.schema = self.file.schema_arrow
