@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 # Test processes run side by side; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: reproduce studies study proofs test test-slow mutation bench bench-diagnose docs lint readme clean
+.PHONY: reproduce studies study proofs test test-slow mutation bench bench-diagnose bench-train docs lint readme clean
 
 reproduce: $(INSTALLED)
 	$(BIN)/madpo reproduce --preset $(PRESET)
@@ -37,6 +37,10 @@ mutation: $(INSTALLED)
 # Problems per second against other software on two cores; writes benchmarks/out/.
 bench: $(INSTALLED)
 	$(SINGLE) $(BIN)/python -m benchmarks.solvers --threads 2
+
+# Seconds and memory of an alignment step, and generation, against TRL and transformers.
+bench-train: $(INSTALLED)
+	$(BIN)/python -m benchmarks.training
 
 # Time and memory of madpo diagnose and madpo weights, beside polars' scan of the same file.
 bench-diagnose: $(INSTALLED)

@@ -35,6 +35,7 @@ import numpy as np
 import torch
 
 from madpo_theory.align.batch import PairData
+from madpo_theory.align.config import ModelConfig
 from madpo_theory.align.data import block, data
 from madpo_theory.align.generate import generate
 from madpo_theory.align.logprobs import Layout, continuation_logps, stem
@@ -138,7 +139,7 @@ def perturb(parameters):
 
 
 def policy(setting, causal_lm):
-    settings = {"rank": RANK, "alpha": ALPHA, "first_adapted_layer": setting.first}
+    settings = ModelConfig(rank=RANK, alpha=ALPHA, first_adapted_layer=setting.first)
     return add_adapter(causal_lm, settings, SEED)
 
 
@@ -415,7 +416,7 @@ def main(arguments=None):
 
     preset = PRESETS["cpu" if chosen.model == "gemma" else "smoke"]
     reviews = data(chosen.root, preset.data)
-    base_model = model(chosen.root, {"seed": preset.seed, "model": preset.model}, reviews)
+    base_model = model(chosen.root, {"model": preset.model}, reviews)
     vocabulary = Vocabulary.load(base_model)
     texts = block(reviews, "prompts")["text"].tolist()
     out = Recorder("training")
