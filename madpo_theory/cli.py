@@ -75,7 +75,7 @@ def verify(
         + (f"{len(wrong)} pieces of evidence DISAGREE" if wrong else "all evidence agrees")
     )
     if unchecked:
-        print(f"{len(unchecked)} pieces {unchecked[0][1].computed}")
+        print(f"{len(unchecked)} of the proofs {unchecked[0][1].computed}")
     return 1 if wrong else 0
 
 

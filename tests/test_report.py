@@ -177,6 +177,16 @@ def test_evidence_against_a_verdict_is_announced(inputs, tmp_path):
     assert "1 of 4 pieces of evidence contradict" in text and "contradicts the verdict" in text
 
 
+def test_a_proof_that_was_not_checked_is_shown_as_such(inputs, tmp_path):
+    def change(record):
+        record["claims"][0]["evidence"][0] |= {"kind": "proof", "agrees": False, "checked": False}
+
+    path = write_report(tmp_path / "r.html", **with_ledger(inputs, tmp_path, change))
+    text = Page(path.read_text(encoding="utf-8")).text
+    assert "1 of the proofs were not checked" in text and "proof, not checked here" in text
+    assert "3 pieces of evidence; every one agrees" in text and "contradict" not in text
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -55,7 +55,8 @@ class _AnyRatio(Weighting):
 
 def generated():
     """The text of ``proofs/Generated.v``, always the same for the same formulas."""
-    parameters = sp.symbols("c_max c_min lam tau", positive=True)
+    c_max, lam, tau = sp.symbols("c_max lam tau", positive=True)
+    parameters = (c_max, sp.Symbol("c_min", nonnegative=True), lam, tau)
     s = MarginSchedule(*parameters)
     of_schedule = {p: f"{p.name} s" for p in parameters}
     h, h_true, h_model, z, mean = sp.symbols("h h_true h_model z mean", real=True)
