@@ -220,18 +220,13 @@ def _recorded(folder):
     import importlib
 
     tables = importlib.import_module("experiments.sentiment.tables")
-    remedy = "judge it again with `madpo study --limit 0`"
-    judged = read_json(folder / "predictions.json", remedy=remedy)
-    env = read_json(folder / "env.json", remedy=remedy)
+    predictions = importlib.import_module("experiments.sentiment.predictions")
+    env = read_json(folder / "env.json", remedy="take it from version control again")
     rows = tables.overview(folder)
-    if judged.get("runs") != len(env):
-        raise ValueError(
-            f"{folder / 'predictions.json'}: judges other runs than there are; {remedy}"
-        )
     return {
         "rows": [row | {"label": METHODS[row["method"]]} for row in rows],
         "reading": tables.reading(folder).splitlines(),
-        "predictions": [row | {"text": told(row)} for row in judged["predictions"]],
+        "predictions": [row | {"text": told(row)} for row in predictions.judged(folder)],
         "runs": len(env),
         "hours": sum(row["seconds"] for row in env.values()) / 3600,
         "commits": sorted({row["commit"] or "unknown" for row in env.values()}),

@@ -7,6 +7,7 @@ from madpo_theory.figures import FIGURES, make_figures
 from madpo_theory.files import replacing
 from madpo_theory.studies import markdown_judgements
 
+from .predictions import judged
 from .tables import LABELS, overview, reading
 
 __all__ = ["publish"]
@@ -22,8 +23,8 @@ def publish(folder, path):
         if file.suffix != ".png":
             file.unlink()
     env = json.loads((folder / "env.json").read_text(encoding="utf-8"))
-    judged = json.loads((folder / "predictions.json").read_text(encoding="utf-8"))["predictions"]
-    failed = [row["id"] for row in judged if row["verdict"] == "fails"]
+    rows = judged(folder)
+    failed = [row["id"] for row in rows if row["verdict"] == "fails"]
     commits = sorted({row["commit"] or "unknown" for row in env.values()})
     hours = sum(row["seconds"] for row in env.values()) / 3600
     lines = [
@@ -55,10 +56,9 @@ def publish(folder, path):
         caption = " ".join(spec.caption.split())
         lines += [f"## {spec.title}", "", f"![{spec.alt}](figures/{name}.png)", "", caption, ""]
     lines += [
-        f"Of {len(judged)} predictions {len(failed)} failed{': ' * bool(failed)}"
-        f"{', '.join(failed)}.",
+        f"Of {len(rows)} predictions {len(failed)} failed{': ' * bool(failed)}{', '.join(failed)}.",
         "",
-        *markdown_judgements(judged),
+        *markdown_judgements(rows),
         "",
     ]
     with replacing(path) as temporary:

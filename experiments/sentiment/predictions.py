@@ -380,8 +380,10 @@ def judged_rows(folder):
 
 
 def judged(folder):
-    """Judge the predictions by a results folder, and write predictions.json there."""
+    """Judge the predictions by a results folder, and write predictions.json there; its rows."""
     folder = Path(folder)
     runs = len(load_tables(folder).summary)
-    write_judgements(folder / "predictions.json", judged_rows(folder), study="sentiment", runs=runs)
-    return json.loads((folder / "predictions.json").read_text(encoding="utf-8"))["predictions"]
+    path = write_judgements(
+        folder / "predictions.json", judged_rows(folder), study="sentiment", runs=runs
+    )
+    return json.loads(path.read_text(encoding="utf-8"))["predictions"]
