@@ -82,6 +82,7 @@ def verify(
 def sentiment(arguments):
     """Run the sentiment experiment of a preset, with any setting overridden."""
     from experiments.sentiment import PRESETS, SentimentConfig, run
+    from madpo_theory.align.processes import is_main
 
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
@@ -95,6 +96,8 @@ def sentiment(arguments):
         description=f"The sentiment experiment. Defaults below: preset {chosen.preset}.",
     )
     result = run(config, root=chosen.root)
+    if not is_main():
+        return 0
     print(result.summary.to_string(index=False, float_format="%.3f"))
     print(result.path)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from madpo_theory.align.tasks import TASKS
 from madpo_theory.claims import CLAIMS
 from madpo_theory.cli import COMMANDS
 
@@ -16,7 +17,8 @@ WITH_CODE = [page for page in PAGES[:-1] if "```python" in page.read_text(encodi
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
-def test_code_blocks_run(page, capsys):
+def test_code_blocks_run(page, capsys, monkeypatch):
+    monkeypatch.setattr("madpo_theory.align.tasks.TASKS", dict(TASKS))  # a page registers its own
     namespace = {}
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
         exec(compile(block, str(page), "exec"), namespace)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .logprobs import Layout, stem
+from .logprobs import Layout, response_mask, stem
 
 __all__ = ["PairData"]
 
@@ -23,11 +23,12 @@ class PairData:
     """Observed labels."""
     layout: Layout
     layers: int
+    eos: int
     train: int
     """The first `train` pairs are for training, the others are held out."""
 
     @classmethod
-    def load(cls, pairs, reference, layers):
+    def load(cls, pairs, reference, layers, eos):
         stored = reference.read_tensors("reference.safetensors")
         table = pairs.read_table("pairs.parquet")
         return cls(
@@ -37,15 +38,27 @@ class PairData:
             first_chosen=torch.tensor(table["first_chosen"].to_numpy()),
             layout=Layout(**reference.read_json("layout.json"), branches=2),
             layers=layers,
+            eos=eos,
             train=int((table["split"] == "train").sum()),
         )
 
     def inputs(self, causal_lm, indices):
-        """Tokens and lower layers' output of some pairs, on the model's device."""
-        batch = self.tokens[indices].to(causal_lm.device)
+        """Tokens and lower layers' output of some pairs, on the model's device, and their layout.
+
+        The layout is cut to the longest response: no layer sees what is padding for all of them.
+        """
+        tokens = self.tokens[indices]
+        layout = self.layout.trimmed(tokens, self.eos)
+        columns = slice(None) if layout == self.layout else self.layout.columns(layout)
+        batch = tokens[:, columns].to(causal_lm.device)
         if self.stem is None:
-            return batch, stem(causal_lm, batch, self.layout, self.layers)
-        return batch, self.stem[indices].to(causal_lm.device)
+            return batch, stem(causal_lm, batch, layout, self.layers), layout
+        return batch, self.stem[indices][:, columns].to(causal_lm.device), layout
+
+    def lengths(self):
+        """Tokens of the longer response of every pair, (pairs,)."""
+        responses = self.tokens[:, self.layout.prompt :].view(len(self.tokens), 2, -1)
+        return response_mask(responses, self.eos).sum(-1).amax(-1)
 
     def chosen_first(self, values, indices):
         """Columns (first, second) of `values` put in the order (chosen, rejected)."""

@@ -37,6 +37,11 @@ DISTURBANCES = ("none", "noisy", "scaled", "flipped", "exact")
 Rows = tuple[int, int]
 
 
+def later(default):
+    """A setting that came after runs were recorded: left out of their keys at its default."""
+    return field(default=default, metadata={"later": True})
+
+
 def require(condition, name, value, rule, fix):
     """Refuse a setting: the error names the argument, its value, the rule and the fix."""
     if not condition:
@@ -90,6 +95,8 @@ class DataConfig:
     """Positive reviews that measure the scorer."""
     min_words: int = 30
     """Reviews with fewer words are left out."""
+    task: str = later("sentiment")
+    """Name of the task that reads the rows, see :mod:`madpo_theory.align.tasks`."""
 
     def __post_init__(self):
         require(self.min_words >= 1, "min_words", self.min_words, "it is at least 1", "raise it")
@@ -123,9 +130,13 @@ class TrainConfig:
     """Largest gradient norm."""
     checkpoint_every: int = 8
     """Updates between two checkpoints."""
+    bucket: int = later(1)
+    """Batches of similar response lengths are made within so many batches' examples; 1: not."""
+    recompute: bool = later(False)
+    """Gradient checkpointing: less memory, one more forward pass in every update."""
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "accumulation", "checkpoint_every"):
+        for name in ("epochs", "batch_size", "accumulation", "checkpoint_every", "bucket"):
             value = getattr(self, name)
             require(value >= 1, name, value, "it is at least 1", "raise it")
         for name in ("lr", "clip", "eps"):
@@ -148,7 +159,8 @@ class ScorerConfig:
     seed: int = 0
     """Its own root of random numbers: experiments with other seeds keep the same judge."""
     kind: str = "minilm"
-    """minilm (fine-tuned here), tfidf (logistic regression), or a model name or folder."""
+    """minilm (fine-tuned here), tfidf (logistic regression), task (the task's own reward), or a
+    model name or folder."""
     crop_words: int = 42
     """Words of a training crop: about the length of the texts that will be scored."""
     test_words: int = 60

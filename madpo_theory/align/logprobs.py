@@ -6,9 +6,11 @@ is computed once.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
 __all__ = [
     "Layout",
@@ -59,6 +61,18 @@ class Layout:
         first = torch.full((self.branches, 1), self.prompt - 1, device=device)
         return torch.cat([first, inner], dim=1).flatten()
 
+    def trimmed(self, tokens, eos):
+        """The layout whose continuations end with the longest of some tokens (B, S)."""
+        responses = tokens[:, self.prompt :].view(len(tokens), self.branches, self.new)
+        longest = int(response_mask(responses, eos).sum(-1).max())
+        return Layout(self.prompt, longest, self.branches)
+
+    def columns(self, shorter, device=None):
+        """Where the tokens of a layout with shorter continuations stand in this one, (S,)."""
+        starts = self.prompt + self.new * torch.arange(self.branches, device=device)
+        inner = starts[:, None] + torch.arange(shorter.new, device=device)
+        return torch.cat([torch.arange(self.prompt, device=device), inner.flatten()])
+
     def join(self, prompts, responses):
         """Token ids (B, S) of prompts (B, P) and responses (B, K, N)."""
         if prompts.shape[1:] != (self.prompt,) or responses.shape[1:] != (self.branches, self.new):
@@ -79,8 +93,10 @@ def run_layers(causal_lm, hidden, layout, start, stop):
     mask, positions = layout.mask(hidden.device), layout.positions(hidden.device)
     kinds = text.config.layer_types
     rotary = {kind: text.rotary_emb(hidden, positions, kind) for kind in set(kinds)}
+    recomputed = getattr(causal_lm, "recomputed", False) and torch.is_grad_enabled()
     for layer, kind in list(zip(text.layers, kinds, strict=True))[start:stop]:
-        hidden = layer(hidden, attention_mask=mask, position_embeddings=rotary[kind])
+        run = partial(checkpoint, layer, use_reentrant=False) if recomputed else layer
+        hidden = run(hidden, attention_mask=mask, position_embeddings=rotary[kind])
     return hidden
 
 

@@ -8,16 +8,28 @@ from .extras import optional
 from .generate import generate
 from .policy import Vocabulary, load_model, special_token
 from .randomness import numpy_generator, torch_generator
-from .scorer import reward, score
+from .scorer import reward, score, task_reward
 from .store import stage
 
-__all__ = ["label", "pairs", "replaced", "samples", "starts", "text_of", "tokens"]
+__all__ = ["label", "pairs", "replaced", "rewards_of", "samples", "starts", "text_of", "tokens"]
 
 
-def starts(vocabulary, texts, length, count, name):
-    """The first `length` tokens, the start token included, of `count` texts that have so many."""
-    bos = vocabulary.special("bos")
-    rows = [[bos, *row[: length - 1]] for row in vocabulary.encode(texts) if len(row) >= length - 1]
+def starts(vocabulary, table, prompt, length, count, name):
+    """Token ids (count, length), the start token included, of rows that have enough tokens.
+
+    Without a column `prompt`, these are a text's first tokens. With one, they are the last
+    `prompt` tokens of the prompt, then those of the text behind a space, filled with end tokens.
+    """
+    bos, eos = vocabulary.special("bos"), vocabulary.special("eos")
+    if "prompt" in table:
+        rows, texts = [], vocabulary.encode(" " + table["text"])
+        for before, after in zip(vocabulary.encode(table["prompt"]), texts, strict=True):
+            if len(before) >= prompt - 1:
+                row = [bos, *before[len(before) - prompt + 1 :], *after[: length - prompt]]
+                rows.append(row + [eos] * (length - len(row)))
+    else:
+        texts = vocabulary.encode(table["text"])
+        rows = [[bos, *row[: length - 1]] for row in texts if len(row) >= length - 1]
     if len(rows) < count:
         raise ValueError(
             f"{name} asks for {count} texts of {length} tokens but its rows hold {len(rows)}; "
@@ -42,7 +54,7 @@ def tokens(run, config, data, model):
         "evaluation": ("evaluation", prompt, config["evaluation"]),
     }
     tensors = {
-        key: starts(vocabulary, block(data, name)["text"], length, count, name)
+        key: starts(vocabulary, block(data, name), prompt, length, count, name)
         for key, (name, length, count) in wanted.items()
     }
     for name in ("prompts", "held_out"):  # how the review itself goes on is kept beside
@@ -57,6 +69,19 @@ def text_of(vocabulary, prompts, responses):
     return vocabulary.decode(torch.cat([prompts, responses], dim=1).cpu()[:, 1:])
 
 
+def rewards_of(scorer, vocabulary, prompts, responses, precision):
+    """Texts and true rewards of responses (B, N) to prompts (B, P), by a finished scorer stage.
+
+    A classifier reads prompt and response as one text; a task's own reward gets them apart.
+    """
+    texts = text_of(vocabulary, prompts, responses)
+    if scorer.read_json("scorer.json")["kind"] == "task":
+        return texts, task_reward(
+            scorer, vocabulary.decode(prompts[:, 1:]), vocabulary.decode(responses)
+        )
+    return texts, reward(score(scorer, texts, precision))
+
+
 def label(rewards, generator):
     """Which of two responses is chosen: rewards (pairs, 2) plus Gumbel(0, 1) noise, the larger.
 
@@ -66,7 +91,7 @@ def label(rewards, generator):
     return noisy[:, 0] > noisy[:, 1]
 
 
-@stage
+@stage(together=True)
 def samples(run, config, tokens, model, sft, precision):
     """Stage: two continuations a prompt; training prompts first, held-out prompts behind them."""
     settings, seed = config["generate"], config["seed"]
@@ -112,8 +137,9 @@ def pairs(run, config, samples, tokens, model, scorer, precision):
     reviews = torch.cat([ids["prompts_review"], ids["held_out_review"]])
     vocabulary = Vocabulary.load(model)
     candidates = torch.cat([responses, reviews[:, None]], dim=1)
-    texts = [text_of(vocabulary, prompts, candidates[:, k]) for k in range(3)]
-    rewards = reward(score(scorer, [*texts[0], *texts[1], *texts[2]], precision)).reshape(3, -1).T
+    every = candidates.transpose(0, 1).flatten(0, 1)
+    texts, rewards = rewards_of(scorer, vocabulary, prompts.repeat(3, 1), every, precision)
+    texts, rewards = np.array(texts, dtype=object).reshape(3, -1), rewards.reshape(3, -1).T
     first = label(rewards[:, :2], numpy_generator(config["seed"], "labels"))
     train = samples.read_json("counts.json")["train"]
     swapped = replaced(config["tier"], train, len(prompts) - train)
@@ -126,8 +152,8 @@ def pairs(run, config, samples, tokens, model, scorer, precision):
             "pair": pair,
             "split": np.where(pair < train, "train", "held_out"),
             "prompt": vocabulary.decode(prompts[:, 1:]),
-            "first": [texts[k][i] for i, k in enumerate(shown[:, 0])],
-            "second": [texts[k][i] for i, k in enumerate(shown[:, 1])],
+            "first": texts[shown[:, 0], pair],
+            "second": texts[shown[:, 1], pair],
             "reward_first": scores[:, 0],
             "reward_second": scores[:, 1],
             "first_chosen": first,

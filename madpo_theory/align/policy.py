@@ -21,6 +21,7 @@ __all__ = [
     "load_model",
     "model",
     "prune",
+    "recompute",
     "save_adapter",
     "special_token",
 ]
@@ -149,7 +150,8 @@ def base_model(folder, source, texts):
 def model(run, config, data):
     """Stage: the base model, its vocabulary pruned to ids frequent in training text."""
     settings = config["model"]
-    texts = block(data, "sft", "prompts", "scorer_negative", "scorer_positive")["text"].tolist()
+    rows = block(data, "sft", "prompts", "scorer_negative", "scorer_positive")
+    texts = [text for name in ("prompt", "text") if name in rows for text in rows[name]]
     causal_lm, tokenizer = base_model(run.path / "assembly", settings.source, texts)
     if causal_lm.config.model_type != "gemma3_text":
         raise ValueError(
@@ -183,7 +185,10 @@ def load_model(model, precision, *adapters):
     realign(causal_lm)
     for adapter in adapters:
         causal_lm = load_adapter(causal_lm, adapter).merge_and_unload()
-    return causal_lm.to(device, dtype).eval().requires_grad_(False)
+    for parameter in causal_lm.parameters():
+        parameter.data = parameter.data.to(dtype)
+    # The buffers stay in float32: rotary frequencies in bfloat16 are off by radians far from 0.
+    return causal_lm.to(device).eval().requires_grad_(False)
 
 
 def realign(module):
@@ -227,6 +232,11 @@ def add_adapter(causal_lm, settings, seed, *path):
 def adapter_parameters(peft_model):
     """The trainable parameters by name."""
     return {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
+
+
+def recompute(causal_lm):
+    """Gradient checkpointing: the layers keep only their input and compute again backward."""
+    causal_lm.recomputed = True  # read by logprobs.run_layers
 
 
 def save_adapter(run, peft_model):

@@ -2,6 +2,7 @@
 
 import time
 
+from .processes import device_of
 from .store import stage
 
 __all__ = ["precision", "use"]
@@ -45,4 +46,4 @@ def use(run):
 
     choice = run.read_json("precision.json")
     torch.set_num_threads(choice["threads"])
-    return torch.device(choice["device"]), getattr(torch, choice["dtype"])
+    return device_of(choice["device"]), getattr(torch, choice["dtype"])

@@ -20,7 +20,14 @@ from ..losses import (
 from .batch import PairData
 from .logprobs import continuation_logps, response_mask
 from .methods import weighting_of
-from .policy import adapter_parameters, add_adapter, load_model, save_adapter, special_token
+from .policy import (
+    adapter_parameters,
+    add_adapter,
+    load_model,
+    recompute,
+    save_adapter,
+    special_token,
+)
 from .randomness import numpy_generator, torch_generator
 from .store import say, stage
 from .train import train
@@ -124,30 +131,32 @@ def labels_of(method, first_chosen, margin, train):
     return first_chosen, torch.arange(train)
 
 
-@stage
+@stage(together=True)
 def align(run, config, pairs, reference, reward_model, model, sft, precision):
     """Stage: train one policy with one loss."""
     method, settings, seed = config["method"], config["model"], config["seed"]
     say(f"{run.key}: {method.name}")
-    data = PairData.load(pairs, reference, settings.first_adapted_layer)
+    eos = special_token(model, "eos")
+    data = PairData.load(pairs, reference, settings.first_adapted_layer, eos)
     margin = reward_model.read_tensors("margins.safetensors")["margin"]
     if method.margins is not None:
         exact = torch.tensor(pairs.read_table("pairs.parquet")["true_margin"].to_numpy())
         margin = disturbed(margin, exact, method.margins, seed)
     labels, examples = labels_of(method, data.first_chosen, margin, data.train)
     data = replace(data, first_chosen=labels)
-    eos = special_token(model, "eos")
     causal_lm = load_model(model, precision, sft)
     peft_model = add_adapter(causal_lm, settings, seed, "align")
     parameters = adapter_parameters(peft_model)
+    if config["train"].recompute:
+        recompute(causal_lm)
 
     def loss_of(chosen, step, state):
         indices = examples[chosen]
-        tokens, lower = data.inputs(causal_lm, indices)
-        policy = continuation_logps(causal_lm, lower, tokens, data.layout, data.layers, eos)
+        tokens, lower, layout = data.inputs(causal_lm, indices)
+        policy = continuation_logps(causal_lm, lower, tokens, layout, data.layers, eos)
         fixed = data.reference[indices].to(policy.device)
         if method.per_token:
-            responses = tokens[:, data.layout.prompt :].view(len(tokens), 2, -1)
+            responses = tokens[:, layout.prompt :].view(len(tokens), 2, -1)
             lengths = response_mask(responses, eos).sum(-1)
             policy, fixed = policy / lengths, fixed / lengths
         logps = (*data.chosen_first(policy, indices), *data.chosen_first(fixed, indices))
@@ -177,6 +186,8 @@ def align(run, config, pairs, reference, reward_model, model, sft, precision):
         seed=seed,
         path=("align",),
         state=state,
+        lengths=data.lengths()[examples],
+        divided=method.loss != "beta_dpo",  # whose statistics are those of a whole batch
     )
     save_adapter(run, peft_model)
 

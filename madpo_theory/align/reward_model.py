@@ -9,6 +9,7 @@ from .policy import (
     adapter_parameters,
     add_adapter,
     load_model,
+    recompute,
     special_token,
 )
 from .store import stage
@@ -25,21 +26,23 @@ def bradley_terry(chosen, rejected):
     return dpo(chosen, rejected, zero, zero, beta=1.0)[0]
 
 
-@stage
+@stage(together=True)
 def reward_model(run, config, pairs, reference, model, sft, precision):
     """Stage: train on the observed labels; store every pair's margin toward its label, once."""
     settings, seed = config["model"], config["seed"]
-    data = PairData.load(pairs, reference, settings.first_adapted_layer)
     eos = special_token(model, "eos")
+    data = PairData.load(pairs, reference, settings.first_adapted_layer, eos)
     causal_lm = load_model(model, precision, sft)
     peft_model = add_adapter(causal_lm, settings, seed, "reward")
     head = torch.zeros(causal_lm.config.hidden_size, 1, device=causal_lm.device, requires_grad=True)
     parameters = {"head": head} | adapter_parameters(peft_model)
+    if config["train"].recompute:
+        recompute(causal_lm)
 
     def scores(indices):
-        tokens, lower = data.inputs(causal_lm, indices)
-        hidden = hidden_states(causal_lm, lower, data.layout, data.layers)
-        last = last_hidden(hidden, tokens, data.layout, eos).float()
+        tokens, lower, layout = data.inputs(causal_lm, indices)
+        hidden = hidden_states(causal_lm, lower, layout, data.layers)
+        last = last_hidden(hidden, tokens, layout, eos).float()
         return data.chosen_first((last @ head)[..., 0], indices)
 
     def loss_of(indices, step, state):
@@ -47,7 +50,16 @@ def reward_model(run, config, pairs, reference, model, sft, precision):
         accuracy = (chosen > rejected).float().mean().item()
         return bradley_terry(chosen, rejected).mean(), {"accuracy": accuracy}, state
 
-    train(run, parameters, data.train, config["train"], loss_of, seed=seed, path=("reward",))
+    train(
+        run,
+        parameters,
+        data.train,
+        config["train"],
+        loss_of,
+        seed=seed,
+        path=("reward",),
+        lengths=data.lengths()[: data.train],
+    )
     run.write_tensors("reward_model.safetensors", parameters)
 
     @torch.no_grad()

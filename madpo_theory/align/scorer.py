@@ -14,9 +14,10 @@ from .policy import realign
 from .precision import use
 from .randomness import numpy_generator
 from .store import stage
+from .tasks import task_of
 from .train import train
 
-__all__ = ["crops", "reward", "score", "scorer"]
+__all__ = ["crops", "reward", "score", "scorer", "task_reward"]
 
 BATCH = 64
 
@@ -43,28 +44,51 @@ def first_words(texts, words):
 
 @stage
 def scorer(run, config, data, precision):
-    """Stage: train the scorer, and measure it on reviews that it never saw."""
+    """Stage: train the scorer, and measure it on texts that it never saw."""
     settings, seed = config["scorer"], config["scorer"].seed
-    table = block(data, "scorer_negative", "scorer_positive")
     generator = numpy_generator(seed, "scorer")
+    table = block(data, "scorer_negative", "scorer_positive")
     table = table.iloc[generator.permutation(len(table))]
-    if settings.kind == "tfidf":
+    about = {"kind": settings.kind, "max_tokens": 4 * settings.max_tokens}
+    if settings.kind == "task":
+        about["task"] = data.read_json("config.json")["config"].get("task", "sentiment")
+    elif settings.kind == "tfidf":
         fit_tfidf(run, table)
     elif settings.kind == "minilm":
         table = table.iloc[: settings.examples]
         texts = crops(table["text"], settings.crop_words, generator)
         fit_minilm(run, texts, table["label"].tolist(), settings, seed, precision)
-    run.write_json("scorer.json", {"kind": settings.kind, "max_tokens": 4 * settings.max_tokens})
+    run.write_json("scorer.json", about)
     test = block(data, "scorer_test_negative", "scorer_test_positive")
     labels = test["label"].to_numpy()
-    p = score(run, first_words(test["text"], settings.test_words), precision)
+    shown = first_words(test["text"], settings.test_words)
+    if settings.kind == "task":
+        value = task_reward(run, test["prompt"].tolist(), shown)
+    else:
+        value = score(run, shown, precision) - 0.5
     numbers = {
         "words": settings.test_words,
         "reviews": len(test),
-        "accuracy": float(((p > 0.5) == labels).mean()),
-        "auc": float(optional("sklearn.metrics").roc_auc_score(labels, p)),
+        "accuracy": float(((value > 0) == labels).mean()),
+        "auc": float(optional("sklearn.metrics").roc_auc_score(labels, value)),
     }
     run.write_json("quality.json", numbers)
+
+
+def task_reward(run, prompts, responses):
+    """The task's own reward of each response to its prompt, by a finished scorer stage."""
+    name = run.read_json("scorer.json")["task"]
+    values = np.asarray(task_of(name).reward(prompts, responses), dtype=np.float64)
+    if values.shape != (len(prompts),):
+        found = f"an array of shape {values.shape}"
+    elif not np.isfinite(values).all():
+        found = f"{values[~np.isfinite(values)][0]} for text {np.argmin(np.isfinite(values))}"
+    else:
+        return values
+    raise ValueError(
+        f"the reward of task {name!r} gave {found}; it must give one finite number for each of "
+        f"{len(prompts)} texts"
+    )
 
 
 def score(run, texts, precision):

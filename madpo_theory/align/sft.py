@@ -4,11 +4,19 @@ import math
 
 import torch
 
-from .logprobs import Layout, continuation_logps, hidden_states, stem, token_logps
+from .logprobs import (
+    Layout,
+    continuation_logps,
+    hidden_states,
+    response_mask,
+    stem,
+    token_logps,
+)
 from .policy import (
     adapter_parameters,
     add_adapter,
     load_model,
+    recompute,
     save_adapter,
     special_token,
 )
@@ -27,44 +35,45 @@ def mean_nll(causal_lm, rows, layers):
     return -token_logps(causal_lm, hidden, rows, layout)
 
 
-def masked_mean(nll, rows, unknown):
-    """Mean over the tokens that the vocabulary kept."""
-    known = (rows[:, None, 1:] != unknown).float()
+def masked_mean(nll, rows, unknown, eos):
+    """Mean over the tokens up to the end that the vocabulary kept."""
+    known = (rows[:, None, 1:] != unknown).float() * response_mask(rows[:, None, 1:], eos)
     return (nll * known).sum() / known.sum()
 
 
-@stage
+@stage(together=True)
 def sft(run, config, tokens, model, precision):
-    """Stage: adapters trained on positive reviews; merged, they give the reference policy."""
+    """Stage: adapters trained on texts to imitate; merged, they give the reference policy."""
     settings, seed = config["model"], config["seed"]
     layers = settings.first_adapted_layer
     rows = tokens.read_tensors("tokens.safetensors")["sft"]
     train_rows, test_rows = rows[: config["sft_examples"]], rows[config["sft_examples"] :]
-    unknown = special_token(model, "unk")
+    unknown, eos = (special_token(model, name) for name in ("unk", "eos"))
     causal_lm = load_model(model, precision)
     peft_model = add_adapter(causal_lm, settings, seed, "sft")
     parameters = adapter_parameters(peft_model)
+    if config["train"].recompute:
+        recompute(causal_lm)
 
     @torch.no_grad()
     def perplexity():
         losses = [
-            masked_mean(mean_nll(causal_lm, part, layers), part, unknown).item()
+            masked_mean(mean_nll(causal_lm, part, layers), part, unknown, eos).item()
             for part in test_rows.to(causal_lm.device).split(BATCH)
         ]
         return math.exp(sum(losses) / len(losses))
 
     def loss_of(indices, step, state):
         part = train_rows[indices].to(causal_lm.device)
-        return masked_mean(mean_nll(causal_lm, part, layers), part, unknown), {}, state
+        return masked_mean(mean_nll(causal_lm, part, layers), part, unknown, eos), {}, state
 
-    if not run.has("before.json"):
-        run.write_json("before.json", {"perplexity": perplexity()})
+    run.once("before.json", lambda: {"perplexity": perplexity()})
     train(run, parameters, len(train_rows), config["train"], loss_of, seed=seed, path=("sft",))
     save_adapter(run, peft_model)
     run.write_json("after.json", {"perplexity": perplexity()})
 
 
-@stage
+@stage(together=True)
 def reference(run, config, pairs, model, sft, precision):
     """Stage: of every pair's two responses, log-probabilities (pairs, 2) under the reference.
 

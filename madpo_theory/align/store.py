@@ -15,10 +15,11 @@ import platform
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 from ..files import replacing
+from . import processes
 from .extras import optional
 
 __all__ = ["Run", "RunError", "canonical", "key_of", "stage"]
@@ -41,7 +42,12 @@ def canonical(value):
 
 def _plain(value):
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+        settings = {field: getattr(value, field.name) for field in fields(value)}
+        return {
+            field.name: setting
+            for field, setting in settings.items()
+            if not (field.metadata.get("later") and setting == field.default)
+        }
     raise TypeError(f"a setting must be plain data or a dataclass, got {type(value).__name__}")
 
 
@@ -117,25 +123,39 @@ class Run:
 
     def finish(self):
         """Write the manifest: from here on the run is complete and read-only."""
-        for path in self.path.glob(".*.tmp"):
-            path.unlink()
-        files = {
-            str(path.relative_to(self.path)): digest(path)
-            for path in sorted(self.path.rglob("*"))
-            if path.is_file() and path.name not in UNCHECKED
-        }
-        self.write_json(MANIFEST, {"files": files})
-        self.remove(CHECKPOINT)
+        if processes.is_main():
+            for path in self.path.glob(".*.tmp"):
+                path.unlink()
+            files = {
+                str(path.relative_to(self.path)): digest(path)
+                for path in sorted(self.path.rglob("*"))
+                if path.is_file() and path.name not in UNCHECKED
+            }
+            with processes.solo():
+                self.write_json(MANIFEST, {"files": files})
+            (self.path / CHECKPOINT).unlink(missing_ok=True)
+        processes.wait()
 
     def has(self, name):
         return (self.path / name).is_file()
 
-    def remove(self, name):
-        (self.path / name).unlink(missing_ok=True)
+    def _write(self, name, write):
+        """The main process replaces a file by what `write(path)` writes; the others wait for it."""
+        if processes.is_main():
+            with replacing(self.path / name) as path:
+                write(path)
+        processes.wait()
+
+    def once(self, name, compute):
+        """Write `compute()` to a JSON file that is not there yet."""
+        missing = not self.has(name)
+        processes.wait()  # all have looked
+        if missing:
+            self.write_json(name, compute())
 
     def write_json(self, name, value):
-        with replacing(self.path / name) as path:
-            path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+        text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+        self._write(name, lambda path: path.write_text(text))
 
     def read_json(self, name):
         with self._reading(name) as path:
@@ -143,14 +163,14 @@ class Run:
 
     def write_lines(self, name, rows):
         """JSON Lines, written whole."""
-        with replacing(self.path / name) as path:
-            path.write_text("".join(canonical(row) + "\n" for row in rows))
+        text = "".join(canonical(row) + "\n" for row in rows)
+        self._write(name, lambda path: path.write_text(text))
 
     def write_tensors(self, name, tensors, metadata=None):
         save_file = optional("safetensors.torch").save_file
         metadata = {key: canonical(value) for key, value in (metadata or {}).items()}
-        with replacing(self.path / name) as path:
-            save_file({k: v.detach().contiguous() for k, v in tensors.items()}, path, metadata)
+        tensors = {key: value.detach().contiguous() for key, value in tensors.items()}
+        self._write(name, lambda path: save_file(tensors, path, metadata))
 
     def read_tensors(self, name):
         load_file = optional("safetensors.torch").load_file
@@ -164,8 +184,7 @@ class Run:
             return {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
 
     def write_table(self, name, frame):
-        with replacing(self.path / name) as path:
-            frame.to_parquet(path, index=False)
+        self._write(name, lambda path: frame.to_parquet(path, index=False))
 
     def read_table(self, name):
         pandas = optional("pandas")
@@ -174,6 +193,8 @@ class Run:
 
     def parts(self, name, items, compute):
         """Tensors computed item by item, each item saved as it is done, joined at the end.
+
+        Several processes share the items.
 
         `compute(item)` returns a dict of tensors; the joined file ``<name>.safetensors`` holds
         each of them concatenated along its first axis.
@@ -185,13 +206,19 @@ class Run:
         if not self.has(joined):
             items = list(items)
             files = [f"{name}.part{i:05d}.safetensors" for i in range(len(items))]
-            for file, item in zip(tqdm(files, desc=f"{self.key} {name}"), items, strict=True):
+            todo = processes.mine(list(zip(files, items, strict=True)))
+            quiet = not processes.is_main()
+            for file, item in tqdm(todo, desc=f"{self.key} {name}", disable=quiet):
                 if not self.has(file):
-                    self.write_tensors(file, compute(item))
+                    tensors = {key: value.contiguous() for key, value in compute(item).items()}
+                    with replacing(self.path / file) as path:  # each process its own files
+                        optional("safetensors.torch").save_file(tensors, path)
+            processes.wait()
             parts = [self.read_tensors(file) for file in files]
             self.write_tensors(joined, {k: torch.cat([p[k] for p in parts]) for k in parts[0]})
-        for file in self.path.glob(f"{name}.part*.safetensors"):
-            file.unlink()
+        if processes.is_main():
+            for file in self.path.glob(f"{name}.part*.safetensors"):
+                file.unlink(missing_ok=True)
         return self.read_tensors(joined)
 
     @contextmanager
@@ -207,17 +234,23 @@ class Run:
             ) from error
 
 
-def stage(function):
-    """Turn ``function(run, config, *parents)`` into a cached ``(root, config, *parents)``."""
+def stage(function=None, *, together=False):
+    """Turn ``function(run, config, *parents)`` into a cached ``(root, config, *parents)``.
+
+    Where a launcher started several processes, the main one runs it, or all of them `together`.
+    """
+    if function is None:
+        return functools.partial(stage, together=together)
 
     @functools.wraps(function)
     def cached(root, config, *parents):
         name = function.__name__
         run = Run(Path(root) / key_of(name, config, [parent.key for parent in parents]))
-        if run.check():
+        finished, resumed = run.check(), run.has("config.json")
+        processes.wait()  # all have looked, nobody has written
+        if finished:
             say(f"{run.key}: cached")
             return run
-        resumed = run.has("config.json")
         say(f"{run.key}: {'resumed' if resumed else 'running'}")
         run.path.mkdir(parents=True, exist_ok=True)
         if not resumed:
@@ -228,7 +261,11 @@ def stage(function):
                 {"stage": name, "config": settings, "parents": [p.key for p in parents]},
             )
         with alone(run), timed(run):
-            function(run, config, *parents)
+            if together:
+                function(run, config, *parents)
+            elif processes.is_main():
+                with processes.solo():
+                    function(run, config, *parents)
         run.finish()
         say(f"{run.key}: done in {seconds(run):.0f} s")
         return run
@@ -238,7 +275,10 @@ def stage(function):
 
 @contextmanager
 def alone(run):
-    """Hold a run against other processes; the lock dies with its process, so a kill leaves none."""
+    """Hold a run against other experiments; the lock dies with its process: a kill leaves none."""
+    if not processes.is_main():
+        yield
+        return
     with open(run.path / LOCK, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -258,7 +298,9 @@ def timed(run):
     try:
         yield
     finally:
-        run.write_json("timing.json", {"seconds": before + time.monotonic() - start})
+        if processes.is_main():
+            with processes.solo():  # the others may have failed
+                run.write_json("timing.json", {"seconds": before + time.monotonic() - start})
 
 
 def seconds(run):
@@ -268,4 +310,5 @@ def seconds(run):
 
 def say(line):
     """One line of progress, beside the bars."""
-    print(f"[sentiment] {line}", file=sys.stderr, flush=True)
+    if processes.is_main():
+        print(f"[sentiment] {line}", file=sys.stderr, flush=True)

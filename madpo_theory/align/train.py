@@ -2,9 +2,11 @@
 
 import math
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
+from . import processes
 from .randomness import numpy_generator
 from .store import CHECKPOINT
 
@@ -37,25 +39,41 @@ def learning_rate(step, total, config):
     return config.lr * 0.5 * (1 - math.cos(math.pi * left))
 
 
-def batches(step, examples, config, seed, path):
-    """Microbatches (index tensors) of an update: a fresh permutation in every epoch."""
+def batches(step, examples, config, seed, path, lengths=None):
+    """Microbatches (index tensors) of an update: a fresh permutation in every epoch.
+
+    With `lengths` (examples,) and ``config.bucket`` above 1, the examples of that many updates are
+    sorted by length before they are cut, and the updates then shuffled.
+    """
     size = config.batch_size * config.accumulation
     epoch, at = divmod(step, examples // size)
-    order = numpy_generator(seed, *path, "order", epoch).permutation(examples)
+    generator = numpy_generator(seed, *path, "order", epoch)
+    order = generator.permutation(examples)
+    if config.bucket > 1 and lengths is not None:
+        order = order[: examples // size * size]
+        window = config.bucket * size
+        for start in range(0, len(order), window):
+            part = order[start : start + window]
+            part = part[np.argsort(np.asarray(lengths)[part], kind="stable")].reshape(-1, size)
+            order[start : start + window] = generator.permutation(part).ravel()
     return torch.from_numpy(order[at * size : (at + 1) * size]).split(config.batch_size)
 
 
-def accumulate(parameters, microbatches, loss_of, step, state):
+def accumulate(parameters, microbatches, loss_of, step, state, *, divided=True):
     """Gradients of the mean loss over all microbatches; returns (loss, metrics, state).
 
     `loss_of(indices, step, state)` returns the microbatch's mean loss, numbers to log, and the
-    new state.
+    new state. Where it may be `divided`, several processes each take a part of every microbatch.
     """
     for parameter in parameters.values():
         parameter.grad = None
     examples = sum(len(indices) for indices in microbatches)
     total, logged = 0.0, {}
     for indices in microbatches:
+        if divided:
+            indices = processes.mine(indices)
+        if len(indices) == 0:
+            continue
         loss, numbers, state = loss_of(indices, step, state)
         if not torch.isfinite(loss):
             raise NonFiniteLoss(
@@ -67,10 +85,29 @@ def accumulate(parameters, microbatches, loss_of, step, state):
         total += loss.item() * share
         for name, value in numbers.items():
             logged[name] = logged.get(name, 0.0) + value * share
+    if divided:
+        for parameter in parameters.values():
+            if parameter.grad is None:  # no example came here
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters.values()]
+        logged = processes.summed(gradients, {"loss": total} | logged)
+        total = logged.pop("loss")
     return total, logged, state
 
 
-def train(run, parameters, examples, config, loss_of, *, seed, path, state=None):
+def train(
+    run,
+    parameters,
+    examples,
+    config,
+    loss_of,
+    *,
+    seed,
+    path,
+    state=None,
+    lengths=None,
+    divided=True,
+):
     """Train `parameters` (name -> tensor) in place, from the last checkpoint if there is one.
 
     Everything random is a function of (seed, path, update), so a checkpoint holds only the
@@ -89,12 +126,15 @@ def train(run, parameters, examples, config, loss_of, *, seed, path, state=None)
     start, state, log = 0, state or {}, []
     if run.has(CHECKPOINT):
         start, state, log = restore(run, parameters, optimizer)
-    bar = tqdm(range(start, total), initial=start, total=total, desc=run.key)
+    quiet = not processes.is_main()
+    bar = tqdm(range(start, total), initial=start, total=total, desc=run.key, disable=quiet)
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, total, config)
-        microbatches = batches(step, examples, config, seed, path)
-        loss, numbers, state = accumulate(parameters, microbatches, loss_of, step, state)
+        microbatches = batches(step, examples, config, seed, path, lengths)
+        loss, numbers, state = accumulate(
+            parameters, microbatches, loss_of, step, state, divided=divided
+        )
         norm = torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip).item()
         if not math.isfinite(norm):
             raise NonFiniteLoss(

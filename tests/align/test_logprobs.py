@@ -16,7 +16,7 @@ from madpo_theory.align.logprobs import (
     stem,
     token_kl,
 )
-from madpo_theory.align.policy import prune
+from madpo_theory.align.policy import prune, recompute
 
 EOS = 1
 CLOSE = dict(rtol=1e-4, atol=1e-4)
@@ -76,6 +76,84 @@ def test_padding_does_not_count(tiny):
         return continuation_logps(causal_lm, lower, tokens, layout, 0, EOS)
 
     assert torch.equal(logps(responses), logps(other))
+
+
+@pytest.mark.parametrize("side", ["none", "left", "right"])
+def test_the_side_of_the_padding_does_not_matter(tiny, side):
+    """Ours against the library's forward of the same texts, padded as other trainers pad them."""
+    causal_lm, _ = tiny
+    layout = Layout(prompt=5, new=9, branches=2)
+    prompts, responses = tokens_of(4, 5), tokens_of(8, 9, seed=1).view(4, 2, 9)
+    lengths = torch.tensor([[9, 3], [1, 5], [4, 4], [2, 9]])
+    responses = torch.where(torch.arange(9) < lengths[..., None] - 1, responses, EOS)
+    tokens = layout.join(prompts, responses)
+    lower = stem(causal_lm, tokens, layout, 0)
+    found = continuation_logps(causal_lm, lower, tokens, layout, 0, EOS)
+    for i, k in np.ndindex(4, 2):
+        text = torch.cat([prompts[i], responses[i, k, : lengths[i, k]]])
+        fill = torch.zeros(0 if side == "none" else 14 - len(text), dtype=torch.long)
+        parts = [fill, text] if side == "left" else [text, fill]
+        mask = torch.cat([torch.full_like(part, int(part is text)) for part in parts])
+        ids, mask = torch.cat(parts)[None], mask[None]
+        positions = (mask.cumsum(-1) - 1).clamp_min(0)
+        output = causal_lm(input_ids=ids, attention_mask=mask, position_ids=positions)
+        log_p = F.log_softmax(output.logits[0, :-1].float(), dim=-1)
+        at = torch.nonzero(mask[0, 1:] * mask[0, :-1]).flatten()[4:]  # what predicts the response
+        expected = log_p[at, ids[0, 1 + at]].sum()
+        torch.testing.assert_close(found[i, k], expected, **CLOSE)
+
+
+def test_a_trimmed_layout_gives_the_same_sums(tiny):
+    causal_lm, _ = tiny
+    layout = Layout(prompt=5, new=9, branches=2)
+    prompts, responses = tokens_of(3, 5), tokens_of(6, 9, seed=1).view(3, 2, 9)
+    responses[:, 0, 3:], responses[:, 1, 5:] = EOS, EOS
+    tokens = layout.join(prompts, responses)
+    shorter = layout.trimmed(tokens, EOS)
+    assert shorter == Layout(5, 6, 2)  # the longest ends with its end token
+    cut = tokens[:, layout.columns(shorter)]
+    assert torch.equal(cut, shorter.join(prompts, responses[:, :, :6]))
+    whole, part = (
+        continuation_logps(causal_lm, stem(causal_lm, t, at, 0), t, at, 0, EOS)
+        for t, at in ((tokens, layout), (cut, shorter))
+    )
+    torch.testing.assert_close(part, whole, **CLOSE)
+
+
+def test_sums_over_bfloat16_logits_keep_float32_precision():
+    """Bound: an operation of log softmax and of the sum rounds by at most 2^-24 of its result.
+
+    A term is z - max - log(sum exp): three roundings of numbers up to 2 max |z|, and a logarithm
+    whose argument, a sum of V positive terms, is off by V roundings at worst. N terms of that, and
+    N roundings of partial sums, each at most the sum of all.
+    """
+    generator = torch.Generator().manual_seed(0)
+    hidden = 4 * torch.randn(64, 32, generator=generator).bfloat16()
+    weight = torch.randn(2000, 32, generator=generator).bfloat16()
+    targets = torch.randint(2000, (64,), generator=generator)
+    logits = F.linear(hidden, weight)
+    exact = F.log_softmax(logits.double(), dim=-1)[torch.arange(64), targets]
+    terms = TokenLogps.apply(hidden, weight, targets)
+    bound = 2.0**-24 * (64 * (6 * logits.abs().max().item() + 2000) + 64 * exact.abs().sum().item())
+    error = abs(terms.sum().double() - exact.sum()).item()
+    assert error <= bound
+    in_bfloat16 = F.log_softmax(logits, dim=-1)[torch.arange(64), targets].sum()
+    assert abs(in_bfloat16.double() - exact.sum()).item() > 10 * bound  # what a trainer must not do
+
+
+def test_recomputed_layers_give_the_same_gradient(tiny, fresh_tiny):
+    layout = Layout(prompt=5, new=7, branches=2)
+    tokens = layout.join(tokens_of(3, 5), tokens_of(6, 7, seed=1).view(3, 2, 7))
+    gradients = []
+    for change in (lambda model: None, recompute):
+        parameter = fresh_tiny.model.layers[0].mlp.up_proj.weight.requires_grad_(True)
+        parameter.grad = None
+        change(fresh_tiny)
+        lower = fresh_tiny.model.embed_tokens(tokens)
+        continuation_logps(fresh_tiny, lower, tokens, layout, 0, EOS).sum().backward()
+        gradients.append(parameter.grad.clone())
+    assert torch.equal(*gradients)
+    assert gradients[0].abs().max() > 0
 
 
 def test_chunks_and_gradient_equal_the_plain_formula(monkeypatch):

@@ -113,12 +113,12 @@ def test_first_update_starts_at_the_reference(result, root):
 def test_stored_reference_equals_a_live_one(result, root):
     model, precision = only(root, "model"), only(root, "precision")
     layers = CONFIG.model.first_adapted_layer
-    data = PairData.load(only(root, "pairs"), only(root, "reference"), layers)
+    eos = special_token(model, "eos")
+    data = PairData.load(only(root, "pairs"), only(root, "reference"), layers, eos)
     causal_lm = load_model(model, precision, only(root, "sft"))
     indices = torch.tensor([3, 40, 17, 0, 25])
-    tokens, lower = data.inputs(causal_lm, indices)
-    eos = special_token(model, "eos")
-    live = continuation_logps(causal_lm, lower, tokens, data.layout, layers, eos)
+    tokens, lower, layout = data.inputs(causal_lm, indices)
+    live = continuation_logps(causal_lm, lower, tokens, layout, layers, eos)
     torch.testing.assert_close(live, data.reference[indices], rtol=1e-5, atol=1e-4)
 
 

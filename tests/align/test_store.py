@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from experiments.sentiment import PRESETS
+from madpo_theory.align.config import TrainConfig
 from madpo_theory.align.store import Run, RunError, alone, canonical, key_of, stage
 
 
@@ -66,6 +67,12 @@ def test_every_setting_changes_the_canonical_config():
     variants = [canonical(variant) for variant in changed(config)]
     assert len(variants) > 60
     assert len({canonical(config), *variants}) == len(variants) + 1
+
+
+def test_a_later_setting_changes_no_key_at_its_default():
+    plain, default = TrainConfig(), json.loads(canonical(TrainConfig()))
+    assert "bucket" not in default and "recompute" not in default
+    assert json.loads(canonical(replace(plain, bucket=2))) == default | {"bucket": 2}
 
 
 def test_settings_that_are_not_plain_data_are_refused():

@@ -99,6 +99,27 @@ def test_an_epoch_visits_every_example_once():
     assert not torch.equal(torch.cat(seen[:2]), torch.cat(seen[2:]))
 
 
+def test_bucketed_batches_hold_like_lengths_and_every_example():
+    config = TrainConfig(epochs=2, batch_size=4, bucket=8)
+    lengths = torch.arange(64) % 16
+    plain = TrainConfig(epochs=2, batch_size=4)
+
+    def spread(config):
+        """(examples seen in an epoch, mean range of lengths in a batch)"""
+        cut = [batches(step, 64, config, 0, ("t",), lengths)[0] for step in range(16)]
+        ranges = [lengths[part].max() - lengths[part].min() for part in cut]
+        return torch.cat(cut), float(sum(ranges)) / 16
+
+    seen, narrow = spread(config)
+    assert sorted(seen.tolist()) == list(range(64))
+    assert narrow < spread(plain)[1] / 2
+    again = [batches(step, 64, config, 0, ("t",), lengths)[0] for step in (16, 3)]
+    assert not torch.equal(again[0], seen[:4])  # another epoch, another order
+    assert torch.equal(again[1], seen[12:16])  # and no state
+    shuffled = [lengths[part].float().mean() for part in seen[:32].split(4)]
+    assert shuffled != sorted(shuffled)
+
+
 def test_too_few_examples_are_refused():
     with pytest.raises(ValueError, match="7 examples do not fill one batch of batch_size 8"):
         updates(7, TrainConfig())
