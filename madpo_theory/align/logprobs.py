@@ -112,7 +112,7 @@ def hidden_states(causal_lm, stem, layout, layers):
 
 
 class TokenLogps(torch.autograd.Function):
-    """log softmax(hidden @ weight.T)[target], chunk by chunk in float32.
+    """log softmax(hidden @ weight.T)[target], chunk by chunk, in float32 or what is wider.
 
     The weight is frozen, so the gradient with respect to a hidden state is
     ``weight[target] - p @ weight``: it is taken while the chunk's logits exist, and the logits
@@ -122,12 +122,13 @@ class TokenLogps(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, targets):
         rows = chunk_rows(weight)
-        logps = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        dtype = torch.promote_types(hidden.dtype, torch.float32)
+        logps = torch.empty(len(hidden), dtype=dtype, device=hidden.device)
         slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
             target = targets[part, None]
-            log_p = F.log_softmax(F.linear(hidden[part], weight).float(), dim=-1)
+            log_p = F.log_softmax(F.linear(hidden[part], weight).to(dtype), dim=-1)
             logps[part] = log_p.gather(1, target)[:, 0]
             if slopes is not None:
                 slopes[part] = weight[target[:, 0]] - log_p.exp_().to(weight.dtype) @ weight
