@@ -571,3 +571,19 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys):
     assert {p.name for p in tmp_path.iterdir()} == {
         "pairs.parquet", "diagnosis.html", "diagnosis.json", "weighted.parquet",
     }  # fmt: skip
+
+
+def test_a_folder_that_datasets_saved_is_read_like_the_file(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    margins = np.random.default_rng(0).normal(1, 2, 500)
+    rows = datasets.Dataset.from_dict({"id": range(500), "margin": margins})
+    rows.save_to_disk(tmp_path / "saved", num_shards=3)
+    rows.to_parquet(tmp_path / "pairs.parquet")
+    folder, file = (diagnose(tmp_path / name) for name in ("saved", "pairs.parquet"))
+    differ = {k for k, v in folder.record().items() if v != file.record()[k]}
+    assert differ == {"source"}
+    datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(tmp_path / "splits")
+    with pytest.raises(ValueError, match="several splits; pass one of test, train"):
+        diagnose(tmp_path / "splits")
+    train = diagnose(tmp_path / "splits" / "train")
+    assert train.margins == folder.margins

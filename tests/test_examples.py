@@ -56,6 +56,11 @@ def test_torch_loop_on_a_named_model(example, named):
     assert history[0] == pytest.approx(first, rel=1e-5)
 
 
+def test_trl_parity(example):
+    pytest.importorskip("trl")
+    assert example("trl_parity").main(steps=3) == {"sigmoid": 0.0, "ipo": 0.0}
+
+
 @pytest.mark.parametrize("bounded", (False, True))
 def test_trl(example, bounded):
     pytest.importorskip("trl", reason="needs madpo-theory[trl]")

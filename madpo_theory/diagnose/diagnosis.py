@@ -229,7 +229,7 @@ def _miscalibrated(labels):
         much = "over" if labels.scale < 1 else "under"
         yield (
             f"calibration: margins are {much}confident, as labels ask for a scale of "
-            f"{labels.scale:.3g} +- {labels.scale_error:.2g}; c and tau are meant for log-odds: "
+            f"{labels.scale:.3g} +- {labels.scale_error:.2g}; lam and tau are meant for log-odds: "
             f"--scale {labels.scale:.3g} makes them so"
         )
 
