@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from pathlib import Path
 
 import numpy as np
 import sympy as sp
@@ -23,10 +24,14 @@ __all__ = [
     "observed",
     "property_test",
     "proved",
+    "recorded",
     "schedules",
     "simulated",
     "symbolic",
 ]
+
+
+RESULTS = Path(__file__).parents[2] / "results" / "sentiment"
 
 
 def describe(schedule):
@@ -243,6 +248,36 @@ def proved(file, *theorems):
     evidence.__name__ = f"proved_{file}"
     evidence.kind, evidence.theorems = "proof", tuple((file, name) for name in theorems)
     return evidence
+
+
+def recorded(name, theory):
+    """Evidence from the recorded sentiment runs, read anew.
+
+    The function takes their tables and returns what it computed, as text, and whether it agrees.
+    """
+
+    def decorate(measure):
+        @functools.wraps(measure)
+        def evidence():
+            shown = functools.partial(Evidence, "experiment", name, theory=theory)
+            missing = "the folder results/sentiment"
+            if RESULTS.is_dir():
+                try:
+                    from experiments.sentiment.study import load_tables
+
+                    tables = load_tables(RESULTS)
+                except ModuleNotFoundError as error:
+                    missing = f"the package {error.name}"
+                else:
+                    computed, agrees = measure(tables)
+                    detail = f"{len(tables.summary)} runs; 95 % over prompts and cells, paired"
+                    return shown(computed=computed, agrees=bool(agrees), detail=detail)
+            return shown(computed=f"not checked here: needs {missing}", agrees=False, checked=False)
+
+        evidence.kind = "experiment"
+        return evidence
+
+    return decorate
 
 
 def _named(axioms):
