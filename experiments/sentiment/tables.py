@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 from madpo_theory.align.config import TIERS
+from madpo_theory.align.extras import optional
+from madpo_theory.diagnose import diagnose
 from madpo_theory.figures import METHODS
 
 from . import published
@@ -12,18 +14,22 @@ from .predictions import (
     TAU,
     crossed,
     difference,
+    drive,
     equal_kl,
     judged_rows,
     per_prompt,
     pick,
     together,
+    training,
     weights_of,
 )
 from .study import load_tables
 
 __all__ = [
     "ablation",
+    "between_seeds",
     "frontier",
+    "full_scale",
     "overview",
     "predictions",
     "reading",
@@ -147,6 +153,46 @@ def overview(folder):
                 rows.append({"tier": tier, "method": method, "seeds": len(values),
                              "reward": reward, "kl": divergence, "published": known})  # fmt: skip
     return rows
+
+
+def full_scale(folder):
+    """What the runs' reward model makes of MADPO (c_max 4), and what an exact one would: rows.
+
+    `gain` is the first step's gain of true reward over DPO's, both steps of one length; `off_by`
+    how far MADPO's targets are from those of the nearest DPO, `dpo_beta`.
+    """
+    tables, rows = load_tables(folder), []
+    for tier in TIERS:
+        pairs = training(tables, tier=tier)
+        exact = pairs["true_margin"].to_numpy()
+        for name, column in (("as trained", "model_margin"), ("exact", "true_margin")):
+            if not len(pairs):
+                continue
+            margins = pairs[column].to_numpy()
+            effect = diagnose(margins).effects[0]
+            rows.append({"tier": tier, "reward_model": name, "spread": margins.std(),
+                         "disputed": (margins < 0).mean(), "falls": effect.falling_share,
+                         "ess": effect.ess, "dpo_beta": effect.dpo_beta,
+                         "off_by": effect.distance,
+                         "gain": drive(margins, exact) / exact.mean()})  # fmt: skip
+    return rows
+
+
+def between_seeds(folder):
+    """Standard deviations over seeds: of a method's mean reward, and of that minus DPO's.
+
+    Each is a root mean square over the tiers and headline methods that have two seeds or more;
+    also returned: how many of either there are. NaN where there is none.
+    """
+    tables, pandas = load_tables(folder), optional("pandas")
+    runs = [pick(tables, method).assign(name=method) for method in HEADLINE]
+    table = pandas.concat(runs).pivot_table(index=["tier", "seed"], columns="name", values="reward")
+    found = []
+    for rewards in (table, table.drop(columns="dpo").sub(table["dpo"], axis=0)):
+        variances = rewards.groupby("tier").var().to_numpy()
+        variances = variances[np.isfinite(variances)]
+        found.append(math.sqrt(variances.mean()) if len(variances) else NONE)
+    return (*found, len(variances))
 
 
 def reading(folder):

@@ -190,6 +190,30 @@ def test_tables_hold_recorded_and_published_numbers(table, tmp_path):
     assert "+0.30" in tables.reading(tmp_path) and "+0.10" in tables.reading(tmp_path)
 
 
+def test_full_scale_is_said_of_the_recorded_pairs(table, tmp_path):
+    noise = np.random.default_rng(1).normal(size=len(table.pairs))
+    pairs = table.pairs.assign(model_margin=table.pairs["true_margin"] + noise)
+    write(tmp_path, replace(table, pairs=pairs))
+    rows = pandas.DataFrame(tables.full_scale(tmp_path)).set_index(["tier", "reward_model"])
+    margins = pairs.query("tier == 'high' and split == 'train'")["model_margin"]
+    shown = rows.loc[("high", "as trained")]
+    assert shown["spread"] == pytest.approx(margins.std(ddof=0))
+    assert shown["disputed"] == pytest.approx((margins < 0).mean())
+    exact, trained = (rows.xs(name, level="reward_model") for name in ("exact", "as trained"))
+    assert (abs(exact["gain"]) > abs(trained["gain"])).all()  # errors suppress the wrong labels
+
+
+def test_spread_between_seeds(table, tmp_path):
+    """Rewards that rise by 1 a seed, DPO's by 2: variances 1 and 4, and 1 of the difference."""
+    summary = table.summary
+    rise = summary["seed"] * (1 + (summary["method"] == "dpo"))
+    write(tmp_path, replace(table, summary=summary.assign(reward=rise.astype(float))))
+    alone, paired, groups = tables.between_seeds(tmp_path)
+    assert alone == pytest.approx(((4 + 4 * 1) / 5) ** 0.5)
+    assert paired == pytest.approx(1)
+    assert groups == 3 * 4
+
+
 def test_adding_a_run_leaves_whole_files(smoke, tmp_path, monkeypatch):
     """A failure between two tables leaves a folder that reads, and the run counts as not done."""
     _, root, wanted, _ = smoke
