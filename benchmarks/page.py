@@ -34,8 +34,8 @@ SIZES = {
 HEAD = "| comparison | size | ours | peer | unit | ours / peer |\n|---|---|---|---|---|---|"
 TOP = """# Benchmarks
 
-Written by `python -m benchmarks.page` from the last run of each benchmark. Times are the shortest of
-a few, ours and the peer's taken in turns in one run; a shared machine moves the ratios, another
+Written by `python -m benchmarks.page` from the last run of each benchmark. Times are the shortest
+of a few, ours and the peer's taken in turns in one run; a shared machine moves the ratios, another
 processor moves them more. For seconds and MiB a ratio below 1 is in our favour, for anything a
 second one above 1.
 """
