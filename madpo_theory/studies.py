@@ -65,7 +65,7 @@ def run(names, *, worlds, out, seed=0, device="cpu", rewards=None, executor=None
     ----------
     names : of :data:`STUDIES`.
     worlds, out, seed, device : as in :func:`~madpo_theory.simulate.study.run_study`.
-    rewards : file for :func:`~madpo_theory.simulate.worlds.read_rewards` to draw worlds from.
+    rewards : file for :func:`~madpo_theory.simulate.reward_file.read_rewards` to draw worlds from.
     executor : a function that opens a context of an Executor; the work is done here if None.
 
     Returns a list of :class:`StudyResult`. Raises ValueError or TypeError before anything runs.

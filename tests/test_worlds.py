@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from strategies import floats
 
+from madpo_theory.simulate.reward_file import read_rewards
 from madpo_theory.simulate.worlds import (
     AllPairs,
     ClusteredRewards,
@@ -34,7 +35,6 @@ from madpo_theory.simulate.worlds import (
     draw_worlds,
     from_problems,
     pair_sampling,
-    read_rewards,
     to_problems,
 )
 
