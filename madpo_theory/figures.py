@@ -532,7 +532,8 @@ FIGURES = {
             "sentiment_frontier",
             "Reward and KL by tier",
             r"""Each recorded run a point; the line joins DPO at several $\beta$ (seed 0) and the
-            fine-tuned model. A method is better only above that line.""",
+            fine-tuned model. A method is better only above that line;
+            where DPO's true frontier bends, the line lies below it, which favours the rival.""",
             "Reward against KL for every run, a panel for each tier.",
             _study_table("frontier"),
             needs_results=True,
