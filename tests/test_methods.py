@@ -21,6 +21,8 @@ from madpo_theory import (
     losses,
 )
 from madpo_theory.simulate import fit_table
+from madpo_theory.simulate.descent import train_tables
+from madpo_theory.simulate.fits import Reason
 from madpo_theory.simulate.methods import (
     METHODS,
     BetaDpo,
@@ -37,7 +39,6 @@ from madpo_theory.simulate.methods import (
     masses_of,
     solve,
 )
-from madpo_theory.simulate.newton import Reason, train_tables
 
 SCHEDULE = MarginSchedule(4.0, 0.25, 1.0, 3.0)
 TARGET = PowerTarget.with_slope(3.0, 0.5, 2.0)

@@ -13,13 +13,9 @@ from strategies import floats
 
 from madpo_theory.realizability import ford_condition
 from madpo_theory.simulate import minimize_table
-from madpo_theory.simulate.newton import (
-    Reason,
-    minimize_edges,
-    minimize_tables,
-    solve_laplacian,
-    train_tables,
-)
+from madpo_theory.simulate.descent import train_tables
+from madpo_theory.simulate.fits import Reason
+from madpo_theory.simulate.newton import minimize_edges, minimize_tables, solve_laplacian
 
 
 def random_wins(count, size, seed, *, spread=3.0, held=1.0):

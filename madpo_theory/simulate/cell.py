@@ -17,6 +17,7 @@ from ..linear import population_covariance, tabular_features
 from ..ops import check_number
 from ..schedule import MarginSchedule
 from ..weight import log_weight_ratio
+from .descent import train_tables
 from .measure import frontier, measure, policy_of, rms_over_pairs
 from .methods import (
     BoundedRatio,
@@ -30,7 +31,6 @@ from .methods import (
     method_of,
     solve,
 )
-from .newton import train_tables
 from .reward_models import ExactModel, RewardModel, draw_margins
 from .worlds import (
     AllPairs,

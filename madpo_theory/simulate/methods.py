@@ -25,7 +25,8 @@ from ..ops import check_number
 from ..schedule import MarginSchedule
 from ..targets import effective_target
 from ..weight import Weighting, check_schedule, weight, weighting_of
-from .newton import EPS, Reason, check_masses, check_tables, minimize_tables, solve_laplacian
+from .fits import Reason, check_masses, check_tables
+from .newton import EPS, minimize_tables, solve_laplacian
 
 __all__ = [
     "METHODS",
@@ -108,9 +109,9 @@ class Solution:
         where not converged.
     scores : (B, K) z = beta m, with the problem's beta.
     converged : (B,) boolean.
-    reason : (B,) int8 of :class:`~madpo_theory.simulate.newton.Reason`.
+    reason : (B,) int8 of :class:`~madpo_theory.simulate.fits.Reason`.
     gradient_norm, curvature : (B,) of the method's loss in z, masses scaled to a largest pair of
-        1, as in :class:`~madpo_theory.simulate.newton.TableFits` (of beta^2 times its loss for
+        1, as in :class:`~madpo_theory.simulate.fits.TableFits` (of beta^2 times its loss for
         IPO; in the batch's own z for beta-DPO).
     error_bound : (B,) nats of z from the exact minimizer, inf where not converged.
     iterations : (B,) Newton steps; 0 for IPO, whose equations are linear.
@@ -473,7 +474,7 @@ def solve(method, problem, **options):
 def masses_of(method, problem):
     """(B, K, K) masses whose logistic loss the method minimizes, and whether some may be negative.
 
-    For :func:`~madpo_theory.simulate.newton.train_tables`. TypeError for IPO and beta-DPO.
+    For :func:`~madpo_theory.simulate.descent.train_tables`. TypeError for IPO and beta-DPO.
     """
     method = method_of(method)
     if not isinstance(method, LogisticMethod):

@@ -24,295 +24,29 @@ Memory. Beside the input and the result, the compiled loop needs a few tables a 
 """
 
 import math
-from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
-from enum import IntEnum
-from functools import lru_cache
 
-import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from ..ops import check_number, not_finite_error
+from ..ops import check_number
+from .fits import (
+    Reason,
+    TableFits,
+    check_masses,
+    check_options,
+    check_pair_total,
+    check_tables,
+    empty_fits,
+)
+from .layout import Edges, chunks, columns_of, fold, largest, layout_of, length_of, smallest
 
-__all__ = [
-    "Reason",
-    "TableFits",
-    "Trajectory",
-    "minimize_edges",
-    "minimize_tables",
-    "solve_laplacian",
-    "train_tables",
-]
+__all__ = ["minimize_edges", "minimize_tables", "solve_laplacian"]
 
 EPS = torch.finfo(torch.float64).eps
 SPREAD = math.sqrt(2)  # two entries of a vector differ by at most sqrt(2) times its length
 MATRIX_FREE = 128  # responses from which conjugate gradients take over from elimination
 FAST = 24  # most steps of the compiled loop
 CLIP = 1e-3  # a share of wins outside [CLIP, 1 - CLIP] starts from there
-
-
-class Reason(IntEnum):
-    """Why a table has, or has not, been solved."""
-
-    CONVERGED = 0
-    #: Ford's condition is violated: the loss falls forever along some direction.
-    NO_MINIMIZER = 1
-    #: no comparison connects some responses with the rest: the minimizer is not unique.
-    UNCONNECTED = 2
-    #: the step budget is spent.
-    STEPS = 3
-    #: the gradient is down to its rounding, but float64 cannot locate the minimizer so closely.
-    PRECISION = 4
-    #: a weight underflows to 0 where there are labels (set by the methods, not by the solver).
-    UNDERFLOW = 5
-    #: a method that sets its own temperature has none, or more than one, that reproduces itself.
-    TEMPERATURE = 6
-
-
-@dataclass(frozen=True, eq=False)
-class TableFits:
-    """The minimizers of B tables and what is proved of each; tensors on the input's device.
-
-    Attributes
-    ----------
-    scores : (B, K) nats of z, mean 0; NaN where not converged, so that nothing averages over it.
-    converged : (B,) boolean: gradient_norm <= tolerance and error_bound <= accuracy.
-    reason : (B,) int8 of :class:`Reason`.
-    gradient_norm : (B,) length of the gradient for masses scaled to a largest pair N_ij = 1, at
-        the last iterate; inf if none was taken.
-    curvature : (B,) lower bound on the smallest curvature on scores of mean 0, in the same
-        units. It is proved by one vector and may be up to 2 (K - 1) times too small; with
-        ``exact_curvature`` it is the eigenvalue, less its rounding. 0 where not converged.
-    error_bound : (B,) nats: the minimizer exists, is unique, and lies within this Euclidean
-        distance of `scores`; rounding included. inf where not converged.
-    iterations : (B,) Newton steps taken, the start not counted.
-    """
-
-    scores: torch.Tensor
-    converged: torch.Tensor
-    reason: torch.Tensor
-    gradient_norm: torch.Tensor
-    curvature: torch.Tensor
-    error_bound: torch.Tensor
-    iterations: torch.Tensor
-
-    def require(self):
-        """These fits, or RuntimeError with the tables that have none."""
-        if not self.converged.all():
-            bad = (~self.converged).nonzero().flatten()
-            listing = ", ".join(
-                f"{b} ({Reason(int(self.reason[b])).name})" for b in bad[:8].tolist()
-            )
-            raise RuntimeError(
-                f"{len(bad)} of {len(self.converged)} tables have no fit: {listing}"
-                f"{', ...' if len(bad) > 8 else ''}; drop them by `converged`, or see Reason"
-            )
-        return self
-
-
-def _empty_fits(count, size, device):
-    def full(shape, value, dtype=torch.float64):
-        return torch.full(shape, value, dtype=dtype, device=device)
-
-    return TableFits(
-        full((count, size), math.nan),
-        full((count,), False, torch.bool),
-        full((count,), int(Reason.STEPS), torch.int8),
-        full((count,), math.inf),
-        full((count,), 0.0),
-        full((count,), math.inf),
-        full((count,), 0, torch.int32),
-    )
-
-
-# ------------------------------------------------------------------------------------ validation
-
-
-def check_masses(name, value, shape, *, signed=False):
-    """`value` as a finite float64 tensor of the wanted shape (None: any length), or an error."""
-    if not isinstance(value, torch.Tensor):
-        raise TypeError(
-            f"{name} must be a torch tensor, got {type(value).__qualname__}; torch.as_tensor it"
-        )
-    if value.is_complex() or value.dtype == torch.bool:
-        raise TypeError(f"{name} must hold real numbers, got {value.dtype}; cast it to float64")
-    if value.ndim != len(shape) or any(
-        want not in (None, got) for want, got in zip(shape, value.shape, strict=True)
-    ):
-        wanted = ", ".join("*" if want is None else str(want) for want in shape)
-        raise ValueError(
-            f"{name} must have shape ({wanted}), got {tuple(value.shape)}; the first axis is the "
-            "batch"
-        )
-    value = value.detach().to(torch.float64)
-    if not value.numel():
-        return value
-    low, high = torch.aminmax(value)  # NaN wins both
-    if not (math.isfinite(low) and math.isfinite(high)):
-        index = tuple((~torch.isfinite(value)).nonzero()[0].tolist())
-        raise not_finite_error(name, index, value[index].item())
-    if low < 0 and not signed:
-        index = tuple((value < 0).nonzero()[0].tolist())
-        raise ValueError(
-            f"{name}{list(index)} = {value[index].item():g} breaks the rule {name} >= 0; pass "
-            "masses, or signed=True if only the mass of both labels together is nonnegative"
-        )
-    return value
-
-
-def check_tables(name, value, *, signed=False):
-    """`value` as (B, K, K) float64 masses with a zero diagonal, K >= 2, or an error."""
-    value = check_masses(name, value, (None, None, None), signed=signed)
-    size = value.shape[1]
-    if value.shape[2] != size or size < 2:
-        raise ValueError(
-            f"{name} must be (B, K, K) with K >= 2, got shape {tuple(value.shape)}; one row a "
-            "response"
-        )
-    own = value.diagonal(dim1=1, dim2=2)
-    if own.any():
-        b, i = own.nonzero()[0].tolist()
-        raise ValueError(
-            f"{name}[{b}, {i}, {i}] = {own[b, i].item():g} breaks the rule of a zero diagonal; no "
-            "response beats itself"
-        )
-    return value
-
-
-def _check_pair_total(total, where):
-    """Refuse pairs whose two labels together have negative mass: the loss would not be convex."""
-    if total.numel() and total.min() < 0:
-        index = (total < 0).nonzero()[0].tolist()
-        raise ValueError(
-            f"{where} at {index} sum to {total[tuple(index)].item():g}, breaking the rule that the "
-            "two labels of a pair have mass >= 0 together; the loss is not convex otherwise"
-        )
-
-
-def _check_options(tolerance, accuracy, steps, chunk):
-    check_number("tolerance", tolerance, "tolerance > 0", lambda v: v > 0)
-    check_number("accuracy", accuracy, "accuracy > 0", lambda v: v > 0)
-    check_number("steps", steps, "steps >= 1", lambda v: v >= 1)
-    if chunk is not None:
-        check_number("chunk", chunk, "chunk >= 1", lambda v: v >= 1)
-
-
-# ---------------------------------------------------------------------- sums and linear equations
-
-
-def _fold(rows, combine=torch.add):
-    """Sum (or other combination) over the first axis by halving: one order for every column."""
-    count = len(rows)
-    if count == 1:
-        return rows[0].clone()
-    half = count // 2
-    total = combine(rows[:half], rows[half : 2 * half])
-    if count % 2:
-        combine(total[0], rows[-1], out=total[0])
-    while half > 1:
-        count, half = half, half // 2
-        combine(total[:half], total[half : 2 * half], out=total[:half])
-        if count % 2:
-            combine(total[0], total[count - 1], out=total[0])
-    return total[0]
-
-
-def _largest(rows):  # an order of magnitude faster than amax over the slow axis
-    return _fold(rows, torch.maximum)
-
-
-def _smallest(rows):
-    return _fold(rows, torch.minimum)
-
-
-class _Layout:
-    """The pairs (i, j), i < j, of K responses by their distance j - i; rows are pairs or responses.
-
-    In that order all pairs of one distance are two runs of responses side by side, so differences
-    and sums are a few operations on whole blocks, always in the same order.
-    """
-
-    def __init__(self, size, device):
-        ranges = [torch.arange(size - d, device=device) for d in range(1, size)]
-        self.first = torch.cat(ranges)
-        self.second = torch.cat([rows + d for d, rows in enumerate(ranges, 1)])
-        self.size, self.pairs, self.runs = size, len(self.first), [len(rows) for rows in ranges]
-        # Where wins[i, j] and wins[j, i] stand in a flattened table.
-        self.forward = self.first * size + self.second
-        self.backward = self.second * size + self.first
-
-    def differences(self, scores):
-        """s_i - s_j of every pair: (K, n) to (pairs, n)."""
-        z = scores.new_empty((self.pairs, scores.shape[1]))
-        for d, block in enumerate(z.split(self.runs), 1):
-            torch.sub(scores[:-d], scores[d:], out=block)
-        return z
-
-    def outflow(self, flow):
-        """sum_j flow_ij with flow_ji = -flow_ij: (pairs, n) to (K, n)."""
-        total = flow.new_zeros((self.size, flow.shape[1]))
-        for d, block in enumerate(flow.split(self.runs), 1):
-            total[:-d] += block
-            total[d:] -= block
-        return total
-
-    def incident(self, mass):
-        """sum_j mass_ij with mass_ji = mass_ij: (pairs, n) to (K, n)."""
-        total = mass.new_zeros((self.size, mass.shape[1]))
-        for d, block in enumerate(mass.split(self.runs), 1):
-            total[:-d] += block
-            total[d:] += block
-        return total
-
-    def eliminate(self, links, sides):
-        """Solve the Laplacian of the links, last response held at 0: the rows of `sides` apiece.
-
-        links (pairs, n) >= 0, sides a list of (K - 1, n). Returns (K - 1, len(sides), n) in the
-        links' dtype. Every number here is a sum, product or quotient of nonnegative ones, but
-        for the sides: a link that is small beside the others loses no digits.
-        """
-        size, count = self.size, links.shape[1]
-        width = size + len(sides)
-        matrix = links.new_zeros((size - 1, width, count))
-        upper = self.first * width + self.second
-        matrix.view(-1, count).index_copy_(0, upper, links)
-        for column, side in enumerate(sides):
-            matrix[:, size + column] = side
-        for k in range(size - 1):
-            row = matrix[k, k + 1 :]
-            later = row[: size - 2 - k].clone()
-            row.div_(_fold(row[: size - 1 - k]))
-            if k < size - 2:
-                # Only entries right of the diagonal count; two blocks waste less than one.
-                rest = size - 2 - k
-                half = rest // 2 if rest > 4 else 0
-                for low, high in ((0, half), (half, rest)) if half else ((0, rest),):
-                    block = matrix[k + 1 + low : k + 1 + high, k + 1 + low :]
-                    block.addcmul_(later[low:high, None], row[None, low:])
-        solution = matrix[:, size:]
-        for j in range(size - 2, 0, -1):
-            solution[:j].addcmul_(matrix[:j, j, None], solution[j])
-        return solution
-
-    def reachability(self, p, q):
-        """Masks (n,): not all connected; some part connected one way only (no minimizer)."""
-        size, count = self.size, p.shape[1]
-        beaten = torch.zeros((size * size, count), dtype=torch.float32, device=p.device)
-        beaten[self.forward], beaten[self.backward] = (p > 0).float(), (q > 0).float()
-        beaten = beaten.t().reshape(count, size, size)
-        link = ((p != 0) | (q != 0)).float()
-        tied = torch.zeros((size * size, count), dtype=torch.float32, device=p.device)
-        tied[self.forward] = tied[self.backward] = link
-        tied = tied.t().reshape(count, size, size)
-        one_way = (beaten > 0) & (_closure(beaten).mT == 0)
-        return (_closure(tied) == 0).any((1, 2)), one_way.any((1, 2))
-
-
-@lru_cache(maxsize=32)
-def _layout(size, device):
-    return _Layout(size, device)
 
 
 def solve_laplacian(links, sides, *, chunk=None):
@@ -328,37 +62,19 @@ def solve_laplacian(links, sides, *, chunk=None):
         raise ValueError("links must be symmetric: links[b, i, j] = links[b, j, i]")
     count, size = links.shape[:2]
     sides = check_masses("sides", sides, (count, size), signed=True)
-    layout = _layout(size, links.device)
+    layout = layout_of(size, links.device)
     x, least, missed = torch.empty_like(sides), sides.new_empty(count), sides.new_empty(count)
-    for at in _chunks(count, size, chunk):
-        pairs = _columns(links[at]).index_select(0, layout.forward)
-        side = _columns(sides[at])
+    for at in chunks(count, size, chunk):
+        pairs = columns_of(links[at]).index_select(0, layout.forward)
+        side = columns_of(sides[at])
         found = layout.eliminate(pairs, [side[:-1], torch.ones_like(side[:-1])])
         z, v = (torch.cat([found[:, c], torch.zeros_like(side[:1])]) for c in (0, 1))
         low = _least_curvature(layout, pairs, v)
         z = torch.where(low > 0, z, math.nan)
         miss = layout.outflow(layout.differences(z).mul_(pairs)) - side
-        x[at], least[at] = (z - _fold(z) / size).t(), low
-        missed[at] = _length(miss)
+        x[at], least[at] = (z - fold(z) / size).t(), low
+        missed[at] = length_of(miss)
     return x, least, missed
-
-
-def _columns(batch):
-    """(n, ...) to (rows, n): the batch becomes the fastest axis."""
-    return batch.reshape(len(batch), -1).t().contiguous()
-
-
-def _length(rows):
-    """Euclidean length of every column; squares of small entries do not underflow."""
-    largest = _largest(rows.abs())
-    unit = torch.where(largest > 0, largest, 1)
-    return _fold((rows / unit).square_()).sqrt_().mul_(unit)
-
-
-def _chunks(count, size, chunk):
-    """Slices of the batch; at most 2^20 entries of a K x K table each, unless told otherwise."""
-    step = max(16, (1 << 20) // size**2) if chunk is None else int(chunk)
-    return [slice(at, min(at + step, count)) for at in range(0, count, step)]
 
 
 def _least_curvature(layout, links, v):
@@ -373,14 +89,14 @@ def _least_curvature(layout, links, v):
     held = layout.outflow(layout.differences(v).mul_(links))[:-1]
     v = v[:-1]
     rounding = (layout.size + 4) * EPS
-    held -= 2 * rounding * _fold(links) * _largest(v)  # no response has more than all links
-    bound = _smallest(torch.where(v > 0, held / v, 0))
-    return torch.maximum(bound, layout.size * _smallest(links)).mul_(1 - rounding).clamp_min_(0)
+    held -= 2 * rounding * fold(links) * largest(v)  # no response has more than all links
+    bound = smallest(torch.where(v > 0, held / v, 0))
+    return torch.maximum(bound, layout.size * smallest(links)).mul_(1 - rounding).clamp_min_(0)
 
 
 def _exact_curvature(links, size):
     """The Laplacian's second eigenvalue (n,), less its rounding; links (pairs, n)."""
-    layout = _layout(size, links.device)
+    layout = layout_of(size, links.device)
     matrix = links.new_zeros((links.shape[1], size * size))
     matrix[:, layout.forward] = -links.t()
     matrix[:, layout.backward] = -links.t()
@@ -429,18 +145,18 @@ def minimize_tables(
     """
     wins = check_tables("wins", wins, signed=signed)
     if signed:
-        _check_pair_total(wins + wins.mT, "wins: pair masses")
-    _check_options(tolerance, accuracy, steps, chunk)
+        check_pair_total(wins + wins.mT, "wins: pair masses")
+    check_options(tolerance, accuracy, steps, chunk)
     count, size = wins.shape[:2]
-    fits = _empty_fits(count, size, wins.device)
+    fits = empty_fits(count, size, wins.device)
     if matrix_free is None:
         matrix_free = size >= MATRIX_FREE
     left = torch.arange(count, device=wins.device)
     if wins.device.type == "cpu" and not matrix_free and not exact_curvature:
         left = _compiled(fits, wins, tolerance, accuracy, steps)
-    layout = _layout(size, wins.device)
-    for at in _chunks(len(left), size, chunk):
-        columns = _columns(wins[left[at]])
+    layout = layout_of(size, wins.device)
+    for at in chunks(len(left), size, chunk):
+        columns = columns_of(wins[left[at]])
         p, q = (columns.index_select(0, rows) for rows in (layout.forward, layout.backward))
         part = _Part(fits, left[at], p, q, tolerance, accuracy, signed)
         del columns, p, q
@@ -476,7 +192,7 @@ class _Part:
     def __init__(self, fits, index, p, q, tolerance, accuracy, signed):
         self.fits, self.tolerance, self.accuracy, self.signed = fits, tolerance, accuracy, signed
         total = p + q
-        scale = _largest(total)
+        scale = largest(total)
         self.p, self.q = p / scale, q / scale
         self.index = index
         empty = scale == 0
@@ -502,7 +218,7 @@ class _Part:
         column = which.nonzero().flatten()
         at, fits = index.index_select(0, column), self.fits
         scores = scores.index_select(1, column)
-        fits.scores[at] = (scores - _fold(scores) / len(scores)).t()
+        fits.scores[at] = (scores - fold(scores) / len(scores)).t()
         fits.gradient_norm[at], fits.curvature[at] = norm[column], curvature[column]
         fits.error_bound[at], fits.converged[at] = radius[column], True
         fits.reason[at], fits.iterations[at] = int(Reason.CONVERGED), step
@@ -551,17 +267,17 @@ def _newton(part, layout, rounds, exact_curvature):
     total, is_open, v = p + q, torch.ones_like(index, dtype=torch.bool), None
     ones = torch.ones((size - 1, p.shape[1]), dtype=p.dtype, device=p.device)
     for step in range(rounds + 1):
-        gradient, links, mass = _derivatives(layout, p, q, total, scores)
-        norm = _length(gradient)
+        gradient, links, mass = derivatives(layout, p, q, total, scores)
+        norm = length_of(gradient)
         if part.signed:
             falling = is_open & _losing_prefix(layout, p, q, scores)
             _give_up(part.fits, index[falling], Reason.NO_MINIMIZER, norm[falling], step)
             is_open &= ~falling
         if v is not None:
             curvature = _least_curvature(layout, links, v)
-            spread = _largest(scores) - _smallest(scores)
+            spread = largest(scores) - smallest(scores)
             rounding = EPS * (size + 4 + 2 * spread) * layout.incident(mass)
-            slope = norm + _length(rounding)
+            slope = norm + length_of(rounding)
             radius = _radius(slope, curvature)
             done = is_open & (norm <= part.tolerance) & (radius <= part.accuracy)
             if done.any():
@@ -594,19 +310,12 @@ def _give_up(fits, at, reason, norm, step):
     fits.reason[at], fits.gradient_norm[at], fits.iterations[at] = int(reason), norm, step
 
 
-def _loss(pairs, p, q, scores):
-    """p l(z) + q l(-z) summed over pairs (n,)."""
-    z = pairs.differences(scores)
-    tail = torch.log1p(torch.exp(-z.abs()))
-    return _fold(p * (tail - z.clamp_max(0)) + q * (tail + z.clamp_min(0)))
-
-
 def _sigmoid_of_negative(z):
     """1/(1 + e^z) in place. torch.sigmoid rounds by where in memory an entry lies; exp does not."""
     return z.exp_().add_(1).reciprocal_()
 
 
-def _derivatives(pairs, p, q, total, scores):
+def derivatives(pairs, p, q, total, scores):
     """Gradient (K, n), links and |terms| of the gradient (pairs, n): each rounds to EPS of itself.
 
     ``q sigma(z) - p sigma(-z)``: where z is large, both sigmoids keep all their digits.
@@ -627,7 +336,7 @@ def _advance(scores, change):
     With reach d it lowers the loss: at full length by at least 1 - (e^d - 1 - d)/d^2 > 0 of the
     squared decrement for d <= 1, and at log(1 + d)/d of it for every d.
     """
-    reach = _largest(change) - _smallest(change)
+    reach = largest(change) - smallest(change)
     return scores.add_(change.mul_(torch.where(reach <= 1, 1.0, torch.log1p(reach) / reach)))
 
 
@@ -647,62 +356,6 @@ def _losing_prefix(pairs, p, q, scores):
     jumps.scatter_add_(0, torch.maximum(first, second), -lost)
     rounding = 4 * (pairs.size + pairs.pairs) * EPS * lost.abs().sum(0)
     return (jumps.cumsum(0)[: pairs.size - 1] <= rounding).any(0)
-
-
-def _closure(steps):
-    """Which responses are reached in any number of steps."""
-    reach = steps + torch.eye(steps.shape[-1], device=steps.device)
-    for _ in range(max(1, (steps.shape[-1] - 1).bit_length())):
-        reach = ((reach @ reach) > 0).float()
-    return reach
-
-
-# ------------------------------------------------------------------------------------- matrix-free
-
-
-class _Edges:
-    """The maps of :class:`_Layout` for a list of edges, which may repeat a pair."""
-
-    def __init__(self, edges, size):
-        self.size, self.pairs = size, len(edges)
-        self.first, self.second = edges[:, 0].contiguous(), edges[:, 1].contiguous()
-        rows = torch.arange(self.pairs, device=edges.device)
-        ones = torch.ones(self.pairs, dtype=torch.float64, device=edges.device)
-        place = torch.stack([torch.cat([self.first, self.second]), torch.cat([rows, rows])])
-        shape = (size, self.pairs)
-        self._signed = torch.sparse_coo_tensor(
-            place, torch.cat([ones, -ones]), shape, check_invariants=True
-        ).coalesce()
-        self._absolute = torch.sparse_coo_tensor(
-            place, torch.cat([ones, ones]), shape, check_invariants=True
-        ).coalesce()
-
-    def differences(self, scores):
-        z = scores.index_select(0, self.first)
-        return z.sub_(scores.index_select(0, self.second))
-
-    def outflow(self, flow):
-        return torch.sparse.mm(self._signed, flow)
-
-    def incident(self, mass):
-        return torch.sparse.mm(self._absolute, mass)
-
-    def reachability(self, p, q):
-        """Masks (n,): not all connected; some part connected one way only (no minimizer)."""
-        first, second = self.first.cpu().numpy(), self.second.cpu().numpy()
-        apart, one_way = [], []
-        for won, lost in zip(p.t().cpu().numpy(), q.t().cpu().numpy(), strict=True):
-            tails = np.concatenate([first[won > 0], second[lost > 0]])
-            heads = np.concatenate([second[won > 0], first[lost > 0]])
-            graph = coo_array((np.ones(len(tails)), (tails, heads)), shape=(self.size,) * 2)
-            _, strong = connected_components(graph, directed=True, connection="strong")
-            held = (won != 0) | (lost != 0)
-            graph = coo_array(
-                (np.ones(held.sum()), (first[held], second[held])), shape=(self.size,) * 2
-            )
-            apart.append(connected_components(graph, directed=False)[0] > 1)
-            one_way.append(bool((strong[tails] != strong[heads]).any()))
-        return tuple(torch.tensor(mask, device=p.device) for mask in (apart, one_way))
 
 
 def minimize_edges(
@@ -748,23 +401,23 @@ def minimize_edges(
     q = check_masses("q", q, tuple(p.shape), signed=signed)
     if not edges.device == p.device == q.device:
         raise ValueError("edges, p and q must be on one device; move them there")
-    _check_pair_total(p + q, "p and q")
-    _check_options(tolerance, accuracy, steps, chunk)
-    fits = _empty_fits(len(p), size, p.device)
+    check_pair_total(p + q, "p and q")
+    check_options(tolerance, accuracy, steps, chunk)
+    fits = empty_fits(len(p), size, p.device)
     if matrix_free is None:
         matrix_free = size >= MATRIX_FREE
     if matrix_free:
-        pairs = _Edges(edges, size)
+        pairs = Edges(edges, size)
         step = max(1, (1 << 22) // len(edges)) if chunk is None else int(chunk)
         for at in range(0, len(p), step):
             index = torch.arange(at, min(at + step, len(p)), device=p.device)
-            masses = (_columns(mass[at : at + step]) for mass in (p, q))
+            masses = (columns_of(mass[at : at + step]) for mass in (p, q))
             part = _Part(fits, index, *masses, tolerance, accuracy, signed)
             _conjugate_gradient(part, pairs, steps)
         return fits
     forward, backward = edges[:, 0] * size + edges[:, 1], edges[:, 1] * size + edges[:, 0]
     parts = []
-    for at in _chunks(len(p), size, chunk):
+    for at in chunks(len(p), size, chunk):
         wins = p.new_zeros((at.stop - at.start, size * size))
         wins.index_add_(1, forward, p[at]).index_add_(1, backward, q[at])
         parts.append(
@@ -790,11 +443,11 @@ def _solve_by_conjugate_gradient(pairs, links, side, rtol):
     size = pairs.size
     degree = pairs.incident(links).clamp_min_(1e-300)
     x, residual = torch.zeros_like(side), side - side.sum(0) / size
-    goal = rtol * _length(residual)
+    goal = rtol * length_of(residual)
     scaled = residual / degree
     direction, energy = scaled.clone(), (residual * scaled).sum(0)
     for _ in range(4 * size):
-        moving = _length(residual) > goal
+        moving = length_of(residual) > goal
         if not moving.any():
             break
         image = pairs.outflow(pairs.differences(direction).mul_(links))
@@ -826,9 +479,9 @@ def _conjugate_gradient(part, pairs, steps):
     scores = torch.where(torch.isfinite(scores).all(0), scores, 0)
     total = p + q
     for step in range(steps + 1):
-        gradient, links, pull = _derivatives(pairs, p, q, total, scores)
-        norm = _length(gradient)
-        spread = _largest(scores) - _smallest(scores)
+        gradient, links, pull = derivatives(pairs, p, q, total, scores)
+        norm = length_of(gradient)
+        spread = largest(scores) - smallest(scores)
         rounding = EPS * (size + 4 + 2 * spread) * pairs.incident(pull)
         stuck = (gradient.abs() <= rounding).all(0) | ~torch.isfinite(norm)
         near = (norm <= part.tolerance) | stuck
@@ -843,7 +496,7 @@ def _conjugate_gradient(part, pairs, steps):
             side[-1] = 1 - size
             v = _solve_by_conjugate_gradient(pairs, links, side, 1e-2 / size)
             curvature = _least_curvature(pairs, links, v - v[-1])
-            slope = norm + _length(rounding)
+            slope = norm + length_of(rounding)
             radius = _radius(slope, curvature)
             done = near & (norm <= part.tolerance) & (radius <= part.accuracy)
             part.record(done, index, scores, norm, curvature, radius, step)
@@ -864,88 +517,3 @@ def _conjugate_gradient(part, pairs, steps):
                 return
         forcing = norm.sqrt().clamp_(1e-8, 0.1)
         scores = _advance(scores, _solve_by_conjugate_gradient(pairs, links, -gradient, forcing))
-
-
-# ------------------------------------------------------------------------------ early training
-
-
-@dataclass(frozen=True, eq=False)
-class Trajectory:
-    """Where first-order training stood after chosen numbers of steps.
-
-    Attributes
-    ----------
-    steps : (T,) the numbers of steps, ascending.
-    scores : (T, B, K) nats of z; first-order steps from equal scores keep mean 0.
-    loss : (T, B) the loss there, in the unit of the masses.
-    gradient_norm : (T, B) length of its gradient.
-    """
-
-    steps: tuple[int, ...]
-    scores: torch.Tensor
-    loss: torch.Tensor
-    gradient_norm: torch.Tensor
-
-
-OPTIMIZERS = ("gd", "adam")
-
-
-def train_tables(
-    wins,
-    *,
-    rate,
-    record,
-    optimizer="gd",
-    signed=False,
-    betas=(0.9, 0.999),
-    eps=1e-8,
-    chunk=None,
-):
-    """Train B tables from s = 0 by full-batch gradient descent or Adam, and look on (T6).
-
-    Parameters
-    ----------
-    wins, signed : as in :func:`minimize_tables`; the loss is ``sum_ij wins[b, i, j] l(s_i - s_j)``
-        as it stands, so that the scale of the masses scales the steps of gradient descent.
-    rate : step size > 0 for the scores z. A rate eta on log-probabilities of temperature beta is
-        beta^2 eta here for gradient descent, beta eta for Adam.
-    record : numbers of steps after which to record, ascending, from 0 on; the last is the budget.
-    betas, eps : Adam's, as in torch.optim.Adam.
-    """
-    wins = check_tables("wins", wins, signed=signed)
-    if signed:
-        _check_pair_total(wins + wins.mT, "wins: pair masses")
-    check_number("rate", rate, "rate > 0", lambda v: v > 0)
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"optimizer must be one of {OPTIMIZERS}, got {optimizer!r}")
-    for name, value in zip(("betas[0]", "betas[1]"), betas, strict=True):
-        check_number(name, value, f"0 <= {name} < 1", lambda v: 0 <= v < 1)
-    check_number("eps", eps, "eps > 0", lambda v: v > 0)
-    record = tuple(record)
-    whole = all(isinstance(n, int) and n >= 0 for n in record)
-    if not record or not whole or list(record) != sorted(set(record)):
-        raise ValueError(f"record must be ascending numbers of steps >= 0, got {record}")
-    count, size = wins.shape[:2]
-    scores = wins.new_empty((len(record), count, size))
-    losses, norms = wins.new_empty((2, len(record), count))
-    layout = _layout(size, wins.device)
-    for at in _chunks(count, size, chunk):
-        columns = _columns(wins[at])
-        p, q = (columns.index_select(0, rows) for rows in (layout.forward, layout.backward))
-        total, s = p + q, wins.new_zeros((size, p.shape[1]))
-        first, second, at_record = torch.zeros_like(s), torch.zeros_like(s), 0
-        for step in range(record[-1] + 1):
-            gradient = _derivatives(layout, p, q, total, s)[0]
-            if step == record[at_record]:
-                scores[at_record, at] = s.t()
-                losses[at_record, at] = _loss(layout, p, q, s)
-                norms[at_record, at] = _length(gradient)
-                at_record += 1
-            if optimizer == "gd":
-                s = s - rate * gradient
-                continue
-            first.mul_(betas[0]).add_(gradient, alpha=1 - betas[0])
-            second.mul_(betas[1]).addcmul_(gradient, gradient, value=1 - betas[1])
-            scale = (second / (1 - betas[1] ** (step + 1))).sqrt_().add_(eps)
-            s = s - rate / (1 - betas[0] ** (step + 1)) * first / scale
-    return Trajectory(record, scores, losses, norms)
