@@ -541,8 +541,8 @@ FIGURES = {
         FigureSpec(
             "sentiment_ablation",
             "Ablation",
-            r"""DPO, either half of the published weight alone, and both, on the high tier. Hollow:
-            published, at $\tau=7$ for both values of $c_{\max}$.""",
+            r"""DPO, either half of the published weight alone, and both, on the high tier at
+            one seed. Hollow: published, at $\tau=7$ for both values of $c_{\max}$.""",
             "Reward of Reg-Only, Amp-Only and the full weight at two values of c max.",
             _study_table("ablation"),
             needs_results=True,
@@ -551,7 +551,7 @@ FIGURES = {
             "sentiment_sensitivity",
             "Sensitivity to the schedule",
             r"""Reward of MADPO on the high tier against $c_{\max}$ at $\tau=\log 999$ and against
-            $\tau$ at $c_{\max}=2$. Hollow: published.""",
+            $\tau$ at $c_{\max}=2$; one seed, intervals over prompts. Hollow: published.""",
             "Reward against c max and against tau, with the published numbers.",
             _study_table("sensitivity"),
             needs_results=True,

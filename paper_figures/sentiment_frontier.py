@@ -33,5 +33,13 @@ def draw(table):
         axes.set_title(TIERS[tier])
         axes.set_xlabel("KL to SFT (nats)")
     panels[0, 0].set_ylabel("mean true reward")
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=5, fontsize=9)
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside lower center",
+        ncols=5,
+        fontsize=9,
+        handlelength=1,
+        columnspacing=1.2,
+    )
     return figure

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from made_study import made, write  # noqa: E402
 from pyarrow import parquet  # noqa: E402
 
 NAN = math.nan
+RECORDED = Path(__file__).parents[1] / "results" / "sentiment"
 COLUMNS = (
     "method beta c_max tau seed reward reward_lo reward_hi gain gain_lo gain_hi kl kl_lo kl_hi "
     "kl_mc accuracy_observed accuracy_true pairs steps seconds"
@@ -208,6 +210,17 @@ def test_reward_kl_labels_meet_nothing(drawn):
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     assert len(boxes) == len(FABRICATED)
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+@pytest.mark.parametrize("name", [n for n, spec in FIGURES.items() if spec.needs_results])
+def test_no_legend_of_the_recorded_study_is_cut_off(name):
+    spec = FIGURES[name]
+    figure = spec.draw(spec.build(RECORDED))
+    figure.draw_without_rendering()
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+    for box in (legend.get_window_extent() for legend in legends if legend):
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
 
 
 def test_without_an_experiment_its_figure_is_skipped_and_that_is_said(tmp_path):
