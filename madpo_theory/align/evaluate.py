@@ -8,7 +8,7 @@ from .generate import generate
 from .logprobs import (
     Layout,
     continuation_logps,
-    hidden_states,
+    predicting_states,
     response_mask,
     stem,
     token_kl,
@@ -33,11 +33,10 @@ def divergence(causal_lm, peft_model, tokens, layout, layers, eos):
     """
     lower = stem(causal_lm, tokens, layout, layers)
     mask = response_mask(tokens[:, layout.prompt :], eos)
-    policy = hidden_states(causal_lm, lower, layout, layers)
+    policy = predicting_states(causal_lm, lower, layout, layers)
     with peft_model.disable_adapter():
-        base = hidden_states(causal_lm, lower, layout, layers)
-    at = layout.predictors(tokens.device)
-    flat = [hidden[:, at].reshape(-1, hidden.shape[-1]) for hidden in (policy, base)]
+        base = predicting_states(causal_lm, lower, layout, layers)
+    flat = [states.flatten(0, 1) for states in (policy, base)]
     targets = tokens[:, layout.prompt :]
     exact, ratio = token_kl(causal_lm.lm_head.weight, *flat, targets.reshape(-1))
     return (exact.view_as(mask) * mask).sum(1), (ratio.view_as(mask) * mask).sum(1)

@@ -1,9 +1,10 @@
-"""Sampling continuations: a cached decode loop of one static shape."""
+"""Sampling continuations: a decode loop over stored keys and values of one static shape."""
 
 import torch
 import torch.nn.functional as F
 
-from .extras import transformers
+from .layers import attention, decoder_layer, norm, product, rotary
+from .logprobs import fits
 
 __all__ = ["generate", "sample"]
 
@@ -16,6 +17,52 @@ def sample(logits, uniform):
     return ids.clamp_(max=logits.shape[-1] - 1)
 
 
+class Past:
+    """Keys and values of every layer for texts of at most `length` tokens, of which `seen` are in.
+
+    A step runs the layers on the tokens behind those and returns the state of the last of them.
+    """
+
+    def __init__(self, causal_lm, length):
+        fits(causal_lm, length)
+        self.causal_lm, self.length, self.seen, self.stored = causal_lm, length, 0, {}
+        positions = torch.arange(length, device=causal_lm.device)[None]
+        self.turns = rotary(causal_lm.model, causal_lm.lm_head.weight, positions)
+
+    def repeat(self, samples):
+        """Every text so often, side by side."""
+        for i, both in self.stored.items():
+            self.stored[i] = [x.repeat_interleave(samples, dim=0) for x in both]
+
+    def attend(self, index, new):
+        """Attention of layer `index`: from new tokens to all so far, each up to itself."""
+        stop = self.seen + new
+
+        def attend(q, k, v, scale):
+            if index not in self.stored:
+                shape = (len(k), self.length, *k.shape[2:])
+                self.stored[index] = [torch.empty(shape, dtype=x.dtype, device=x.device)
+                                      for x in (k, v)]  # fmt: skip
+            for room, x in zip(self.stored[index], (k, v), strict=True):
+                room[:, self.seen : stop] = x
+            later = torch.full((new, stop), -torch.inf, dtype=q.dtype, device=q.device)
+            keys, values = (room[:, :stop] for room in self.stored[index])
+            return attention(q, keys, values, scale, later.triu(1 + self.seen))
+
+        return attend
+
+    def step(self, tokens):
+        """Final hidden state (B, D) of the last of some tokens (B, T) that go on from the past."""
+        text, new = self.causal_lm.model, tokens.shape[1]
+        hidden = text.embed_tokens(tokens)
+        turns = {kind: [table[:, self.seen : self.seen + new] for table in both]
+                 for kind, both in self.turns.items()}  # fmt: skip
+        for i, (layer, kind) in enumerate(zip(text.layers, text.config.layer_types, strict=True)):
+            hidden = decoder_layer(layer, hidden, turns[kind], self.attend(i, new))
+        self.seen += new
+        return norm(text.norm, hidden[:, -1])
+
+
 @torch.no_grad()
 def generate(causal_lm, prompts, *, new_tokens, eos, generator, samples=1):
     """Continuations (B, samples, new_tokens) at temperature 1 of prompts (B, P) of one length.
@@ -26,20 +73,16 @@ def generate(causal_lm, prompts, *, new_tokens, eos, generator, samples=1):
     """
     rows = len(prompts) * samples
     uniform = torch.rand(rows, new_tokens, generator=generator).to(prompts.device)
-    cache = transformers().DynamicCache(config=causal_lm.config)
-    output = causal_lm.model(input_ids=prompts, past_key_values=cache, use_cache=True)
-    cache.batch_repeat_interleave(samples)
-    hidden = output.last_hidden_state[:, -1].repeat_interleave(samples, dim=0)
+    past = Past(causal_lm, prompts.shape[1] + new_tokens)
+    hidden = past.step(prompts).repeat_interleave(samples, dim=0)
+    past.repeat(samples)
     tokens = torch.full((rows, new_tokens), eos, dtype=torch.long, device=prompts.device)
     ended = torch.zeros(rows, dtype=torch.bool, device=prompts.device)
     for step in range(new_tokens):
-        drawn = sample(F.linear(hidden, causal_lm.lm_head.weight), uniform[:, step])
+        drawn = sample(product(hidden, causal_lm.lm_head.weight), uniform[:, step])
         tokens[:, step] = torch.where(ended, eos, drawn)
         ended |= drawn == eos
         if step + 1 == new_tokens or ended.all():
             break
-        output = causal_lm.model(
-            input_ids=tokens[:, step : step + 1], past_key_values=cache, use_cache=True
-        )
-        hidden = output.last_hidden_state[:, -1]
+        hidden = past.step(tokens[:, step : step + 1])
     return tokens.view(len(prompts), samples, new_tokens)

@@ -27,6 +27,12 @@ __all__ = [
 ]
 
 SPECIAL = {"pad": "<pad>", "eos": "<eos>", "bos": "<bos>", "unk": "<unk>"}
+FORESEEN = {
+    "model_type": "gemma3_text",
+    "hidden_activation": "gelu_pytorch_tanh",
+    "attn_logit_softcapping": None,
+    "use_bidirectional_attention": False,
+}
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 TERMS = (
     "Gemma is provided under and subject to the Gemma Terms of Use found at "
@@ -146,6 +152,16 @@ def base_model(folder, source, texts):
     return causal_lm, transformers().AutoTokenizer.from_pretrained(source).backend_tokenizer
 
 
+def foreseen(config, source):
+    """Refuse a model that :mod:`madpo_theory.align.layers` does not compute."""
+    for name, value in FORESEEN.items():
+        if (found := getattr(config, name, None)) != value:
+            raise ValueError(
+                f"model.source = {source!r} has {name} {found!r}, but this experiment runs "
+                f"Gemma 3 text models, which have {value!r}: choose one"
+            )
+
+
 @stage
 def model(run, config, data):
     """Stage: the base model, its vocabulary pruned to ids frequent in training text."""
@@ -153,11 +169,7 @@ def model(run, config, data):
     rows = block(data, "sft", "prompts", "scorer_negative", "scorer_positive")
     texts = [text for name in ("prompt", "text") if name in rows for text in rows[name]]
     causal_lm, tokenizer = base_model(run.path / "assembly", settings.source, texts)
-    if causal_lm.config.model_type != "gemma3_text":
-        raise ValueError(
-            f"model.source = {settings.source!r} is a {causal_lm.config.model_type} model; "
-            "this experiment runs Gemma 3 text models: choose one"
-        )
+    foreseen(causal_lm.config, settings.source)
     kept = frequent_ids(tokenizer, texts, settings.min_count)
     prune(causal_lm, kept)
     causal_lm.save_pretrained(run.path / "model")

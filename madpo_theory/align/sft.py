@@ -7,7 +7,7 @@ import torch
 from .logprobs import (
     Layout,
     continuation_logps,
-    hidden_states,
+    predicting_states,
     response_mask,
     stem,
     token_logps,
@@ -31,8 +31,9 @@ BATCH = 16
 def mean_nll(causal_lm, rows, layers):
     """Negative log-likelihood per token of texts (B, T) after their first token, nats."""
     layout = Layout(prompt=1, new=rows.shape[1] - 1, branches=1)
-    hidden = hidden_states(causal_lm, stem(causal_lm, rows, layout, layers), layout, layers)
-    return -token_logps(causal_lm, hidden, rows, layout)
+    lower = stem(causal_lm, rows, layout, layers)
+    before = predicting_states(causal_lm, lower, layout, layers)
+    return -token_logps(causal_lm, before, rows, layout)
 
 
 def masked_mean(nll, rows, unknown, eos):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from madpo_theory.align.logprobs import (
-    CHUNK,
+    BLOCK,
     Layout,
     TokenLogps,
     continuation_logps,
@@ -156,7 +156,12 @@ def test_recomputed_layers_give_the_same_gradient(tiny, fresh_tiny):
     assert gradients[0].abs().max() > 0
 
 
-def test_chunks_and_gradient_equal_the_plain_formula(monkeypatch):
+BLOCKS = [(1, 1), (7, 5), (50, 97), BLOCK["cpu"]]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_log_probabilities_and_gradient_equal_the_plain_formula(monkeypatch, block):
+    monkeypatch.setitem(BLOCK, "cpu", block)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(50, 16, generator=generator, requires_grad=True)
     weight = torch.randn(97, 16, generator=generator)
@@ -164,12 +169,48 @@ def test_chunks_and_gradient_equal_the_plain_formula(monkeypatch):
     scale = torch.randn(50, generator=generator)
     plain = F.log_softmax(hidden @ weight.T, dim=-1)[torch.arange(50), targets]
     (expected,) = torch.autograd.grad((plain * scale).sum(), hidden)
-    for chunk in (1, 97 * 7, CHUNK["cpu"]):
-        monkeypatch.setitem(CHUNK, "cpu", chunk)
-        found = TokenLogps.apply(hidden, weight, targets)
-        torch.testing.assert_close(found, plain, **CLOSE)
-        (gradient,) = torch.autograd.grad((found * scale).sum(), hidden)
-        torch.testing.assert_close(gradient, expected, **CLOSE)
+    found = TokenLogps.apply(hidden, weight, targets)
+    torch.testing.assert_close(found, plain, **CLOSE)
+    (gradient,) = torch.autograd.grad((found * scale).sum(), hidden)
+    torch.testing.assert_close(gradient, expected, **CLOSE)
+
+
+def test_logits_of_hundreds_lose_nothing(monkeypatch):
+    """The largest logit comes late, and exp of any of them alone is infinite or zero."""
+    monkeypatch.setitem(BLOCK, "cpu", (4, 3))
+    logits = torch.tensor([[-900.0, 300.0, 0.0, 299.0, 900.0, -900.0, 899.0]]).expand(7, -1)
+    hidden = logits.clone().requires_grad_(True)
+    found = TokenLogps.apply(hidden, torch.eye(7), torch.arange(7))
+    plain = F.log_softmax(hidden, dim=-1).diagonal()
+    torch.testing.assert_close(found, plain, **CLOSE)
+    for of in (found, plain):
+        hidden.grad = None
+        of[6].backward(retain_graph=True)
+        torch.testing.assert_close(hidden.grad[6, 6].item(), 1 - torch.tensor(-1.0).exp().item()
+                                   / (1 + torch.tensor(-1.0).exp().item()))  # fmt: skip
+
+
+def test_what_must_be_frozen_is_not_trained_in_silence():
+    hidden, weight = torch.zeros(2, 3), torch.zeros(5, 3, requires_grad=True)
+    with pytest.raises(ValueError, match="the output embedding must be frozen"):
+        TokenLogps.apply(hidden, weight, torch.zeros(2, dtype=torch.long))
+
+
+@pytest.mark.parametrize("new", [1, 2])
+def test_the_last_token_is_no_input(tiny, new):
+    """What a response ends with is predicted, but predicts nothing."""
+    causal_lm, _ = tiny
+    layout = Layout(prompt=4, new=new, branches=2)
+    prompts, responses = tokens_of(3, 4), tokens_of(6, new, seed=1).view(3, 2, new)
+    tokens = layout.join(prompts, responses)
+    lower = stem(causal_lm, tokens, layout, 1)
+    found = continuation_logps(causal_lm, lower, tokens, layout, 1, EOS)
+    expected = [[full_logps(causal_lm, prompts[i], responses[i, k]) for k in (0, 1)]
+                for i in range(3)]  # fmt: skip
+    torch.testing.assert_close(found, torch.tensor(expected), **CLOSE)
+    lower[:, layout.prompt + new - 1] = torch.nan  # the first response's last token
+    again = continuation_logps(causal_lm, lower, tokens, layout, 1, EOS)
+    assert torch.equal(again, found)
 
 
 def test_last_hidden_is_that_of_the_last_token(tiny):
@@ -203,7 +244,9 @@ def test_pruned_model_is_the_full_one_renormalized(tiny, fresh_tiny):
     assert pruned.lm_head.weight.data_ptr() == pruned.model.embed_tokens.weight.data_ptr()
 
 
-def test_token_kl_is_the_definition_and_zero_on_itself():
+@pytest.mark.parametrize("block", BLOCKS)
+def test_token_kl_is_the_definition_and_zero_on_itself(monkeypatch, block):
+    monkeypatch.setitem(BLOCK, "cpu", block)
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(60, 8, generator=generator)
     policy, reference = torch.randn(2, 30, 8, generator=generator)
