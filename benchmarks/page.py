@@ -25,18 +25,20 @@ SIZES = {
     "prompts": "{} prompts",
     "prompt": "{} prompt tokens",
     "new": "{} new tokens",
+    "samples": "{} samples each",
     "first_adapted_layer": "adapters from layer {}",
     "model": "{}",
     "dtype": "{}",
     "device": "{}",
     "threads": "{} threads",
 }
-HEAD = "| comparison | size | ours | peer | unit | ours / peer |\n|---|---|---|---|---|---|"
+HEAD = "| comparison | size | ours | peer | unit | ours / peer | median |\n" + 7 * "|---" + "|"
 TOP = """# Benchmarks
 
 Written by `python -m benchmarks.page` from the last run of each benchmark. Times are the shortest
 of a few, ours and the peer's taken in turns in one run; a shared machine moves the ratios, another
-processor moves them more. For seconds and MiB a ratio below 1 is in our favour, for anything a
+processor moves them more. The median, where there is one, is over turns of the ratio of two calls
+that followed each other. For seconds and MiB a ratio below 1 is in our favour, for anything a
 second one above 1.
 """
 
@@ -52,7 +54,8 @@ def table(rows):
             notes.append(f"- {row['name']} ({size}): {told}")
             continue
         numbers = (f"{row[key]:.4g}" for key in ("ours", "peer"))
-        cells = (row["name"], size, *numbers, row["unit"], f"{row['ratio']:.3g}")
+        ratios = (f"{row[key]:.3g}" if key in row else "" for key in ("ratio", "median_ratio"))
+        cells = (row["name"], size, *numbers, row["unit"], *ratios)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, *([""] if notes else []), *notes])
 

@@ -10,13 +10,18 @@ rank 16 on the attention projections from layer `first` on. The contenders:
 - separate forwards: the structure of the MADPO author's loop: chosen and rejected forwarded apart,
   float32 logits of every token, the reference recomputed at every step.
 
-Each runs in a process of its own, the processes take turns, the shortest step counts. Memory is the
-peak of the process's resident memory during the steps and, `extra`, that less what was resident
-before the first (on a GPU: allocated memory). Before anything is reported the losses and the
-gradients of one step must agree with ours to 1e-5, else nothing is reported. That step runs in
-float64, the norms of transformers included, which round to float32 if left alone: the rounding of
-float32 moves these gradients by 2e-5.
-Generation draws `--new` tokens for `--prompts` prompts of 16 tokens, none of which ends early.
+Each runs in a process of its own; the processes take turns step by step, so that what else the
+machine does falls on all of them, and the shortest step of each counts. Beside it stands the median
+over turns of the ratio. Memory is the peak of the process's resident memory during the steps and,
+`extra`, that less what was resident before the first (on a GPU: allocated memory).
+
+Before anything is reported the losses and the gradients of one step must agree with ours to 1e-5.
+That step runs in float64, the norms of transformers included, which round to float32 if left alone:
+the rounding of float32 moves these gradients by 2e-5.
+
+Generation draws `--new` tokens for `--prompts` prompts of 16 tokens, none of which ends early: one
+continuation each, as in the evaluation, and two, as pairs need them. The model's matrix products
+alone take their turns too: they bound what any loop can gain.
 """
 
 import argparse
@@ -29,6 +34,7 @@ import sys
 import tempfile
 import time
 import warnings
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +46,7 @@ from madpo_theory.align.batch import PairData
 from madpo_theory.align.config import ModelConfig
 from madpo_theory.align.data import block, data
 from madpo_theory.align.generate import generate
+from madpo_theory.align.layers import product
 from madpo_theory.align.logprobs import Layout, continuation_logps, stem
 from madpo_theory.align.policy import (
     TARGETS,
@@ -73,11 +80,11 @@ class Setting:
     model: str
     precision: str
     threads: int
-    steps: int
     prompt: int = 16
     new: int = 32
     pairs: int = 8
     first: int = 0
+    samples: int = 1
     check: bool = False
     """One step in float64, whose gradients are kept, and no clock."""
 
@@ -254,6 +261,9 @@ STEPS = {
 }
 
 
+PRODUCTS = "generate, matrix products alone"
+
+
 def synchronize(device):
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -267,7 +277,8 @@ def clocked(call, device):
     return time.perf_counter() - start, result
 
 
-def measure_steps(setting, causal_lm):
+def stepper(setting, causal_lm):
+    """A call that does one update."""
     tokens = torch.load(setting.batch).to(causal_lm.device)
     parameters, step = STEPS[setting.contender](setting, causal_lm, tokens)
     optimizer = torch.optim.AdamW(parameters.values(), lr=1e-4)
@@ -277,10 +288,7 @@ def measure_steps(setting, causal_lm):
         step()
         optimizer.step()
 
-    with Memory(causal_lm.device) as memory:
-        seconds = [clocked(update, causal_lm.device)[0] for _ in range(setting.steps)]
-    # The first step pays for what is set up once.
-    return {"seconds": min(seconds[1:]), "before": memory.before, "peak": memory.peak}
+    return update
 
 
 def norms_in_full():
@@ -301,66 +309,131 @@ def first_step(setting, causal_lm):
     return {"loss": loss}
 
 
-def measure_generation(setting, causal_lm):
+def generator(setting, causal_lm):
+    """A call that draws continuations of every prompt."""
     prompts = torch.load(setting.batch)[:, : setting.prompt].to(causal_lm.device)
-    if setting.contender == "generate ours":
+    common = {"new_tokens": setting.new, "samples": setting.samples}
+    causal_lm.generation_config.eos_token_id = None  # nothing ends early in the peer's either
 
-        def call():
-            generator = torch.Generator().manual_seed(SEED)
-            return generate(
-                causal_lm, prompts, new_tokens=setting.new, eos=NO_END, generator=generator
-            )
-    else:
-        causal_lm.generation_config.eos_token_id = None  # nothing ends early here either
+    def ours():
+        seeded = torch.Generator().manual_seed(SEED)
+        return generate(causal_lm, prompts, eos=NO_END, generator=seeded, **common)
 
-        def call():
-            return causal_lm.generate(
-                prompts, attention_mask=torch.ones_like(prompts), do_sample=True, top_k=0,
-                max_new_tokens=setting.new,
-            )[:, setting.prompt :]  # fmt: skip
+    def theirs():
+        return causal_lm.generate(
+            prompts, attention_mask=torch.ones_like(prompts), do_sample=True, top_k=0,
+            max_new_tokens=setting.new, num_return_sequences=setting.samples,
+        )[:, setting.prompt :]  # fmt: skip
 
-    with Memory(causal_lm.device) as memory:
-        runs = [clocked(call, causal_lm.device) for _ in range(setting.steps)]
-    if runs[0][1].numel() != len(prompts) * setting.new:
-        raise AssertionError(f"{setting.contender} drew {tuple(runs[0][1].shape)} tokens")
-    seconds = min(took for took, _ in runs)
-    return {"seconds": seconds, "before": memory.before, "peak": memory.peak}
+    def products():
+        """The matrix products alone, which no decode loop of this model can do without."""
+        weights = [w for w in causal_lm.model.layers.parameters() if w.dim() == 2]
+        texts = len(prompts) * setting.samples
+        with torch.no_grad():
+            for rows in (prompts.numel(), *[texts] * (setting.new - 1)):
+                for weight in weights:
+                    product(weight.new_ones(rows, weight.shape[1]), weight)
+                head = causal_lm.lm_head.weight
+                product(head.new_ones(texts, head.shape[1]), head)
+        return torch.empty(texts, setting.new, device="meta")
+
+    call = {"generate ours": ours, "generate transformers": theirs, PRODUCTS: products}[
+        setting.contender
+    ]
+
+    def counted():
+        drawn = call().numel()
+        if drawn != len(prompts) * setting.samples * setting.new:
+            raise AssertionError(f"{setting.contender} drew {drawn} tokens")
+
+    return counted
 
 
 def child(setting):
-    """Measure one contender in this process; prints a JSON line."""
+    """One contender in this process: a turn for every line that comes in, its seconds come out."""
     warnings.simplefilter("ignore")
+    out, sys.stdout = sys.stdout, sys.stderr  # other packages print too
     causal_lm = load_model(Run(Path(setting.model)), Run(Path(setting.precision)))
     torch.set_num_threads(setting.threads)
-    generation = setting.contender.startswith("generate")
-    measure = measure_generation if generation else first_step if setting.check else measure_steps
-    print(json.dumps(measure(setting, causal_lm)), flush=True)
+    if setting.check:
+        print(json.dumps(first_step(setting, causal_lm)), file=out, flush=True)
+        return
+    prepare = generator if setting.contender.startswith("generate") else stepper
+    call = prepare(setting, causal_lm)
+    with Memory(causal_lm.device) as memory:
+        for _ in sys.stdin:
+            print(clocked(call, causal_lm.device)[0], file=out, flush=True)
+    print(json.dumps({"before": memory.before, "peak": memory.peak}), file=out, flush=True)
 
 
-def measured(setting):
-    """What a child process found."""
-    command = [sys.executable, "-m", "benchmarks.training", "--child", json.dumps(asdict(setting))]
-    done = subprocess.run(command, capture_output=True, text=True, env=QUIET)
-    if done.returncode:
-        raise RuntimeError(f"{setting.contender} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+class Contender:
+    """A child process and its answers."""
+
+    def __init__(self, setting):
+        self.name, self.errors = setting.contender, tempfile.TemporaryFile("w+")
+        command = [sys.executable, "-m", "benchmarks.training"]
+        self.process = subprocess.Popen(
+            [*command, "--child", json.dumps(asdict(setting))], text=True, env=QUIET,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+        )  # fmt: skip
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.errors.seek(0)
+            raise RuntimeError(f"{self.name} failed:\n{self.errors.read()[-3000:]}")
+        return json.loads(line)
+
+    def turn(self):
+        """Seconds of one call."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def finish(self):
+        """What it says at its end."""
+        self.process.stdin.close()
+        return self.answer()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.errors.close()
 
 
 def take_turns(settings, rounds):
-    """Measurements by contender: of the rounds, the shortest time and the smallest peak."""
-    best = {}
-    for _ in range(rounds):
-        for setting in settings:
-            found = measured(setting)
-            found["extra"] = found["peak"] - found["before"]
-            before = best.setdefault(setting.contender, found)
-            best[setting.contender] = {k: min(found[k], before[k]) for k in found}
-    return best
+    """Measurements by contender; the first turn of each pays for what is set up once."""
+    with ExitStack() as stack:
+        contenders = [stack.enter_context(Contender(setting)) for setting in settings]
+        turns = [[one.turn() for one in contenders] for _ in range(rounds + 1)][1:]
+        found = {}
+        for one, seconds in zip(contenders, zip(*turns, strict=True), strict=True):
+            memory = one.finish()
+            found[one.name] = memory | {
+                "extra": memory["peak"] - memory["before"],
+                "seconds": min(seconds),
+                "turns": seconds,
+            }
+    return found
+
+
+def paired(mine, peer):
+    """Median over turns of the ratio of seconds."""
+    return float(np.median(np.divide(mine["turns"], peer["turns"])))
+
+
+def first_loss(setting):
+    with Contender(replace(setting, check=True)) as one:
+        return one.answer()["loss"]
 
 
 def disagreement(settings):
     """Relative differences of losses and of gradients from ours, the largest of all contenders."""
-    losses = [measured(replace(setting, check=True))["loss"] for setting in settings]
+    losses = [first_loss(setting) for setting in settings]
     mine, *others = (torch.load(setting.gradients) for setting in settings)
     norm = torch.cat([g.flatten() for g in mine.values()]).norm()
     apart = []
@@ -390,7 +463,10 @@ def compare_steps(out, base, contenders, rounds, **common):
         "stored_lower_layers": base.first > 0,
     }
     for name, peer in found.items():
-        out.add(name=f"step {name}", ours=mine["seconds"], peer=peer["seconds"], unit="s", **common)
+        out.add(
+            name=f"step {name}", ours=mine["seconds"], peer=peer["seconds"], unit="s",
+            median_ratio=paired(mine, peer), **common,
+        )  # fmt: skip
         for kind in ("extra", "peak"):
             out.add(
                 name=f"memory {name}, {kind}", ours=mine[kind], peer=peer[kind], unit="MiB",
@@ -399,15 +475,17 @@ def compare_steps(out, base, contenders, rounds, **common):
 
 
 def compare_generation(out, base, rounds, **common):
-    names = ("generate ours", "generate transformers")
+    names = ("generate ours", "generate transformers", PRODUCTS)
     found = take_turns([replace(base, contender=name) for name in names], rounds)
-    mine, peer = (found[name] for name in names)
-    tokens = base.pairs * base.new
+    mine, peer, products = (found[name] for name in names)
+    tokens = base.pairs * base.samples * base.new
     common |= {"prompts": base.pairs, "prompt": base.prompt, "new": base.new}
-    out.add(
-        name="generation", ours=tokens / mine["seconds"], peer=tokens / peer["seconds"],
-        unit="tokens/s", **common,
-    )  # fmt: skip
+    common |= {"samples": base.samples}
+    for name, other in (("generation", peer), ("generation, its matrix products alone", products)):
+        out.add(
+            name=name, ours=tokens / mine["seconds"], peer=tokens / other["seconds"],
+            unit="tokens/s", median_ratio=paired(other, mine), **common,
+        )  # fmt: skip
     for kind in ("extra", "peak"):
         out.add(
             name=f"generation memory, {kind}", ours=mine[kind], peer=peer[kind], unit="MiB",
@@ -421,14 +499,16 @@ def main(arguments=None):
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--shapes", type=int, nargs="+", default=[0, 1, 2], help=f"of {SHAPES}")
+    parser.add_argument(
+        "--shapes", type=int, nargs="*", default=range(len(SHAPES)), help=f"of {SHAPES}"
+    )
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--first", type=int, nargs="+", help="first adapted layers; 0 and preset's")
     parser.add_argument("--contenders", nargs="+", choices=list(STEPS)[1:], default=list(STEPS)[1:])
     parser.add_argument("--prompts", type=int, default=128, help="of generation; 0: leave it out")
     parser.add_argument("--new", type=int, default=32, help="tokens to generate")
-    parser.add_argument("--steps", type=int, default=4, help="in one process, the first for warmth")
-    parser.add_argument("--rounds", type=int, default=2, help="processes of every contender")
+    parser.add_argument("--samples", type=int, nargs="+", default=[1, 2], help="of each prompt")
+    parser.add_argument("--rounds", type=int, default=4, help="turns of every contender")
     parser.add_argument("--root", default="runs", help="where the experiment keeps its model")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
@@ -451,8 +531,7 @@ def main(arguments=None):
         number = precision(folder, PrecisionConfig(device=chosen.device, dtype=chosen.dtype))
         base = Setting(
             contender="ours", folder=folder, model=str(base_model.path),
-            precision=str(number.path), threads=chosen.threads, steps=chosen.steps,
-            pairs=chosen.pairs,
+            precision=str(number.path), threads=chosen.threads, pairs=chosen.pairs,
         )  # fmt: skip
         for prompt, new in (SHAPES[i] for i in chosen.shapes):
             for first in chosen.first or (0, preset.model.first_adapted_layer):
@@ -463,8 +542,8 @@ def main(arguments=None):
                     **common,
                 )  # fmt: skip
                 out.save()
-        if chosen.prompts:
-            setting = replace(base, new=chosen.new, pairs=chosen.prompts, steps=2)
+        for samples in chosen.samples if chosen.prompts else ():
+            setting = replace(base, new=chosen.new, pairs=chosen.prompts, samples=samples)
             write_batch(setting, texts, vocabulary)
             compare_generation(out, setting, chosen.rounds, **common)
             out.save()

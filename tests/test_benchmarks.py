@@ -20,7 +20,7 @@ def results(tmp_path):
 
 def test_every_comparison_is_a_row_and_every_note_a_line(results):
     text = page(results)
-    assert "| peer | K = 4, batch 20,000 | 3000 | 12 | problems/s | 250 |" in text
+    assert "| peer | K = 4, batch 20,000 | 3000 | 12 | problems/s | 250 |  |" in text
     assert "- growth (K = 4): exponent 0.8" in text
     assert "With scipy 1.0." in text
     assert "bench-train" not in text  # nothing is said of what has not run

@@ -1,6 +1,7 @@
 """docs/sentiment.md: the recorded study as a page, with its figures beside it."""
 
 import json
+import math
 from pathlib import Path
 
 from madpo_theory.figures import FIGURES, make_figures
@@ -9,7 +10,7 @@ from madpo_theory.studies import markdown_judgements
 
 from .predictions import judged
 from .study import STUDY, recorded
-from .tables import LABELS, between_seeds, full_scale, overview, reading
+from .tables import LABELS, between_seeds, everything, full_scale, overview, reading
 
 __all__ = ["publish"]
 
@@ -54,6 +55,7 @@ def publish(folder, path):
         )
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "Brackets: 95 % intervals of a bootstrap over prompts and seeds.", ""]
+    lines += every_setting(folder)
     lines += at_full_scale(folder)
     for name in NAMES:
         spec = FIGURES[name]
@@ -68,6 +70,46 @@ def publish(folder, path):
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def every_setting(folder):
+    """Lines: a table of all runs, with what each setting earns over DPO at its own KL."""
+    lines = [
+        "## Every setting",
+        "",
+        "At equal KL: reward minus that of DPO at the same KL, on the line through DPO's runs of "
+        "the tier and seed and the fine-tuned model. Below the KL of DPO at β 0.1 that line is a "
+        "chord of a curve that bends, so what lies there is favoured, the more the smaller its KL: "
+        "IPO, β-DPO and, in Low, the corrected weights. No number: the KL lies beyond the line. "
+        "One seed's interval is over prompts alone: other seeds differ by more.",
+        "",
+        "| tier | method | setting | seeds | reward | KL to SFT (nats) | at equal KL |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in everything(folder):
+        gap = row["at_equal_kl"]
+        cells = (
+            row["tier"],
+            LABELS[row["method"]],
+            setting_of(row),
+            str(row["seeds"]),
+            told(row["reward"]),
+            told(row["kl"]),
+            "" if gap is None or math.isnan(gap.value) else told(gap, "+.2f"),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def setting_of(row):
+    """The hyper-parameters of a run and what was done to its margins, in words."""
+    parts = [f"β {row['beta']:g}"]
+    if not math.isnan(row["c_max"]):
+        parts += [f"c_max {row['c_max']:g}", f"τ {row['tau']:.3g}"]
+    level = f" {row['level']:g}" if row["level"] else ""
+    return ", ".join(parts) + (
+        "" if row["disturbance"] == "none" else f", margins {row['disturbance']}{level}"
+    )
 
 
 def at_full_scale(folder):
@@ -108,6 +150,6 @@ def at_full_scale(folder):
     return [*lines, ""]
 
 
-def told(found):
+def told(found, form=".2f"):
     """A measurement with its interval."""
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"

@@ -21,7 +21,7 @@ from madpo_theory.simulate.predictions import Estimate, Prediction, judge, worst
 
 from .study import load_tables
 
-__all__ = ["PREDICTIONS", "crossed", "equal_kl", "judged", "judged_rows", "pick"]
+__all__ = ["PREDICTIONS", "crossed", "equal_kl", "gap_of", "judged", "judged_rows", "pick"]
 
 BETA, TAU = 0.1, math.log(999)
 RESAMPLES = 4000
@@ -123,18 +123,17 @@ def above(means):
 
 def equal_kl(method, **where):
     """Measure: a method's reward at equal KL, mean over cells; cells beyond the curve left out."""
+    return lambda tables: gap_of(tables, pick(tables, method, **where))
 
-    def measure(tables):
-        found = []
-        for row in pick(tables, method, **where).itertuples():
-            values = np.hstack(
-                [per_prompt(tables, row.run), frontier(tables, (row.tier, row.seed))]
-            )
-            if math.isfinite(above(values.mean(axis=0))):
-                found.append(_gaps(values))
-        return _average(found)
 
-    return measure
+def gap_of(tables, runs):
+    """Estimate of :func:`above`, mean over some runs (rows of the summary), one of each cell."""
+    found = []
+    for row in runs.itertuples():
+        values = np.hstack([per_prompt(tables, row.run), frontier(tables, (row.tier, row.seed))])
+        if math.isfinite(above(values.mean(axis=0))):
+            found.append(_gaps(values))
+    return _average(found)
 
 
 def _gaps(values):
@@ -381,9 +380,5 @@ def judged_rows(folder):
 
 def judged(folder):
     """Judge the predictions by a results folder, and write predictions.json there; its rows."""
-    folder = Path(folder)
-    runs = len(load_tables(folder).summary)
-    path = write_judgements(
-        folder / "predictions.json", judged_rows(folder), study="sentiment", runs=runs
-    )
-    return json.loads(path.read_text(encoding="utf-8"))["predictions"]
+    path = write_judgements(Path(folder) / "predictions.json", judged_rows(folder))
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -165,12 +165,14 @@ def slope(levels):
 
 
 def write_judgements(path, judgements, **about):
-    """Judgements as JSON beside a study's table, with whatever else is to be said of the run."""
+    """Judgements as JSON: a list or, where there is more to say of the run, an object with it."""
     rows = [
         {key: _plain(value) for key, value in asdict(judgement).items()} for judgement in judgements
     ]
     with replacing(Path(path)) as temporary:
-        text = json.dumps(about | {"predictions": rows}, indent=1, ensure_ascii=False)
+        text = json.dumps(
+            about | {"predictions": rows} if about else rows, indent=1, ensure_ascii=False
+        )
         temporary.write_text(text + "\n", encoding="utf-8")
     return Path(path)
 

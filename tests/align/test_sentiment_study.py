@@ -13,6 +13,7 @@ from made_study import PROMPTS, made, write
 
 from experiments.sentiment import PRESETS, predictions, published, tables
 from experiments.sentiment import study as recorded
+from experiments.sentiment.page import every_setting
 from experiments.sentiment.predictions import PREDICTIONS, crossed, difference, equal_kl, judged
 from experiments.sentiment.study import add, load_tables, record, run_id
 from madpo_theory.align.config import METHODS, TIERS
@@ -188,6 +189,23 @@ def test_tables_hold_recorded_and_published_numbers(table, tmp_path):
     half = pandas.DataFrame(tables.ablation(tmp_path))
     assert set(half["method"]) == {"dpo", "reg_only", "amp_only", "madpo"} and len(half) == 8
     assert "+0.30" in tables.reading(tmp_path) and "+0.10" in tables.reading(tmp_path)
+
+
+def test_every_setting_is_a_row_with_its_reward_at_equal_kl(table, tmp_path):
+    write(tmp_path, table)
+    rows = tables.everything(tmp_path)
+    assert sum(row["seeds"] for row in rows) == len(table.summary)
+    assert [row["tier"] for row in rows] == sorted((row["tier"] for row in rows), key=TIERS.index)
+    by_method = {row["method"]: row for row in rows if row["tier"] == "high"}
+    assert by_method["dpo"]["at_equal_kl"] is None
+    (madpo,) = (row for row in rows if row["tier"] == "low" and row["method"] == "madpo"
+                and row["c_max"] == 4)  # fmt: skip
+    assert madpo["reward"].value == pytest.approx(1.3) and madpo["seeds"] == 3
+    found = equal_kl("madpo", tier="low")(table)
+    assert madpo["at_equal_kl"] == found
+    said = "\n".join(every_setting(tmp_path))
+    assert said.count("\n| ") == len(rows) + 1  # and the head
+    assert "margins flipped 0.25" in said and "margins exact" in said
 
 
 def test_full_scale_is_said_of_the_recorded_pairs(table, tmp_path):
