@@ -16,7 +16,7 @@ reproduce: $(INSTALLED)
 studies: $(INSTALLED)
 	$(SINGLE) $(BIN)/madpo simulate all --worlds 100 --out runs/studies --page docs/studies.md
 
-# The recorded sentiment study: runs what results/sentiment lacks, some six hours in all.
+# The recorded sentiment study: runs what results/sentiment lacks; all of it took 14 hours of computing.
 study: $(INSTALLED)
 	$(BIN)/madpo study
 

@@ -113,7 +113,7 @@ def study(
 ) -> int:
     """Run what is missing of the recorded sentiment study, and judge its predictions.
 
-    About six hours on two processor cores; every finished run is added to the tables in RESULTS.
+    14 hours of computing as recorded; every finished run is added to the tables in RESULTS.
     Stop it at any moment; the same command goes on.
 
     Args:
