@@ -34,7 +34,7 @@ import sys
 import tempfile
 import time
 import warnings
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -386,8 +386,9 @@ class Contender:
 
     def turn(self):
         """Seconds of one call."""
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # the answer that does not come says why
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
         return self.answer()
 
     def finish(self):
@@ -401,6 +402,8 @@ class Contender:
     def __exit__(self, *error):
         self.process.kill()
         self.process.wait()
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.stdout.close()
         self.errors.close()
 

@@ -35,3 +35,28 @@ def test_the_page_is_written_whole(results, tmp_path):
 def test_without_results_the_error_says_how_to_get_some(tmp_path):
     with pytest.raises(FileNotFoundError, match="run `make bench` first"):
         page(tmp_path)
+
+
+@pytest.mark.slow
+def test_contenders_agree_and_take_turns_on_a_tiny_model(tmp_path, monkeypatch):
+    pytest.importorskip("trl")
+    from benchmarks import record, training
+
+    monkeypatch.setattr(record.Recorder.__init__, "__defaults__", (tmp_path / "out",))
+    settings = "--model tiny --shapes 0 --first 0 --pairs 2 --prompts 3 --new 4 --rounds 1"
+    assert training.main([*settings.split(), "--root", str(tmp_path / "runs")]) == 0
+    lines = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
+    rows = {(row["name"], row.get("samples")): row for row in map(json.loads, lines)}
+    for name in ("TRL", "TRL, checkpointing", "separate forwards"):
+        row = rows[f"step {name}", None]
+        assert row["gradient_difference"] <= training.AGREEMENT and row["median_ratio"] > 0
+    assert {samples for name, samples in rows if name == "generation"} == {1, 2}
+
+
+@pytest.mark.slow
+def test_a_contender_that_fails_says_why(tmp_path):
+    from benchmarks.training import Contender, Setting
+
+    setting = Setting("ours", str(tmp_path), str(tmp_path), str(tmp_path / "none"), threads=1)
+    with Contender(setting) as one, pytest.raises(RuntimeError, match=r"ours failed:\n[^\0]*none"):
+        one.turn()
