@@ -21,7 +21,7 @@ the rounding of float32 moves these gradients by 2e-5.
 
 Generation draws `--new` tokens for `--prompts` prompts of 16 tokens, none of which ends early: one
 continuation each, as in the evaluation, and two, as pairs need them. The model's matrix products
-alone take their turns too: they bound what any loop can gain.
+alone take their turns too: they bound what a loop over these kernels can gain.
 """
 
 import argparse
@@ -326,7 +326,7 @@ def generator(setting, causal_lm):
         )[:, setting.prompt :]  # fmt: skip
 
     def products():
-        """The matrix products alone, which no decode loop of this model can do without."""
+        """The matrix products alone, by the kernels that our loop uses."""
         weights = [w for w in causal_lm.model.layers.parameters() if w.dim() == 2]
         texts = len(prompts) * setting.samples
         with torch.no_grad():

@@ -78,9 +78,9 @@ def every_setting(folder):
         "## Every setting",
         "",
         "At equal KL: reward minus that of DPO at the same KL, on the line through DPO's runs of "
-        "the tier and seed and the fine-tuned model. Below the KL of DPO at β 0.1 that line is a "
-        "chord of a curve that bends, so what lies there is favoured, the more the smaller its KL: "
-        "IPO, β-DPO and, in Low, the corrected weights. No number: the KL lies beyond the line. "
+        "the tier and seed and the fine-tuned model. Below the KL of DPO at its largest β that "
+        "line is a chord of a curve that bends, so what lies there is favoured, the more so "
+        "the farther it is from either end. No number: the KL lies beyond the line. "
         "One seed's interval is over prompts alone: other seeds differ by more.",
         "",
         "| tier | method | setting | seeds | reward | KL to SFT (nats) | at equal KL |",

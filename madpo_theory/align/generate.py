@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .layers import attention, decoder_layer, norm, product, rotary
+from .layers import attention, causal, decoder_layer, norm, product, rotary
 from .logprobs import fits
 
 __all__ = ["generate", "sample"]
@@ -34,9 +34,9 @@ class Past:
         for i, both in self.stored.items():
             self.stored[i] = [x.repeat_interleave(samples, dim=0) for x in both]
 
-    def attend(self, index, new):
-        """Attention of layer `index`: from new tokens to all so far, each up to itself."""
-        stop = self.seen + new
+    def attend(self, index, bias):
+        """Attention of layer `index` from new tokens to all so far, by a bias (new, all)."""
+        stop = bias.shape[1]
 
         def attend(q, k, v, scale):
             if index not in self.stored:
@@ -45,9 +45,8 @@ class Past:
                                       for x in (k, v)]  # fmt: skip
             for room, x in zip(self.stored[index], (k, v), strict=True):
                 room[:, self.seen : stop] = x
-            later = torch.full((new, stop), -torch.inf, dtype=q.dtype, device=q.device)
             keys, values = (room[:, :stop] for room in self.stored[index])
-            return attention(q, keys, values, scale, later.triu(1 + self.seen))
+            return attention(q, keys, values, scale, bias)
 
         return attend
 
@@ -55,10 +54,11 @@ class Past:
         """Final hidden state (B, D) of the last of some tokens (B, T) that go on from the past."""
         text, new = self.causal_lm.model, tokens.shape[1]
         hidden = text.embed_tokens(tokens)
+        bias = causal(new, self.seen + new, hidden)
         turns = {kind: [table[:, self.seen : self.seen + new] for table in both]
                  for kind, both in self.turns.items()}  # fmt: skip
         for i, (layer, kind) in enumerate(zip(text.layers, text.config.layer_types, strict=True)):
-            hidden = decoder_layer(layer, hidden, turns[kind], self.attend(i, new))
+            hidden = decoder_layer(layer, hidden, turns[kind], self.attend(i, bias))
         self.seen += new
         return norm(text.norm, hidden[:, -1])
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-__all__ = ["attention", "decoder_layer", "norm", "product", "rotary"]
+__all__ = ["attention", "causal", "decoder_layer", "norm", "product", "rotary"]
 
 FEW = 256
 """Rows up to which a product on a CPU is faster with the weight on its left."""
@@ -164,6 +164,12 @@ def project(x, *modules):
         return tuple(plain(x, module) for module in modules)
     parts = [tensor for *tensors, _ in found for tensor in tensors]
     return Adapted.apply(x, tuple(scale for *_, scale in found), *parts)
+
+
+def causal(new, total, like):
+    """Bias (new, total) by which the last `new` of `total` tokens see those up to themselves."""
+    bias = torch.full((new, total), -torch.inf, dtype=like.dtype, device=like.device)
+    return bias.triu(1 + total - new)
 
 
 def attention(q, k, v, scale, bias):

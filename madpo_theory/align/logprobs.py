@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from .layers import attention, decoder_layer, frozen, norm, rotary
+from .layers import attention, causal, decoder_layer, frozen, norm, rotary
 
 __all__ = [
     "Layout",
@@ -98,10 +98,10 @@ class Layout:
         first = torch.full((self.branches, 1), self.prompt - 1, device=device)
         return torch.cat([first, inner], dim=1).flatten()
 
-    def attend(self, device, dtype):
+    def attend(self, like):
         """Attention in which a token sees the prompt and its own continuation, up to itself."""
-        whole = self.prompt + self.new
-        later = torch.full((whole, whole), -torch.inf, dtype=dtype, device=device).triu(1)
+        at_start = causal(self.prompt, self.prompt, like)
+        behind = causal(self.new, self.prompt + self.new, like)
 
         def along(x, y):  # prompts (B, P, ...) before each of their continuations (B, K * N, ...)
             x = x[:, None].expand(-1, self.branches, *x.shape[1:])
@@ -110,9 +110,9 @@ class Layout:
         def attend(q, k, v, scale):
             parts = [x.split([self.prompt, self.branches * self.new], dim=1) for x in (q, k, v)]
             (q0, q1), (k0, k1), (v0, v1) = parts
-            start = attention(q0, k0, v0, scale, later[: self.prompt, : self.prompt])
+            start = attention(q0, k0, v0, scale, at_start)
             q1 = q1.unflatten(1, (self.branches, self.new)).flatten(0, 1)
-            ends = attention(q1, along(k0, k1), along(v0, v1), scale, later[self.prompt :])
+            ends = attention(q1, along(k0, k1), along(v0, v1), scale, behind)
             return torch.cat([start, ends.view(len(q), -1, *q.shape[2:])], dim=1)
 
         return attend
@@ -152,7 +152,7 @@ def fits(causal_lm, length):
 def run_layers(causal_lm, hidden, layout, start, stop):
     text = causal_lm.model
     fits(causal_lm, layout.prompt + layout.new)
-    kinds, attend = text.config.layer_types, layout.attend(hidden.device, hidden.dtype)
+    kinds, attend = text.config.layer_types, layout.attend(hidden)
     turns = rotary(text, hidden, layout.positions(hidden.device))
     recomputed = getattr(causal_lm, "recomputed", False) and torch.is_grad_enabled()
     for layer, kind in list(zip(text.layers, kinds, strict=True))[start:stop]:

@@ -17,6 +17,7 @@ __all__ = [
     "Vocabulary",
     "adapter_parameters",
     "add_adapter",
+    "foreseen",
     "load_adapter",
     "load_model",
     "model",

@@ -9,6 +9,7 @@ from madpo_theory.align.config import ModelConfig
 from madpo_theory.align.layers import adapter, norm, product, project
 from madpo_theory.align.logprobs import Layout, continuation_logps, hidden_states, stem
 from madpo_theory.align.policy import TARGETS, adapter_parameters, add_adapter, foreseen
+from madpo_theory.align.randomness import seeded_globally
 
 EOS = 1
 EXACT = dict(rtol=1e-10, atol=1e-11)
@@ -114,18 +115,18 @@ def test_an_adapter_switched_off_or_merged_is_not_there(double):
 )
 def test_other_kinds_of_adapters_are_computed_by_their_own_code(double, change):
     peft = pytest.importorskip("peft")
-    layer = torch.nn.Linear(32, 8, bias="bias" in change).double()
-    holder = torch.nn.ModuleDict({"q_proj": layer})
     config = peft.LoraConfig(r=2, target_modules=["q_proj"], **change)
-    peft.inject_adapter_in_model(config, holder)
+    with seeded_globally(0, "layer"):
+        holder = torch.nn.ModuleDict({"q_proj": torch.nn.Linear(32, 8, bias="bias" in change)})
+        peft.inject_adapter_in_model(config, holder.double())
     wrapped = holder["q_proj"].double().train()
     randomize(dict(wrapped.lora_B.named_parameters()))
     assert adapter(wrapped) is None
     x = torch.randn(3, 5, 32, dtype=torch.double, generator=torch.Generator().manual_seed(3))
     values = []
     for call in (lambda: project(x, wrapped)[0], lambda: wrapped(x)):
-        torch.manual_seed(0)  # of the dropout
-        values.append(call())
+        with seeded_globally(0, "dropout"):
+            values.append(call())
     assert torch.equal(*values)
 
 
@@ -141,13 +142,16 @@ def test_bfloat16_rounds_like_the_librarys_layers(tiny, fresh_tiny):
         for logps in (ours(fresh_tiny, tokens, layout), separate(fresh_tiny, tokens, layout))
     )
     assert theirs > 1e-3
-    assert mine < 1.25 * theirs
+    assert mine < 1.25 * theirs  # 128 sums each: the ratio's standard error is 9 %
 
 
 def test_few_rows_and_many_give_the_same_product(monkeypatch):
     from madpo_theory.align import layers
 
-    hidden, weight = torch.randn(9, 16, dtype=torch.double), torch.randn(5, 16, dtype=torch.double)
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight = (
+        torch.randn(rows, 16, dtype=torch.double, generator=generator) for rows in (9, 5)
+    )
     few = product(hidden, weight)
     monkeypatch.setattr(layers, "FEW", 8)
     torch.testing.assert_close(product(hidden, weight), few, **EXACT)
