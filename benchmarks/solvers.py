@@ -31,7 +31,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from madpo_theory import MarginSchedule, weight
-from madpo_theory.simulate.newton import minimize_tables
+from madpo_theory.simulate.solve.newton import minimize_tables
 
 from .record import Recorder, best_time, versions
 
@@ -155,7 +155,7 @@ MEMORY = """
 import json, resource, sys
 import torch
 from benchmarks.solvers import weighted_tables
-from madpo_theory.simulate.newton import minimize_tables
+from madpo_theory.simulate.solve.newton import minimize_tables
 size, batch, exact = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "torch"
 torch.set_num_threads(1)
 tables = weighted_tables(batch, size, 7)

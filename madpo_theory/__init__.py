@@ -5,19 +5,22 @@ python-flint Arb balls, and return the same kind. Losses are in :mod:`madpo_theo
 the ledger of claims in :mod:`madpo_theory.claims`.
 """
 
-from .corrected import (
+from .order import monotone_limit, safe_lam, safe_tau
+from .risk import pair_risk, risk_curvature, risk_slope
+from .schedule import MarginSchedule, coefficient
+from .targets import dpo_target, effective_target, influence_bound, ipo_target
+from .weights import (
     BoundedRatioWeight,
     EfficientWeight,
     PowerTarget,
+    PublishedWeight,
     ScaledWeight,
     TargetShapedWeight,
+    Weighting,
+    log_weight,
+    log_weight_ratio,
+    weight,
 )
-from .landscape import pair_risk, risk_curvature, risk_slope
-from .monotone import monotone_limit, safe_lam, safe_tau
-from .robustness import influence_bound
-from .schedule import MarginSchedule, coefficient
-from .targets import dpo_target, effective_target, ipo_target
-from .weight import PublishedWeight, Weighting, log_weight, log_weight_ratio, weight
 
 __version__ = "0.1.0"
 

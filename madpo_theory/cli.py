@@ -129,7 +129,7 @@ def study(
     from experiments.sentiment.predictions import judged
     from experiments.sentiment.tables import reading
 
-    from .studies import told
+    from .show.studies import told
 
     runs = [config for config in recorded.STUDY if config.seed in seeds]
     left = recorded.record(results, root=root, runs=runs, limit=limit)
@@ -174,7 +174,7 @@ def simulate(
         page: also write this Markdown page about the studies that OUT holds, and copy their
             figures into the folder figures/ beside it.
     """
-    from .studies import STUDIES, executor_of, publish, run
+    from .show.studies import STUDIES, executor_of, publish, run
 
     names = STUDIES if study == "all" else (study,)
     if study not in (*STUDIES, "all"):
@@ -204,7 +204,7 @@ def figures(
         experiment: folder of a finished experiment; by default the newest one under runs/.
         results: folder of the recorded sentiment study.
     """
-    from .figures import make_figures
+    from .show.figures import make_figures
 
     sources = {"experiment": experiment or _newest_experiment(), "results": _recorded(results)}
     for path in make_figures(out, **sources, names=names or None):
@@ -230,7 +230,7 @@ def report(
         studies: folder of `madpo simulate`; the studies that it holds are shown.
         results: folder of the recorded sentiment study.
     """
-    from .report import write_report
+    from .show.report import write_report
 
     page = write_report(
         out,
@@ -253,8 +253,8 @@ def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
     """
     from experiments.sentiment import PRESETS, run
 
-    from .figures import make_figures
-    from .report import write_report
+    from .show.figures import make_figures
+    from .show.report import write_report
 
     if preset not in PRESETS:
         raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {preset!r}")

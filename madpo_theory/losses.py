@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from .ops import check_number, elementwise, shape_error, world_of
 from .targets import effective_target
-from .weight import weight
+from .weights import weight
 
 __all__ = [
     "BetaDPOState",

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .ops import check_number, elementwise
+from .ops import check_number, elementwise, world_of
 
-__all__ = ["MarginSchedule", "coefficient"]
+__all__ = ["MarginSchedule", "check_schedule", "coefficient"]
 
 
 # Beyond it kappa and lam tau leave float32's range, and a formula would return inf/inf.
@@ -65,12 +65,27 @@ class MarginSchedule:
         kind = Fraction if exact else float
         return cls(kind(2), kind(1) / 2, kind(1), kind(2))
 
+    def world(self):
+        """The world that its parameters live in; floats and fractions join any."""
+        values = {n: getattr(self, n) for n in ("c_max", "c_min", "lam", "tau")}
+        return world_of(**{n: v for n, v in values.items() if not isinstance(v, Fraction)})
+
     def in_world(self, xp, like):
         """(c_max, c_min, lam, tau, kappa) as numbers of the world `xp`."""
         c_max, c_min, lam, tau = (
             xp.number(value, like) for value in (self.c_max, self.c_min, self.lam, self.tau)
         )
         return c_max, c_min, lam, tau, (c_max - 1) / (1 - c_min)
+
+
+def check_schedule(schedule):
+    """The schedule, or a TypeError that names what came instead."""
+    if not isinstance(schedule, MarginSchedule):
+        raise TypeError(
+            f"schedule must be a MarginSchedule, got {type(schedule).__qualname__}; make one with "
+            "MarginSchedule(c_max=..., c_min=..., lam=..., tau=...) or MarginSchedule.released()"
+        )
+    return schedule
 
 
 def magnitude(xp, h):
@@ -93,7 +108,7 @@ def coefficient(xp, h, schedule):
     Returns the coefficient (no unit), of the kind, dtype and shape of h.
     Source: arXiv 2510.05342; statement S1.
     """
-    c_max, c_min, lam, tau, kappa = schedule.in_world(xp, h)
+    c_max, c_min, lam, tau, kappa = check_schedule(schedule).in_world(xp, h)
     return c_min + (c_max - c_min) * xp.logistic(lam * (magnitude(xp, h) - tau), kappa)
 
 
@@ -104,5 +119,5 @@ def excess(xp, h, schedule):
     E = e^(lam (|h| - tau)); equal to ``coefficient - 1`` by an identity that the ledger proves
     (S1). Shapes, kinds and errors as in :func:`coefficient`. Derived here.
     """
-    c_max, _, lam, tau, kappa = schedule.in_world(xp, h)
+    c_max, _, lam, tau, kappa = check_schedule(schedule).in_world(xp, h)
     return (c_max - 1) * xp.mobius_exp(lam * (magnitude(xp, h) - tau), kappa)

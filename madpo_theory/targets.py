@@ -1,9 +1,10 @@
 """Effective targets: where each method's population loss sends a pair's implicit margin."""
 
 from .ops import check_number, elementwise
-from .weight import log_weight_ratio
+from .schedule import check_schedule
+from .weights import log_weight_ratio
 
-__all__ = ["dpo_target", "effective_target", "ipo_target"]
+__all__ = ["dpo_target", "effective_target", "influence_bound", "ipo_target"]
 
 
 @elementwise("h_true", "h_model")
@@ -37,3 +38,15 @@ def ipo_target(xp, h_true, beta):
     """
     check_number("beta", beta, "beta > 0", lambda v: v > 0)
     return xp.tanh(h_true / 2) / (2 * xp.number(beta, h_true))
+
+
+def influence_bound(schedule):
+    """Closed form above D = sup |delta|: max((c_max - 1) tau, log(1 + e^(-c_min tau))), nats.
+
+    No reward model, however wrong, moves a target by more than D (R2). The number is of the
+    kind of the schedule's parameters. TypeError for anything but a MarginSchedule. Derived here.
+    """
+    xp = check_schedule(schedule).world()
+    c_max, c_min, _, tau, _ = schedule.in_world(xp, 0.0)
+    amplified, dampened = (c_max - 1) * tau, xp.softplus(-c_min * tau)
+    return -xp.minimum(-amplified, -dampened)

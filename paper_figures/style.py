@@ -117,7 +117,7 @@ def column(table, name):
     except KeyError:
         raise ValueError(
             f"the figure's table has no column {name!r}, only {sorted(table)}; "
-            "draw() takes the tables that madpo_theory.figures builds"
+            "draw() takes the tables that madpo_theory.show.figures builds"
         ) from None
 
 

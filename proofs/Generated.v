@@ -1,4 +1,4 @@
-(* Written by `python -m madpo_theory.proofs` from the formulas of madpo_theory, evaluated in the
+(* Written by `python -m madpo_theory.coq` from the formulas of madpo_theory, evaluated in the
    SymPy world: do not edit. tests/test_proofs.py checks that it is what the code prints today. *)
 
 From Coq Require Import Reals.

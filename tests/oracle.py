@@ -11,9 +11,9 @@ from fractions import Fraction
 import mpmath as mp
 import sympy as sp
 
-from madpo_theory import corrected
+from madpo_theory import weights
 from madpo_theory.schedule import MarginSchedule
-from madpo_theory.weight import PublishedWeight
+from madpo_theory.weights import PublishedWeight
 
 DIGITS = 400
 beta = 0.5
@@ -103,10 +103,10 @@ def _scaled(h, w):
 _WEIGHTS = {
     MarginSchedule: _published,
     PublishedWeight: lambda h, w: _published(h, w.schedule),
-    corrected.BoundedRatioWeight: _bounded_ratio,
-    corrected.TargetShapedWeight: _target_shaped,
-    corrected.EfficientWeight: _efficient,
-    corrected.ScaledWeight: _scaled,
+    weights.BoundedRatioWeight: _bounded_ratio,
+    weights.TargetShapedWeight: _target_shaped,
+    weights.EfficientWeight: _efficient,
+    weights.ScaledWeight: _scaled,
 }
 
 

@@ -37,7 +37,7 @@ from madpo_theory.simulate.worlds import (
     draw_labels,
     pair_sampling,
 )
-from madpo_theory.weight import log_weight_ratio
+from madpo_theory.weights import log_weight_ratio
 
 WORLDS = WorldsConfig(prompts=3, responses=4)
 RELEASED = Madpo(MarginSchedule.released())

@@ -28,7 +28,7 @@ from madpo_theory.certify import (
     write_certificate,
 )
 from madpo_theory.claims.weights import CLASS_BOX, RELEASED_BOX
-from madpo_theory.corrected import BoundedRatioWeight, ScaledWeight
+from madpo_theory.weights import BoundedRatioWeight, ScaledWeight
 
 KINDS = {"published": lambda s: s, "bounded ratio": BoundedRatioWeight}
 CASES = [(kind, name) for name, q in QUANTITIES.items() for kind in q.tails]

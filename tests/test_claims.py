@@ -21,8 +21,8 @@ from madpo_theory.claims.kinds import (
 )
 from madpo_theory.claims.ledger import KINDS
 from madpo_theory.claims.weights import RELEASED
-from madpo_theory.figures import FIGURES
-from madpo_theory.weight import weight
+from madpo_theory.show.figures import FIGURES
+from madpo_theory.weights import weight
 
 PIECES = [  # the proofs are in test_proofs.py
     (claim, evidence) for claim in CLAIMS for evidence in claim.evidence if evidence.kind != "proof"

@@ -22,8 +22,8 @@ from madpo_theory.diagnose.effects import KINDS, falling_stretches, weighting_of
 from madpo_theory.diagnose.page import write_page
 from madpo_theory.diagnose.recommendation import recommend
 from madpo_theory.diagnose.sketch import WIDTH, sketch
-from madpo_theory.efficiency import effective_sample_size
-from madpo_theory.temperature import match_temperature
+from madpo_theory.theory.efficiency import effective_sample_size
+from madpo_theory.theory.temperature import match_temperature
 
 MARGINS = drawn_margins(20_000, scale=0.8)
 RELEASED = MarginSchedule.released(4)

@@ -13,14 +13,14 @@ from scipy.special import expit
 from strategies import floats, margins, schedules
 
 from madpo_theory import MarginSchedule, effective_target, log_weight_ratio, weight
-from madpo_theory.efficiency import (
+from madpo_theory.risk import risk_curvature
+from madpo_theory.theory.efficiency import (
     effective_sample_size,
     efficient_covariance,
     pair_information,
     target_covariance,
 )
-from madpo_theory.landscape import risk_curvature
-from madpo_theory.linear import LinearRisk, fit_linear, population_covariance, sandwich
+from madpo_theory.theory.linear import LinearRisk, fit_linear, population_covariance, sandwich
 
 S = MarginSchedule.released()
 SEEDS = st.integers(0, 2**32 - 1)

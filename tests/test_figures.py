@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from madpo_theory import MarginSchedule, coefficient, effective_target, monotone_limit, weight
-from madpo_theory.figures import FIGURES, METHODS, make_figures, read_summary, table_bytes
+from madpo_theory.show.figures import FIGURES, METHODS, make_figures, read_summary, table_bytes
 
 pyarrow = pytest.importorskip("pyarrow")
 from made_study import made, write  # noqa: E402
@@ -80,7 +80,7 @@ def test_writes_png_pdf_and_csv_of_every_figure(drawn):
 def test_another_process_writes_the_same_bytes(drawn, tmp_path):
     _, experiment, paths = drawn
     code = (
-        "import sys; from madpo_theory.figures import make_figures;"
+        "import sys; from madpo_theory.show.figures import make_figures;"
         "assert 'matplotlib' not in sys.modules;"
         "make_figures(sys.argv[1], experiment=sys.argv[2], names=['effective_target', 'reward_kl'])"
     )

@@ -12,7 +12,8 @@ from scipy.special import expit, log_softmax, logit
 from strategies import floats, schedules
 
 from madpo_theory import MarginSchedule, log_weight_ratio, pair_risk, weight
-from madpo_theory.linear import (
+from madpo_theory.losses import madpo
+from madpo_theory.theory.linear import (
     LinearRisk,
     SeparableDataError,
     estimated_covariance,
@@ -25,7 +26,6 @@ from madpo_theory.linear import (
     separating_direction,
     tabular_features,
 )
-from madpo_theory.losses import madpo
 
 S = MarginSchedule.released()
 SEEDS = st.integers(0, 2**32 - 1)

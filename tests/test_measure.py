@@ -14,7 +14,6 @@ from strategies import floats, schedules
 from madpo_theory import MarginSchedule, effective_target, influence_bound, weight
 from madpo_theory.certify import supremum
 from madpo_theory.certify.quantities import QUANTITIES
-from madpo_theory.efficiency import effective_sample_size
 from madpo_theory.simulate import fit_table
 from madpo_theory.simulate.measure import (
     frontier,
@@ -42,6 +41,7 @@ from madpo_theory.simulate.worlds import (
     pair_sampling,
     to_problems,
 )
+from madpo_theory.theory.efficiency import effective_sample_size
 
 RELEASED = MarginSchedule.released()
 CONFIG = WorldsConfig(3, 4, reference=SoftmaxReference())

@@ -21,8 +21,6 @@ from madpo_theory import (
     losses,
 )
 from madpo_theory.simulate import fit_table
-from madpo_theory.simulate.descent import train_tables
-from madpo_theory.simulate.fits import Reason
 from madpo_theory.simulate.methods import (
     METHODS,
     BetaDpo,
@@ -39,6 +37,8 @@ from madpo_theory.simulate.methods import (
     masses_of,
     solve,
 )
+from madpo_theory.simulate.solve.descent import train_tables
+from madpo_theory.simulate.solve.fits import Reason
 
 SCHEDULE = MarginSchedule(4.0, 0.25, 1.0, 3.0)
 TARGET = PowerTarget.with_slope(3.0, 0.5, 2.0)

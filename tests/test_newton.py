@@ -11,11 +11,11 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from strategies import floats
 
-from madpo_theory.realizability import ford_condition
 from madpo_theory.simulate import minimize_table
-from madpo_theory.simulate.descent import train_tables
-from madpo_theory.simulate.fits import Reason
-from madpo_theory.simulate.newton import minimize_edges, minimize_tables, solve_laplacian
+from madpo_theory.simulate.solve.descent import train_tables
+from madpo_theory.simulate.solve.fits import Reason
+from madpo_theory.simulate.solve.newton import minimize_edges, minimize_tables, solve_laplacian
+from madpo_theory.theory.realizability import ford_condition
 
 
 def random_wins(count, size, seed, *, spread=3.0, held=1.0):

@@ -11,8 +11,7 @@ import sympy as sp
 from madpo_theory import cli
 from madpo_theory.claims import CLAIMS, kinds, verify
 from madpo_theory.claims.kinds import proved
-from madpo_theory.landscape import pair_risk
-from madpo_theory.proofs import (
+from madpo_theory.coq import (
     PROOFS,
     Checked,
     NotChecked,
@@ -22,8 +21,9 @@ from madpo_theory.proofs import (
     definitions,
     generated,
 )
+from madpo_theory.risk import pair_risk
 from madpo_theory.schedule import coefficient
-from madpo_theory.weight import PublishedWeight
+from madpo_theory.weights import PublishedWeight
 
 # Coq compiles one folder at a time; so do the tests.
 pytestmark = pytest.mark.xdist_group("proofs")

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import floats
 
-from madpo_theory.realizability import cycle_residual, ford_condition, margin_edges
+from madpo_theory.theory.realizability import cycle_residual, ford_condition, margin_edges
 
 CHAIN = np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]])
 CYCLE = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])

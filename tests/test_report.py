@@ -10,8 +10,8 @@ import pytest
 from made_study import made, write
 from test_figures import fabricate
 
-from madpo_theory.figures import FIGURES, table_bytes
-from madpo_theory.report import mathematics, write_report
+from madpo_theory.show.figures import FIGURES, table_bytes
+from madpo_theory.show.report import mathematics, write_report
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="

@@ -7,7 +7,7 @@ import pytest
 parquet = pytest.importorskip("pyarrow.parquet")
 
 from madpo_theory import cli  # noqa: E402
-from madpo_theory.studies import STUDIES, executor_of, publish, read_results, run  # noqa: E402
+from madpo_theory.show.studies import STUDIES, executor_of, publish, read_results, run  # noqa: E402
 
 # One process runs the fixture, whatever the number of test processes.
 pytestmark = pytest.mark.xdist_group("studies")

@@ -10,7 +10,6 @@ from strategies import floats
 
 from madpo_theory import MarginSchedule, effective_target, log_weight_ratio
 from madpo_theory.losses import dpo, madpo
-from madpo_theory.realizability import cycle_residual, margin_edges
 from madpo_theory.simulate import (
     expected_wins,
     fit_table,
@@ -19,6 +18,7 @@ from madpo_theory.simulate import (
     table_certificate,
     weigh_wins,
 )
+from madpo_theory.theory.realizability import cycle_residual, margin_edges
 
 RELEASED_4 = MarginSchedule.released(4)
 THREE = np.array([0.0, 2.0, 6.0])

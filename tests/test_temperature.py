@@ -13,7 +13,7 @@ from strategies import floats, schedules
 
 from madpo_theory import BoundedRatioWeight, MarginSchedule, effective_target
 from madpo_theory.simulate import fit_table
-from madpo_theory.temperature import (
+from madpo_theory.theory.temperature import (
     gaussian_temperature,
     match_temperature,
     matched_temperature,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 from strategies import floats
 
-from madpo_theory.value import (
+from madpo_theory.theory.value import (
     kl_divergence,
     optimal_policy,
     policy_value,

@@ -4,9 +4,9 @@ import json
 import math
 from pathlib import Path
 
-from madpo_theory.figures import FIGURES, make_figures
 from madpo_theory.files import replacing
-from madpo_theory.studies import markdown_judgements
+from madpo_theory.show.figures import FIGURES, make_figures
+from madpo_theory.show.studies import markdown_judgements
 
 from .predictions import judged
 from .study import STUDY, recorded

@@ -7,7 +7,7 @@ import numpy as np
 from madpo_theory.align.config import TIERS
 from madpo_theory.align.extras import optional
 from madpo_theory.diagnose import diagnose
-from madpo_theory.figures import METHODS
+from madpo_theory.show.figures import METHODS
 
 from . import published
 from .predictions import (

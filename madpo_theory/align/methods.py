@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from ..corrected import BoundedRatioWeight, PowerTarget, TargetShapedWeight
 from ..schedule import MarginSchedule
-from ..weight import OneSidedWeight
+from ..weights import BoundedRatioWeight, OneSidedWeight, PowerTarget, TargetShapedWeight
 from .config import MarginConfig
 
 __all__ = ["Method", "methods_of", "weighting_of"]

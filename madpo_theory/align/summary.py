@@ -117,7 +117,7 @@ def details_of(config, table, data, scorer, model, sft, reward_model, precision)
     }
     for method in config["methods"]:
         if method.loss == "madpo":
-            from ..weight import weight
+            from ..weights import weight
             from .methods import weighting_of
             from .statistics import weight_statistics
 

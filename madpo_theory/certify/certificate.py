@@ -171,7 +171,8 @@ def _hash(data):
 def _sources():
     """Hash of the formulas, of this package, and of the arithmetic's version."""
     root, digest = Path(__file__).parents[1], hashlib.sha256(flint.__version__.encode())
-    files = [root / f"{name}.py" for name in ("schedule", "weight", "corrected", "targets")]
+    files = [root / f"{name}.py" for name in ("schedule", "targets")]
+    files += sorted(root.glob("weights/*.py"))
     for path in files + sorted(root.glob("ops/*.py")) + sorted(root.glob("certify/*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..corrected import BoundedRatioWeight
 from ..ops import arb_world
 from ..schedule import MarginSchedule, coefficient
 from ..targets import effective_target
-from ..weight import PublishedWeight, log_weight, log_weight_ratio, weight
+from ..weights import BoundedRatioWeight, PublishedWeight, log_weight, log_weight_ratio, weight
 
 __all__ = ["QUANTITIES", "WEIGHTINGS", "Quantity", "quantity_of", "weighting_kind"]
 

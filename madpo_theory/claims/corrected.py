@@ -11,21 +11,23 @@ from scipy.special import expit
 
 from ..certify import ScheduleBox
 from ..certify.enclosure import precision
-from ..comparison import distillation_profile, weight_profile
-from ..corrected import (
+from ..losses import distillation, madpo
+from ..ops import sympy_world
+from ..order import amplified_limit
+from ..schedule import MarginSchedule, coefficient
+from ..simulate import fit_pairs
+from ..targets import effective_target
+from ..theory.comparison import distillation_profile, weight_profile
+from ..theory.efficiency import efficient_covariance, target_covariance
+from ..weights import (
     BoundedRatioWeight,
     EfficientWeight,
     PowerTarget,
     TargetShapedWeight,
+    log_weight,
+    log_weight_ratio,
+    weight,
 )
-from ..efficiency import efficient_covariance, target_covariance
-from ..losses import distillation, madpo
-from ..monotone import amplified_limit
-from ..ops import sympy_world
-from ..schedule import MarginSchedule, coefficient
-from ..simulate import fit_pairs
-from ..targets import effective_target
-from ..weight import log_weight, log_weight_ratio, weight
 from .kinds import (
     certified,
     certified_box,

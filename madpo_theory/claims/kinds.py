@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ..certify import kept_certificate
 from ..certify.quantities import weighting_kind
-from ..proofs.coqc import NotChecked, checked_once
+from ..coq.coqc import NotChecked, checked_once
 from ..schedule import MarginSchedule
 from .ledger import Evidence
 

@@ -9,13 +9,12 @@ from scipy.special import expit
 
 from ..certify import supremum
 from ..certify.quantities import QUANTITIES
-from ..landscape import pair_risk, risk_curvature, risk_slope
 from ..losses import madpo
-from ..robustness import influence_bound
+from ..risk import pair_risk, risk_curvature, risk_slope
 from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
-from ..targets import effective_target
-from ..weight import log_weight_ratio, weight
+from ..targets import effective_target, influence_bound
+from ..weights import log_weight_ratio, weight
 from .kinds import (
     certified,
     certified_box,

@@ -51,7 +51,7 @@ class Claim:
     argument, or of the folder that certificates go to (those
     marked ``writes = True``), each returning :class:`Evidence`. `verdict` is what the evidence
     must agree with: ``holds``, ``conditional`` (on `condition`) or ``fails`` (by
-    `counterexample`). `figure` names the figure of :mod:`madpo_theory.figures` that shows it.
+    `counterexample`). `figure` names the figure of :mod:`madpo_theory.show.figures` that shows it.
 
     A roll-up has `parts`, ids of other claims, in place of evidence: it stands as the weakest of
     them does.

@@ -11,7 +11,7 @@ from sympy.core.relational import Relational
 from ..certify import section_cells
 from ..certify.enclosure import precision
 from ..losses import madpo
-from ..monotone import amplified_limit, monotone_limit, safe_lam, safe_tau, scaled_slope
+from ..order import amplified_limit, monotone_limit, safe_lam, safe_tau, scaled_slope
 from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target

@@ -11,14 +11,18 @@ from scipy.special import expit, log_softmax
 
 from ..certify import certify
 from ..certify.enclosure import precision
-from ..efficiency import (
+from ..losses import madpo
+from ..ops import arb_world
+from ..risk import pair_risk, risk_curvature, risk_slope
+from ..schedule import MarginSchedule, coefficient
+from ..simulate import fit_pairs
+from ..theory.efficiency import (
     effective_sample_size,
     efficient_covariance,
     pair_information,
     target_covariance,
 )
-from ..landscape import pair_risk, risk_curvature, risk_slope
-from ..linear import (
+from ..theory.linear import (
     LinearRisk,
     estimated_covariance,
     fit_linear,
@@ -27,11 +31,7 @@ from ..linear import (
     population_covariance,
     sandwich,
 )
-from ..losses import madpo
-from ..ops import arb_world
-from ..schedule import MarginSchedule, coefficient
-from ..simulate import fit_pairs
-from ..value import (
+from ..theory.value import (
     kl_divergence,
     optimal_policy,
     policy_value,
@@ -39,7 +39,7 @@ from ..value import (
     regret_bound,
     score_error,
 )
-from ..weight import weight
+from ..weights import weight
 from .kinds import (
     certified,
     enclosed,

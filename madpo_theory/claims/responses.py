@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from ..certify.enclosure import precision
-from ..landscape import risk_curvature, risk_slope
 from ..losses import dpo, ipo
-from ..realizability import cycle_residual, ford_condition
+from ..risk import risk_curvature, risk_slope
 from ..schedule import MarginSchedule, coefficient
-from ..simulate.table import fit_table, minimize_table, sampled_wins, weigh_wins
+from ..simulate.solve.table import fit_table, minimize_table, sampled_wins, weigh_wins
 from ..targets import dpo_target, effective_target
-from ..temperature import match_temperature, nearest_dpo, reward_and_kl
-from ..weight import log_weight, log_weight_ratio, weight
+from ..theory.realizability import cycle_residual, ford_condition
+from ..theory.temperature import match_temperature, nearest_dpo, reward_and_kl
+from ..weights import log_weight, log_weight_ratio, weight
 from .kinds import (
     enclosed,
     margins,

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from ..certify.enclosure import precision
-from ..landscape import pair_risk, risk_curvature, risk_slope
 from ..losses import madpo
+from ..risk import pair_risk, risk_curvature, risk_slope
 from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
-from ..weight import log_weight, log_weight_ratio, weight
+from ..weights import log_weight, log_weight_ratio, weight
 from .kinds import (
     certified,
     enclosed,

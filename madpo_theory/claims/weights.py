@@ -7,7 +7,7 @@ import sympy as sp
 
 from ..certify import ScheduleBox
 from ..schedule import MarginSchedule, coefficient, excess
-from ..weight import log_weight, weight
+from ..weights import log_weight, weight
 from .kinds import certified, certified_box, margins, property_test, proved, schedules, symbolic
 from .ledger import Claim
 from .regimes import (

@@ -8,8 +8,7 @@ import numpy as np
 
 from ..files import replacing
 from ..ops import check_number
-from ..schedule import MarginSchedule
-from ..weight import check_schedule
+from ..schedule import MarginSchedule, check_schedule
 from .calibration import Calibration, calibration
 from .effects import KINDS, breaks_of, effect
 from .reading import Pairs, Reading

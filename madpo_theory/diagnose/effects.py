@@ -8,12 +8,19 @@ from fractions import Fraction
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
-from ..corrected import BoundedRatioWeight, EfficientWeight, PowerTarget, TargetShapedWeight
-from ..efficiency import effective_sample_size
 from ..schedule import LARGEST, MarginSchedule
 from ..targets import effective_target
-from ..temperature import match_temperature
-from ..weight import Weighting, log_weight, log_weight_ratio
+from ..theory.efficiency import effective_sample_size
+from ..theory.temperature import match_temperature
+from ..weights import (
+    BoundedRatioWeight,
+    EfficientWeight,
+    PowerTarget,
+    TargetShapedWeight,
+    Weighting,
+    log_weight,
+    log_weight_ratio,
+)
 from .sketch import size_breaks
 
 __all__ = ["KINDS", "Effect", "Stretch", "effect", "falling_stretches", "weighting_of_kind"]

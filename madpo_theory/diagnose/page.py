@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from ..efficiency import effective_sample_size
 from ..files import replacing
-from ..report import page_template
 from ..schedule import LARGEST
+from ..show.report import page_template
 from ..targets import dpo_target, effective_target
-from ..weight import weight
+from ..theory.efficiency import effective_sample_size
+from ..weights import weight
 from .effects import largest_shift
 from .recommendation import in_order, with_c_max
 from .table import effect_rows, schedule_text

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..efficiency import effective_sample_size
-from ..monotone import safe_lam, safe_tau
+from ..order import safe_lam, safe_tau
 from ..schedule import MarginSchedule
-from ..weight import weight
+from ..theory.efficiency import effective_sample_size
+from ..weights import weight
 from .effects import TOLERANCE, Effect, effect, largest_shift, stretches_of
 
 __all__ = ["Recommendation", "recommend"]

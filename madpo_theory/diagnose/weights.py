@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
-from ..corrected import ScaledWeight
 from ..files import replacing
 from ..ops import check_number
-from ..schedule import MarginSchedule
-from ..weight import check_schedule, weight
+from ..schedule import MarginSchedule, check_schedule
+from ..weights import ScaledWeight, weight
 from .effects import weighting_of_kind
 from .reading import Pairs, Reading, pyarrow
 from .sketch import sketch
@@ -80,7 +79,7 @@ def write_weights(
     if not isinstance(source, (str, Path)):
         raise TypeError(
             f"source must be the path of a file, got {type(source).__qualname__}; for an array of "
-            "margins call madpo_theory.weight"
+            "margins call madpo_theory.weights"
         )
     weighting = weighting_of_kind(kind, schedule, gamma=gamma)
     pairs, out = Pairs(source, reading), Path(out)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..weight import Weighting, weight, weighting_of
+from ..weights import Weighting, weight, weighting_of
 
 TESTED = "1.12.0 to 1.16.0"
 

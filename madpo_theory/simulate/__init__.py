@@ -1,7 +1,7 @@
 """Bradley-Terry worlds in which the losses are trained on sampled labels."""
 
-from .pairs import PairFit, fit_pairs, minimize_margins
-from .table import (
+from .solve.pairs import PairFit, fit_pairs, minimize_margins
+from .solve.table import (
     TableFit,
     expected_wins,
     fit_table,

@@ -12,12 +12,10 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from ..corrected import BoundedRatioWeight, EfficientWeight, TargetShapedWeight
-from ..linear import population_covariance, tabular_features
 from ..ops import check_number
 from ..schedule import MarginSchedule
-from ..weight import log_weight_ratio
-from .descent import train_tables
+from ..theory.linear import population_covariance, tabular_features
+from ..weights import BoundedRatioWeight, EfficientWeight, TargetShapedWeight, log_weight_ratio
 from .measure import frontier, measure, policy_of, rms_over_pairs
 from .methods import (
     BoundedRatio,
@@ -32,6 +30,7 @@ from .methods import (
     solve,
 )
 from .reward_models import ExactModel, RewardModel, draw_margins
+from .solve.descent import train_tables
 from .worlds import (
     AllPairs,
     ExactLabels,

@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
-from ..arrays import finite_array
 from ..ops import check_number
+from ..ops.checks import finite_array
 from ..targets import effective_target
-from ..value import kl_divergence, regret, regret_bound, score_error
-from ..weight import log_weight_ratio, weight, weighting_of
+from ..theory.value import kl_divergence, regret, regret_bound, score_error
+from ..weights import log_weight_ratio, weight, weighting_of
 from .reward_models import check_margin_batch
 from .worlds import Worlds, check_kind, check_sampling, from_problems, gaps
 

@@ -10,7 +10,7 @@ certificate for each prompt::
     solve(Madpo(MarginSchedule.released(4)), problem).scores  # z = beta m
 
 Every logistic loss here, whatever its weights, is one of a matrix of masses (:func:`masses_of`),
-which goes to :func:`~madpo_theory.simulate.newton.minimize_tables`.
+which goes to :func:`~madpo_theory.simulate.solve.newton.minimize_tables`.
 """
 
 import math
@@ -19,14 +19,21 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..corrected import BoundedRatioWeight, EfficientWeight, PowerTarget, TargetShapedWeight
 from ..losses import BETA_DPO_VARIANTS, beta_dpo_beta, beta_dpo_margins
 from ..ops import check_number
-from ..schedule import MarginSchedule
+from ..schedule import MarginSchedule, check_schedule
 from ..targets import effective_target
-from ..weight import Weighting, check_schedule, weight, weighting_of
-from .fits import Reason, check_masses, check_tables
-from .newton import EPS, minimize_tables, solve_laplacian
+from ..weights import (
+    BoundedRatioWeight,
+    EfficientWeight,
+    PowerTarget,
+    TargetShapedWeight,
+    Weighting,
+    weight,
+    weighting_of,
+)
+from .solve.fits import Reason, check_masses, check_tables
+from .solve.newton import EPS, minimize_tables, solve_laplacian
 
 __all__ = [
     "METHODS",
@@ -109,9 +116,9 @@ class Solution:
         where not converged.
     scores : (B, K) z = beta m, with the problem's beta.
     converged : (B,) boolean.
-    reason : (B,) int8 of :class:`~madpo_theory.simulate.fits.Reason`.
+    reason : (B,) int8 of :class:`~madpo_theory.simulate.solve.fits.Reason`.
     gradient_norm, curvature : (B,) of the method's loss in z, masses scaled to a largest pair of
-        1, as in :class:`~madpo_theory.simulate.fits.TableFits` (of beta^2 times its loss for
+        1, as in :class:`~madpo_theory.simulate.solve.fits.TableFits` (of beta^2 times its loss for
         IPO; in the batch's own z for beta-DPO).
     error_bound : (B,) nats of z from the exact minimizer, inf where not converged.
     iterations : (B,) Newton steps; 0 for IPO, whose equations are linear.
@@ -459,7 +466,7 @@ def method_of(method):
 def solve(method, problem, **options):
     """The :class:`Solution` of a :class:`PairProblem` by a Method, or by the name of one.
 
-    `options` go to :func:`~madpo_theory.simulate.newton.minimize_tables` (tolerance, accuracy,
+    `options` go to :func:`~.newton.minimize_tables` (tolerance, accuracy,
     steps, chunk, ...); for IPO tolerance, accuracy and chunk alone.
     """
     method = method_of(method)
@@ -474,7 +481,7 @@ def solve(method, problem, **options):
 def masses_of(method, problem):
     """(B, K, K) masses whose logistic loss the method minimizes, and whether some may be negative.
 
-    For :func:`~madpo_theory.simulate.descent.train_tables`. TypeError for IPO and beta-DPO.
+    For :func:`~madpo_theory.simulate.solve.descent.train_tables`. TypeError for IPO and beta-DPO.
     """
     method = method_of(method)
     if not isinstance(method, LogisticMethod):

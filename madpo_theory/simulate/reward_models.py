@@ -15,9 +15,9 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
-from ..arrays import finite_array
-from ..linear import LinearRisk, SeparableDataError, fit_linear
 from ..ops import check_number
+from ..ops.checks import finite_array
+from ..theory.linear import LinearRisk, SeparableDataError, fit_linear
 from .worlds import (
     AllPairs,
     Labels,

@@ -176,7 +176,7 @@ def _digest(study, seed, device):
 
 
 # Modules that read tables or show them; no part depends on these.
-SHOWING = {"cli.py", "figures.py", "predictions.py", "report.py", "studies.py"}
+SHOWING = {"cli.py", "predictions.py"}
 
 
 @functools.cache
@@ -187,7 +187,8 @@ def _source():
     import torch
 
     root, digest = Path(__file__).parents[1], hashlib.sha256()
-    for path in sorted([*root.glob("*.py"), *root.glob("ops/*.py"), *root.glob("simulate/*.py")]):
+    rooms = ("*.py", "ops/*.py", "weights/*.py", "theory/*.py", "simulate/**/*.py")
+    for path in sorted(path for room in rooms for path in root.glob(room)):
         if path.name not in SHOWING:
             digest.update(path.name.encode() + path.read_bytes())
     for package in (numpy, scipy, torch):

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from scipy.special import expit, log_softmax, logsumexp, softmax
 
-from ..arrays import finite_array
 from ..ops import check_number
+from ..ops.checks import finite_array
 from .reward_file import content_of, read_cached
 
 __all__ = [

@@ -169,7 +169,7 @@ def test_a_folder_is_judged_and_drawn(table, tmp_path):
     write(tmp_path, table)
     rows = judged(tmp_path)
     assert [row["id"] for row in rows] == [p.id for p in PREDICTIONS]
-    from madpo_theory.figures import FIGURES, make_figures
+    from madpo_theory.show.figures import FIGURES, make_figures
 
     names = [name for name, spec in FIGURES.items() if spec.needs_results]
     assert len(names) == 6

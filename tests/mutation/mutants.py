@@ -21,12 +21,17 @@ MODULES = (
     "ops.sympy_world",
     "ops.arb_world",
     "schedule",
-    "weight",
-    "corrected",
+    "weights.base",
+    "weights.published",
+    "weights.one_sided",
+    "weights.capped",
+    "weights.bounded_ratio",
+    "weights.target_shaped",
+    "weights.efficient",
+    "weights.scaled",
     "losses",
     "targets",
-    "landscape",
-    "robustness",
+    "risk",
 )
 
 ARITHMETIC = ("Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Pow")

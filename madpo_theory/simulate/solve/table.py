@@ -12,10 +12,10 @@ import numpy as np
 from scipy.linalg import helmert, norm  # scipy's norm does not underflow
 from scipy.special import expit
 
-from ..arrays import finite_array
-from ..ops import check_number
-from ..realizability import check_margins, check_wins, ford_condition
-from ..weight import weight
+from ...ops import check_number
+from ...ops.checks import finite_array
+from ...theory.realizability import check_margins, check_wins, ford_condition
+from ...weights import weight
 
 __all__ = [
     "TableFit",
@@ -70,7 +70,7 @@ def minimize_table(wins, *, tolerance=1e-6, steps=1000):
     tolerance : largest radius to accept, nats.
 
     Returns a :class:`TableFit`. Raises ValueError, with the responses at fault, if no unique
-    minimizer exists (:func:`~madpo_theory.realizability.ford_condition`), and RuntimeError if
+    minimizer exists (:func:`~.realizability.ford_condition`), and RuntimeError if
     float64 cannot locate it within the tolerance. Derived here, L1 and L3.
     """
     wins = check_wins("wins", wins)
@@ -224,7 +224,7 @@ def weigh_wins(wins, model, weighting):
     ----------
     wins : (K, K) counts or masses.
     model : the reward model's rewards (K,), or its margins (K, K), antisymmetric; nats.
-    weighting : what :func:`~madpo_theory.weight` takes.
+    weighting : what :func:`~madpo_theory.weights` takes.
     """
     wins, margins = check_wins("wins", wins), _margins("model", model)
     if margins.shape != wins.shape:

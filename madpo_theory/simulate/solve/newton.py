@@ -1,6 +1,6 @@
 """Thousands of tables at once: Newton's method in torch, with a certificate for every one.
 
-A table is what :mod:`~madpo_theory.simulate.table` fits: K responses, wins[i, j] the mass of labels
+A table is what :mod:`~.solve.table` fits: K responses, wins[i, j] the mass of labels
 that say i beats j, and the scores minimize ``f(s) = sum_ij wins[i, j] l(s_i - s_j)``,
 l(z) = log(1 + e^-z), mean(s) = 0. Here B tables go through the same arithmetic side by side.
 
@@ -28,7 +28,7 @@ from dataclasses import fields as dataclass_fields
 
 import torch
 
-from ..ops import check_number
+from ...ops import check_number
 from .fits import (
     Reason,
     TableFits,

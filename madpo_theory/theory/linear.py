@@ -20,9 +20,9 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
 from scipy.optimize import linprog
 from scipy.special import expit
 
-from .arrays import finite_array
-from .ops import check_number, shape_error
-from .weight import weight
+from ..ops import check_number, shape_error
+from ..ops.checks import finite_array
+from ..weights import weight
 
 __all__ = [
     "LinearFit",

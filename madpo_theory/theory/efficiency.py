@@ -3,11 +3,11 @@
 import numpy as np
 from scipy.special import expit
 
-from .arrays import finite_array
+from ..ops import elementwise
+from ..ops.checks import finite_array
+from ..targets import effective_target
+from ..weights import log_weight
 from .linear import sandwich
-from .ops import elementwise
-from .targets import effective_target
-from .weight import log_weight
 
 __all__ = [
     "effective_sample_size",
@@ -24,7 +24,7 @@ def effective_sample_size(weights, counts=None):
     G = mean(w^2) G_1, and the covariance H^-1 G H^-1/n is that of unit weights with this many
     samples. MADPO's weights depend on label and margin, and there it is wrong: one pair is
     estimated as precisely with any weight as with none (:func:`pair_information`). Use
-    :func:`~madpo_theory.linear.population_covariance`. Statement R6.
+    :func:`~madpo_theory.theory.linear.population_covariance`. Statement R6.
 
     Parameters
     ----------
@@ -74,9 +74,9 @@ def pair_information(xp, h_true, h_model, weighting):
 def target_covariance(features, h_true, h_model, weighting, *, beta=0.1):
     """Asymptotic covariance of a linear policy that can meet every pair's target.
 
-    :func:`~madpo_theory.linear.sandwich` of (a, b) of :func:`pair_information`; one label a pair.
+    :func:`~.linear.sandwich` of (a, b) of :func:`pair_information`; one label a pair.
     Where beta x . theta = z* for no theta it is not the covariance of anything:
-    :func:`~madpo_theory.linear.population_covariance` is. Statement N4.
+    :func:`~madpo_theory.theory.linear.population_covariance` is. Statement N4.
     """
     h_true, h_model = (np.asarray(h, dtype=float) for h in (h_true, h_model))
     curvature, variance = pair_information(h_true, h_model, weighting)

@@ -7,8 +7,8 @@ shape, in nats. Every function returns one number a row; the caller takes the me
 import numpy as np
 from scipy.special import logsumexp
 
-from .arrays import finite_array
-from .ops import check_number, elementwise, shape_error
+from ..ops import check_number, elementwise, shape_error
+from ..ops.checks import finite_array
 
 __all__ = [
     "kl_divergence",

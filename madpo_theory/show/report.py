@@ -10,6 +10,7 @@ import re
 import struct
 from pathlib import Path
 
+from ..files import replacing
 from .figures import (
     COMMAND,
     FIGURES,
@@ -21,7 +22,6 @@ from .figures import (
     setting_of,
     table_bytes,
 )
-from .files import replacing
 from .studies import read_results, told
 
 __all__ = ["mathematics", "page_template", "write_report"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .ops import not_finite_error
+from . import not_finite_error
 
 __all__ = ["finite_array"]
 

@@ -9,19 +9,17 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from ..corrected import BoundedRatioWeight
-from ..landscape import pair_risk, risk_curvature, risk_slope
 from ..losses import beta_dpo_beta, dpo, ipo, madpo
-from ..robustness import influence_bound
+from ..risk import pair_risk, risk_curvature, risk_slope
 from ..schedule import MarginSchedule, coefficient, excess
-from ..targets import dpo_target, effective_target, ipo_target
-from ..weight import Weighting, log_weight, log_weight_ratio, weight
+from ..targets import dpo_target, effective_target, influence_bound, ipo_target
+from ..weights import BoundedRatioWeight, Weighting, log_weight, log_weight_ratio, weight
 from .printer import coq_argument, coq_definition
 
 __all__ = ["generated"]
 
 HEADER = """\
-(* Written by `python -m madpo_theory.proofs` from the formulas of madpo_theory, evaluated in the
+(* Written by `python -m madpo_theory.coq` from the formulas of madpo_theory, evaluated in the
    SymPy world: do not edit. tests/test_proofs.py checks that it is what the code prints today. *)
 
 From Coq Require Import Reals.

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .arrays import finite_array
+from ..ops.checks import finite_array
 
 __all__ = ["CycleResidual", "FordCondition", "cycle_residual", "ford_condition", "margin_edges"]
 

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from .arrays import finite_array
-from .ops import check_number
-from .targets import effective_target
+from ..ops import check_number
+from ..ops.checks import finite_array
+from ..targets import effective_target
 from .value import kl_divergence, optimal_policy
 
 __all__ = [

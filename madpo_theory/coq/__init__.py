@@ -1,6 +1,6 @@
 """The bridge to Coq: formulas printed as definitions, and proofs about them checked by coqc.
 
-`python -m madpo_theory.proofs` writes ``proofs/Generated.v``.
+`python -m madpo_theory.coq` writes ``proofs/Generated.v``.
 """
 
 from .coqc import PROOFS, Checked, NotChecked, check

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.special import expit
 
+from ..targets import effective_target
+from ..weights import log_weight, log_weight_ratio, weight
 from .efficiency import pair_information
-from .targets import effective_target
-from .weight import log_weight, log_weight_ratio, weight
 
 __all__ = ["WeightProfile", "distillation_profile", "weight_profile"]
 

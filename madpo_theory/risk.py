@@ -1,7 +1,7 @@
 """The risk of one pair as a function of its implicit margin: value, slope and curvature."""
 
 from .ops import elementwise
-from .weight import weight
+from .weights import weight
 
 __all__ = ["pair_risk", "risk_curvature", "risk_slope"]
 

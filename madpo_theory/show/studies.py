@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..files import replacing
 from .figures import draw_study
-from .files import replacing
 
 __all__ = [
     "STUDIES",
@@ -72,7 +72,7 @@ def run(names, *, worlds, out, seed=0, device="cpu", rewards=None, executor=None
     """
     import torch
 
-    from .simulate.study import InProcess, check_run, run_study
+    from ..simulate.study import InProcess, check_run, run_study
 
     check_run(worlds, seed)
     if Path(out).exists() and not Path(out).is_dir():
@@ -99,7 +99,7 @@ def run(names, *, worlds, out, seed=0, device="cpu", rewards=None, executor=None
 
 def _study(name, rewards):
     """A study of experiments/, on the worlds of the user's file if there is one."""
-    from .simulate.worlds import FileRewards
+    from ..simulate.worlds import FileRewards
 
     module = importlib.import_module(f"experiments.{name}")
     if rewards is None:
@@ -125,7 +125,7 @@ def _conclude(study, table, about):
     """Judge the predictions, draw, and write the JSON beside the table."""
     import pandas
 
-    from .simulate.predictions import judge, write_judgements
+    from ..simulate.predictions import judge, write_judgements
 
     frame = pandas.read_parquet(table)
     judgements = judge(study.predictions, frame)
@@ -236,7 +236,7 @@ def executor_of(workers, cluster=None):
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    from .simulate.study import InProcess
+    from ..simulate.study import InProcess
 
     if cluster is not None:
         with _dask(cluster) as client:

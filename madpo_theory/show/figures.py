@@ -11,14 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from .align.summary import COLUMNS
-from .corrected import BoundedRatioWeight, EfficientWeight, PowerTarget, TargetShapedWeight
-from .files import replacing
-from .landscape import pair_risk
-from .monotone import limit_decides, monotone_limit
-from .schedule import MarginSchedule, coefficient
-from .targets import dpo_target, effective_target, ipo_target
-from .weight import log_weight_ratio, weight
+from ..align.summary import COLUMNS
+from ..files import replacing
+from ..order import limit_decides, monotone_limit
+from ..risk import pair_risk
+from ..schedule import MarginSchedule, coefficient
+from ..targets import dpo_target, effective_target, ipo_target
+from ..weights import (
+    BoundedRatioWeight,
+    EfficientWeight,
+    PowerTarget,
+    TargetShapedWeight,
+    log_weight_ratio,
+    weight,
+)
 
 __all__ = ["FIGURES", "METHODS", "FigureSpec", "make_figures", "read_json", "read_summary"]
 
@@ -261,7 +267,7 @@ def _pair_risk(experiment=None):
 
 
 def _target_shift(experiment=None):
-    from .certify import QUANTITIES, supremum
+    from ..certify import QUANTITIES, supremum
 
     pieces = []
     for c_max in (2, 4):
@@ -293,7 +299,7 @@ def _target_shift(experiment=None):
 
 def _monotone_region(experiment=None):
     """Map of monotone_limit, the schedules that have a name, and the certified cells."""
-    from .certify import section_cells
+    from ..certify import section_cells
 
     c_max = np.geomspace(1.1, 8.0, 121)
     c_min = np.linspace(0.0, 0.98, 99)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..ops import check_number
+from ...ops import check_number
 from .fits import check_pair_total, check_tables
 from .layout import chunks, columns_of, fold, layout_of, length_of
 from .newton import derivatives
@@ -55,7 +55,7 @@ def train_tables(
 
     Parameters
     ----------
-    wins, signed : as in :func:`~madpo_theory.simulate.newton.minimize_tables`; the loss is
+    wins, signed : as in :func:`~madpo_theory.simulate.solve.newton.minimize_tables`; the loss is
         ``sum_ij wins[b, i, j] l(s_i - s_j)`` as it stands, so that the scale of the masses scales
         the steps of gradient descent.
     rate : step size > 0 for the scores z. A rate eta on log-probabilities of temperature beta is

@@ -1,6 +1,6 @@
 """Newton's method for one table after another, compiled for the processor.
 
-The arithmetic of :mod:`~madpo_theory.simulate.newton` without its batch: a small table fits in the
+The arithmetic of :mod:`~.solve.newton` without its batch: a small table fits in the
 cache, so that a loop over tables beats operations over columns, and a table cannot see its
 neighbours. What does not converge here is left to the batched solver, which can say why.
 """
@@ -23,7 +23,7 @@ def fit_tables(wins, *, tolerance, accuracy, steps, clip, threads):
     Parameters
     ----------
     wins : (B, K, K) float64 array, zero diagonal; negative entries only where wins + wins^T >= 0.
-    tolerance, accuracy, steps : as in :func:`~madpo_theory.simulate.newton.minimize_tables`.
+    tolerance, accuracy, steps : as in :func:`~madpo_theory.simulate.solve.newton.minimize_tables`.
     clip : share of wins that a pair won by one side alone counts as having lost, for the start.
     threads : slices of the batch worked on at once; the result does not depend on it.
 
@@ -192,7 +192,7 @@ def _solve(mesh, degree, side, x):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _least_curvature(links, v):
-    """The bound of :func:`~madpo_theory.simulate.newton._least_curvature`, from v ~ A^-1 1."""
+    """The bound of :func:`~.newton._least_curvature`, from v ~ A^-1 1."""
     size = len(v)
     rounding = (size + 4) * EPS
     total, smallest = 0.0, math.inf

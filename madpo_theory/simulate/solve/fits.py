@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import torch
 
-from ..ops import check_number, not_finite_error
+from ...ops import check_number, not_finite_error
 
 __all__ = ["Reason", "TableFits", "check_masses", "check_tables"]
 

@@ -20,7 +20,7 @@ from madpo_theory import (
     safe_tau,
 )
 from madpo_theory.certify.enclosure import precision
-from madpo_theory.monotone import amplified_limit, limit_decides, scaled_slope
+from madpo_theory.order import amplified_limit, limit_decides, scaled_slope
 
 RELEASED, CLASS_DEFAULTS = MarginSchedule.released(), MarginSchedule.class_defaults()
 

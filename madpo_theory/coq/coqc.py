@@ -53,7 +53,7 @@ def check(folder=PROOFS):
     if (folder / "Generated.v").read_text() != generated():
         raise ValueError(
             f"{folder.name}/Generated.v is not what the formulas print today; write it again with "
-            "`python -m madpo_theory.proofs` and mend the proofs that no longer hold"
+            "`python -m madpo_theory.coq` and mend the proofs that no longer hold"
         )
     with open(folder / ".lock", "w") as lock:  # one compiler at a time
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,0 +1,170 @@
+"""What weights and methods share: a name, a look, settings with ranges, a folder that finds them.
+
+A class that gives itself a `name` is registered under it, wherever it is defined: in a file of the
+library's folder, in a test, in a notebook. ``find("path/to/file.py:Name")`` takes one from a file.
+"""
+
+import dataclasses
+import importlib
+import importlib.util
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from .ops import check_number
+
+__all__ = ["Look", "Named", "Registry", "setting"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How every figure shows it: a colour "#rrggbb", and a marker and a dash of matplotlib."""
+
+    color: str
+    marker: str
+    dash: object = "-"
+
+
+def setting(default, rule, holds, origin, **options):
+    """A field of a method or weight: its default, its range, and where the default comes from.
+
+    Parameters
+    ----------
+    rule : the range in words, "0 < gamma < 1"; `holds` the same as a function of the value.
+    origin : "paper", "code" (what the authors released) or "here".
+    options : of :func:`dataclasses.field`, such as ``kw_only=True``.
+    """
+    metadata = {"rule": rule, "holds": holds, "origin": origin}
+    return dataclasses.field(default=default, metadata=metadata, **options)
+
+
+class Named:
+    """Base of what is registered; subclasses are frozen dataclasses.
+
+    Attributes
+    ----------
+    name : as in commands, tables and keys: lower case, digits, underscores. A class without one of
+        its own is not registered.
+    label : as in figures and pages.
+    source : "arXiv NUMBER", or "derived here".
+    look : :class:`Look`, None for the next spare one.
+    """
+
+    name: ClassVar[str] = ""
+    label: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    look: ClassVar[Look | None] = None
+    registry: ClassVar["Registry"]
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if cls.__dict__.get("name"):
+            cls.registry.add(cls)
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            if "holds" in field.metadata:
+                value = getattr(self, field.name)
+                check_number(field.name, value, field.metadata["rule"], field.metadata["holds"])
+
+    def __reduce_ex__(self, protocol):
+        """As ever, but by its file where a class comes from one that no import would find."""
+        file = type(self).__dict__.get("_file")
+        if file is None:
+            return super().__reduce_ex__(protocol)
+        return _made, (file, {f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
+
+
+def _made(spec, fields):
+    return class_of_file(spec)(**fields)
+
+
+class Registry(Mapping):
+    """The classes of one kind by name, those of a package's files and any that came later.
+
+    Parameters
+    ----------
+    kind : what they are, in a word, for messages.
+    package : dotted name of the folder whose files are looked at when first asked.
+    """
+
+    def __init__(self, kind, package):
+        self._kind, self._package, self._found, self._loaded = kind, package, {}, False
+
+    def add(self, cls):
+        """Register a class under its name; ValueError if another file's has it already."""
+        name = cls.__dict__["name"]
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ValueError(
+                f"name = {name!r} of {cls.__qualname__} breaks the rule of lower-case letters, "
+                "digits and underscores; a command must be able to spell it"
+            )
+        known = self._found.get(name)
+        # A module that is loaded again, and dataclass(slots=True), make the same class anew.
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise ValueError(
+                f"name = {name!r} of {cls.__qualname__} is taken by the {self._kind} "
+                f"{known.__module__}.{known.__qualname__}; choose another"
+            )
+        self._found[name] = cls
+
+    def find(self, name):
+        """The class that a name, or ``path/to/file.py:Name``, stands for; ValueError if none."""
+        if ".py:" in name:
+            cls = class_of_file(name)
+            if not (isinstance(cls, type) and getattr(cls, "registry", None) is self):
+                raise ValueError(f"{name} is no {self._kind}: {cls!r}; name a subclass of its base")
+            return cls
+        if name not in self:
+            raise ValueError(
+                f"no {self._kind} is called {name!r}; choose among {', '.join(sorted(self))}, or "
+                "give a file and a class in it, path/to/file.py:Name"
+            )
+        return self[name]
+
+    def _load(self):
+        if not self._loaded:
+            self._loaded = True
+            package = importlib.import_module(self._package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self._package}.{module.name}")
+
+    def __getitem__(self, name):
+        self._load()
+        return self._found[name]
+
+    def __iter__(self):
+        self._load()
+        return iter(sorted(self._found))
+
+    def __len__(self):
+        self._load()
+        return len(self._found)
+
+
+def class_of_file(spec) -> Callable:
+    """What ``path/to/file.py:Name`` names; the file runs once in a process."""
+    file, _, name = spec.rpartition(":")
+    path = Path(file).resolve()
+    module_name = "madpo_file_" + re.sub(r"\W", "_", str(path))
+    if not path.is_file():
+        raise ValueError(f"{spec}: there is no file {path}; give path/to/file.py:Name")
+    if module_name not in sys.modules:
+        loader = importlib.util.spec_from_file_location(module_name, path)
+        module = importlib.util.module_from_spec(loader)
+        sys.modules[module_name] = module
+        try:
+            loader.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[module_name]
+            raise
+    found = getattr(sys.modules[module_name], name, None)
+    if found is None:
+        raise ValueError(f"{spec}: {path.name} defines no {name}; correct the name after the colon")
+    if isinstance(found, type):
+        found._file = f"{path}:{name}"
+    return found

@@ -1,0 +1,113 @@
+"""What a weight is, and the functions that take any of them."""
+
+from abc import ABC, abstractmethod
+from dataclasses import fields, is_dataclass
+
+from ..ops import elementwise
+from ..registry import Named, Registry
+from ..schedule import MarginSchedule
+
+__all__ = [
+    "WEIGHTS",
+    "Weighting",
+    "log_weight",
+    "log_weight_ratio",
+    "weight",
+    "weighting_named",
+    "weighting_of",
+]
+
+WEIGHTS = Registry("weight", __package__)
+"""Weights by name: those of this folder, and every other class that gives itself a name."""
+
+
+class Weighting(Named, ABC):
+    """A weight w(h) of pairs, by its logarithm; subclasses are immutable and validated.
+
+    Subclasses define :meth:`log_weight` over the primitives of a world; they may define
+    :meth:`log_ratio` where the difference of two logarithms loses digits, and :meth:`tail` where
+    they know more than a search over margins can. With a `name` they are registered.
+    """
+
+    registry = WEIGHTS
+
+    @classmethod
+    def of(cls, schedule, **settings):
+        """The weight of this kind that goes with a MarginSchedule, if it has one."""
+        if is_dataclass(cls) and any(field.name == "schedule" for field in fields(cls)):
+            settings = {"schedule": schedule} | settings
+        return cls(**settings)
+
+    @abstractmethod
+    def log_weight(self, xp, h):
+        """log w(h) in the world `xp`, h a value of that world; real for every real h."""
+
+    def log_ratio(self, xp, h):
+        """delta(h) = log w(h) - log w(-h): the shift of a pair's target; odd."""
+        return self.log_weight(xp, h) - self.log_weight(xp, -h)
+
+
+def weighting_of(weighting):
+    """The Weighting that an argument `weighting` stands for; TypeError for anything else.
+
+    The one place that knows that a MarginSchedule stands for the published weight.
+    """
+    if isinstance(weighting, Weighting):
+        return weighting
+    if isinstance(weighting, MarginSchedule):
+        return WEIGHTS["published"](weighting)
+    raise TypeError(
+        f"weighting must be a MarginSchedule (the published weight) or a Weighting, got "
+        f"{type(weighting).__qualname__}; make one with MarginSchedule.released() or "
+        "BoundedRatioWeight(schedule)"
+    )
+
+
+def weighting_named(name, schedule, **settings):
+    """The weight called `name` in :data:`WEIGHTS`, or of a file, that goes with a schedule.
+
+    A hyphen stands for an underscore. `settings` are those of its kind, such as `gamma` of
+    "target_shaped"; those that it does not have are a TypeError.
+    """
+    name = name if ".py:" in name else name.replace("-", "_")
+    return WEIGHTS.find(name).of(schedule, **settings)
+
+
+@elementwise("h")
+def log_weight(xp, h, weighting):
+    """Logarithm of the weight of a pair's loss.
+
+    For a MarginSchedule: ``log w(h) = log sigma(c h) - log sigma(h)`` for h > -tau and 0 for
+    h <= -tau, with c = :func:`~madpo_theory.coefficient` (h).
+
+    Parameters
+    ----------
+    h : margin of the reward model toward the observed label, nats, any shape; finite.
+    weighting : MarginSchedule (the published weight) or Weighting; TypeError for anything else.
+
+    Returns log w, of the kind, dtype and shape of h. The published one is zero exactly at h = 0,
+    |h| = tau and below -tau; in float64 its relative error is below 1e-13 for |h| <= 1e4 and lam
+    >= 0.05; for slower schedules the rounding of c alone costs up to 3 (c h) 2^-52 where
+    log w ~ e^-ch is about to underflow (c h > 500). Source: arXiv 2510.05342 (weight).
+    """
+    return weighting_of(weighting).log_weight(xp, h)
+
+
+@elementwise("h")
+def weight(xp, h, weighting):
+    """Weight of a pair's loss, w(h) = e^(log_weight(h)); positive, the published one below 2.
+
+    Parameters, kinds and errors as in :func:`log_weight`. Source: arXiv 2510.05342.
+    """
+    return xp.exp(log_weight.formula(xp, h, weighting))
+
+
+@elementwise("h")
+def log_weight_ratio(xp, h, weighting):
+    """delta(h) = log w(h) - log w(-h): how far a weight moves a pair's target, in nats.
+
+    Odd. The published one is ``(c - 1) h`` for |h| < tau and ``log[sigma(c h)/sigma(h)]`` for
+    h >= tau. Parameters, kinds and errors as in :func:`log_weight`. Statements T1, T4; derived
+    here.
+    """
+    return weighting_of(weighting).log_ratio(xp, h)
