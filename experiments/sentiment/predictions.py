@@ -15,9 +15,9 @@ import torch
 
 from madpo_theory import MarginSchedule, coefficient, weight
 from madpo_theory.align.config import MarginConfig
-from madpo_theory.align.methods import Method, weighting_of
 from madpo_theory.align.preference import disturbed
 from madpo_theory.simulate.predictions import Estimate, Prediction, judge, worst, write_judgements
+from madpo_theory.weights import weighting_named
 
 from .study import load_tables
 
@@ -188,8 +188,8 @@ def training(tables, **where):
 
 
 def weights_of(margins, c_max=4.0, tau=TAU, name="published"):
-    method = Method("", "madpo", BETA, name, c_max, 1 / c_max, 1.0, tau)
-    return weight(np.asarray(margins, dtype=float), weighting_of(method))
+    weighting = weighting_named(name, MarginSchedule(c_max, 1 / c_max, 1.0, tau))
+    return weight(np.asarray(margins, dtype=float), weighting)
 
 
 def largest_weight(tables):

@@ -1,5 +1,6 @@
 """torch tensors: CPU or CUDA, autograd, float64 to bfloat16 (half types compute in float32)."""
 
+import math
 import sys
 from functools import partial
 
@@ -8,14 +9,17 @@ from torch.nn.functional import softplus as _softplus
 
 from . import mixed_dtype_error, not_finite_error, shape_error, stable
 
-exp, expm1, log, log1p, tanh, sigmoid = (
+exp, expm1, log, log1p, tanh, sigmoid, sinh, asinh = (
     torch.exp,
     torch.expm1,
     torch.log,
     torch.log1p,
     torch.tanh,
     torch.sigmoid,
+    torch.sinh,
+    torch.asinh,
 )
+infinity = math.inf
 
 
 def softplus(x):

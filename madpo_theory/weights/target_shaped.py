@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ..ops import check_number
 from ..registry import Look
-from ..schedule import magnitude
+from ..schedule import check_schedule, magnitude
 from .capped import CappedRatio
 
 __all__ = ["PowerTarget", "TargetMap", "TargetShapedWeight"]
@@ -91,6 +91,7 @@ class TargetShapedWeight(CappedRatio):
     @classmethod
     def of(cls, schedule, *, gamma=0.5):
         """The concave target through (tau, tau) that amplifies by c_max at 0, exponent `gamma`."""
+        check_schedule(schedule)
         return cls(PowerTarget.with_slope(float(schedule.tau), gamma, float(schedule.c_max)))
 
     def __post_init__(self):
