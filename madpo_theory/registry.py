@@ -125,8 +125,8 @@ class Registry(Mapping):
             return cls
         if name not in self:
             raise ValueError(
-                f"{argument or self._kind} = {name!r} breaks the rule that it is a {self._kind}, one "
-                f"of {', '.join(self)}; correct it, or give a class in a file, "
+                f"{argument or self._kind} = {name!r} breaks the rule that it is a {self._kind}, "
+                f"one of {', '.join(self)}; correct it, or give a class in a file, "
                 "path/to/file.py:Name"
             )
         return self[name]

@@ -94,7 +94,10 @@ class Method(Named):
 
     def pair_loss(self, xp, chosen, rejected, h):
         """Loss of each pair, nats, by its :meth:`log_ratios` and the reward model's margin h."""
-        return self.margin_loss(xp, self.beta * (chosen - rejected), h)
+        m = chosen - rejected
+        if self.has_slots:
+            return slot_loss(xp, self.beta * m, self.slots(xp, h), -self.beta * m)
+        return self.margin_loss(xp, self.beta * m, h)
 
     def losses(self, xp, pairs):
         """Loss of each pair, nats."""

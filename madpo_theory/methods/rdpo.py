@@ -24,5 +24,4 @@ class Rdpo(Method):
 
     def slots(self, xp, h):
         epsilon = xp.number(self.epsilon, h)
-        scale = 1 - 2 * epsilon
-        return Slots(label=((1 - epsilon) / scale, -epsilon / scale))
+        return Slots(label=(1 - epsilon, -epsilon), total=1 - 2 * epsilon)

@@ -18,8 +18,9 @@ class Slots:
     Attributes
     ----------
     log_weight : log w; None is 0. -inf leaves the pair out.
-    label : (q, 1 - q), both given so that neither loses digits; None is (1, 0). Outside [0, 1]
-        the loss may be unbounded below (rDPO).
+    label : (q, 1 - q) times `total`, both given so that neither loses digits; None is (1, 0). With
+        q outside [0, 1] the loss may be unbounded below (rDPO).
+    total : > 0, what the two of the label add up to; None is 1.
     offset : g, nats of z; None is 0.
     temperature : b > 0, the same for h and -h; None is 1.
     exact : whether a label of 0 is meant, rather than a number too small for floating point.
@@ -30,16 +31,26 @@ class Slots:
     offset: Any = None
     temperature: Any = None
     exact: bool = False
+    total: Any = None
 
 
-def slot_loss(xp, z, slots):
-    """The loss of a pair, nats, at z = beta m."""
-    y = z if slots.temperature is None else slots.temperature * z
-    y = y if slots.offset is None else y - slots.offset
-    loss = xp.softplus(-y)
+def slot_loss(xp, z, slots, minus_z=None):
+    """The loss of a pair, nats, at z = beta m.
+
+    `minus_z` is -z where it was multiplied apart, as the field's code does: then gradients, too,
+    add up as there, bit for bit.
+    """
+
+    def logistic(z, sign):
+        y = z if slots.temperature is None else slots.temperature * z
+        y = y if slots.offset is None else y - sign * slots.offset
+        return xp.softplus(-y)
+
+    loss = logistic(z, 1)
     if slots.label is not None:
         agreed, disputed = slots.label
-        loss = agreed * loss + disputed * xp.softplus(y)
+        loss = agreed * loss + disputed * logistic(-z if minus_z is None else minus_z, -1)
+        loss = loss if slots.total is None else loss / slots.total
     return loss if slots.log_weight is None else xp.exp(slots.log_weight) * loss
 
 

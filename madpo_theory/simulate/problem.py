@@ -218,6 +218,7 @@ def slot_tables(method, problem):
     if slots.label is not None:
         agreed, disputed = slots.label
         masses = kept * agreed + (kept * disputed).mT
+        masses = masses if slots.total is None else masses / slots.total
         if offsets is not None and (offsets != -offsets.mT).any():
             return None
         if isinstance(agreed, torch.Tensor) and not slots.exact:
