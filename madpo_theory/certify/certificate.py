@@ -9,6 +9,9 @@ from pathlib import Path
 import flint
 
 from ..files import replacing
+from ..ops import arb_world
+from ..reached import digest_of
+from ..weights import WEIGHTS
 from .boxes import PARAMETERS, ScheduleBox, box_supremum
 from .checker import BOX_FORMAT, FORMAT, check
 from .optimize import supremum
@@ -102,9 +105,10 @@ def write_certificate(certificate, folder, *, key=None):
 def kept_certificate(folder, name, subject, **options):
     """(certificate, path): read from `folder` if it is there, produced and written if not.
 
-    The file's name holds a hash of everything the certificate depends on: what was asked for,
-    and the source of the formulas and of this package. A file found there is believed only once
-    the checker has accepted it and it answers the question; otherwise it is produced anew.
+    The file's name holds a hash of everything the certificate depends on: what was asked for, and
+    the code of the search, of the quantities and of the weight. A file found there is believed
+    only once the checker has accepted it and it answers the question; otherwise it is produced
+    anew.
 
     Parameters
     ----------
@@ -112,7 +116,8 @@ def kept_certificate(folder, name, subject, **options):
         take the options.
     """
     asked, produce = _asked(name, subject, options)
-    key = _hash({**asked, "options": {k: str(v) for k, v in options.items()}, "by": _sources()})
+    by = _sources(produce.func, asked["weighting"])
+    key = _hash({**asked, "options": {k: str(v) for k, v in options.items()}, "by": by})
     path = Path(folder) / _file_name(asked, key)
     try:
         certificate = json.loads(path.read_text())
@@ -167,12 +172,8 @@ def _hash(data):
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-@functools.cache
-def _sources():
-    """Hash of the formulas, of this package, and of the arithmetic's version."""
-    root, digest = Path(__file__).parents[1], hashlib.sha256(flint.__version__.encode())
-    files = [root / f"{name}.py" for name in ("schedule", "targets")]
-    files += sorted(root.glob("weights/*.py"))
-    for path in files + sorted(root.glob("ops/*.py")) + sorted(root.glob("certify/*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
+def _sources(produce, weight):
+    """Hash of the code that produces a certificate, and of the arithmetic's version."""
+    # A weight and a number world are found by their names, which no reader of the code can follow.
+    found = WEIGHTS.find(weight.replace(" ", "_"))
+    return digest_of(produce, found, arb_world, flint.__version__)

@@ -55,7 +55,9 @@ def weighting_of(weighting):
     if isinstance(weighting, Weighting):
         return weighting
     if isinstance(weighting, MarginSchedule):
-        return WEIGHTS["published"](weighting)
+        from .published import PublishedWeight  # it is a Weighting, of this module
+
+        return PublishedWeight(weighting)
     raise TypeError(
         f"weighting must be a MarginSchedule (the published weight) or a Weighting, got "
         f"{type(weighting).__qualname__}; make one with MarginSchedule.released() or "

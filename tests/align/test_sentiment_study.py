@@ -5,6 +5,7 @@ The predictions are tested on made tables whose answers are known.
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -40,6 +41,22 @@ def test_the_study_holds_what_the_issue_lists():
     kinds = {c.align.margins.disturbance for c in runs}
     assert kinds == {"none", "noisy", "scaled", "flipped", "exact"}
     assert len({c.align.beta for c in runs if c.align.methods == ("dpo",)}) >= 3
+
+
+def test_recorded_runs_keep_their_ids():
+    """An id that changed would have its run, of hours in all, done again."""
+    ids = {run_id(config): config for config in recorded.STUDY}
+    folder = Path(__file__).parents[2] / "results" / "sentiment"
+    known = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert len(known) == 77 and known.keys() <= ids.keys()
+    for name, (method, tier, seed) in {
+        "ef72c47747": ("dpo", "high", 0),
+        "fe9a90eb5b": ("madpo", "high", 0),
+        "19711d9a4f": ("beta_dpo", "low", 2),
+    }.items():
+        config = ids[name]
+        assert (config.align.methods, config.tier, config.seed) == ((method,), tier, seed)
+        assert recorded.recorded(folder, config)
 
 
 @pytest.fixture(scope="module")
