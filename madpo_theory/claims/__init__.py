@@ -10,24 +10,21 @@ from importlib import import_module
 
 from .ledger import VERDICTS, Claim, Evidence, Ledger, verify
 
-__all__ = ["CLAIMS", "VERDICTS", "Claim", "Evidence", "Ledger", "select", "verify"]
+__all__ = ["CLAIMS", "FILES", "VERDICTS", "Claim", "Evidence", "Ledger", "select", "verify"]
 
 _LETTERS = "STLRBNA"  # the order of theory: schedule, targets, landscape, robustness, ...
 
 
-def _claims():
-    for module in pkgutil.iter_modules(__path__):
-        named = re.fullmatch(r"([a-z]+\d+)_\w+", module.name)
-        if named:
-            claim = import_module(f"{__name__}.{module.name}").CLAIM
-            if claim.id.lower() != named[1]:
-                raise ValueError(f"{module.name}.py holds the claim {claim.id}; name it after it")
-            yield claim
+def _place(name):
+    """Where the file of a claim stands in the ledger."""
+    return _LETTERS.index(name[0].upper()), int(re.match(r"\d+", name[1:])[0])
 
 
-CLAIMS = tuple(
-    sorted(_claims(), key=lambda claim: (_LETTERS.index(claim.id[0]), int(claim.id[1:])))
-)
+_NAMES = (module.name for module in pkgutil.iter_modules(__path__))
+_NAMES = sorted((name for name in _NAMES if re.match(r"[a-z]\d+_", name)), key=_place)
+
+CLAIMS = tuple(import_module(f"{__name__}.{name}").CLAIM for name in _NAMES)
+FILES = {claim.id: name for claim, name in zip(CLAIMS, _NAMES, strict=True)}
 
 
 def select(ids):
