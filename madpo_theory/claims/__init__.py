@@ -1,36 +1,30 @@
-"""Every claim about MADPO with its evidence and verdict; ``madpo verify`` prints them."""
+"""Every claim about MADPO with its evidence and verdict; ``madpo verify`` prints them.
 
-from .abstract import CLAIMS as _ABSTRACT
-from .baselines import CLAIMS as _BASELINES
-from .corrected import CLAIMS as _CORRECTED
-from .landscape import CLAIMS as _LANDSCAPE
+A claim is one file of this folder, its id in the name: ``t5_order.py`` holds the :class:`Claim` T5
+as ``CLAIM``, and its evidence.
+"""
+
+import pkgutil
+import re
+from importlib import import_module
+
 from .ledger import VERDICTS, Claim, Evidence, Ledger, verify
-from .monotone import CLAIMS as _MONOTONE
-from .parametric import CLAIMS as _PARAMETRIC
-from .responses import CLAIMS as _RESPONSES
-from .targets import CLAIMS as _TARGETS
-from .weights import CLAIMS as _WEIGHTS
 
-__all__ = ["CLAIMS", "VERDICTS", "Claim", "Evidence", "Ledger", "select", "verify"]
+__all__ = ["CLAIMS", "FILES", "VERDICTS", "Claim", "Evidence", "Ledger", "select", "verify"]
 
 _LETTERS = "STLRBNA"  # the order of theory: schedule, targets, landscape, robustness, ...
 
-CLAIMS = tuple(
-    sorted(
-        (
-            *_WEIGHTS,
-            *_TARGETS,
-            *_MONOTONE,
-            *_LANDSCAPE,
-            *_RESPONSES,
-            *_PARAMETRIC,
-            *_BASELINES,
-            *_CORRECTED,
-            *_ABSTRACT,
-        ),
-        key=lambda claim: (_LETTERS.index(claim.id[0]), int(claim.id[1:])),
-    )
-)
+
+def _place(name):
+    """Where the file of a claim stands in the ledger."""
+    return _LETTERS.index(name[0].upper()), int(re.match(r"\d+", name[1:])[0])
+
+
+_NAMES = (module.name for module in pkgutil.iter_modules(__path__))
+_NAMES = sorted((name for name in _NAMES if re.match(r"[a-z]\d+_", name)), key=_place)
+
+CLAIMS = tuple(import_module(f"{__name__}.{name}").CLAIM for name in _NAMES)
+FILES = {claim.id: name for claim, name in zip(CLAIMS, _NAMES, strict=True)}
 
 
 def select(ids):
