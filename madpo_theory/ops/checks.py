@@ -1,10 +1,51 @@
-"""Arrays that come from outside: finite float64 of the wanted shape, or the error they earn."""
+"""Arguments that come from outside: a value of the wanted kind, or the error it earns."""
 
 import numpy as np
 
-from . import not_finite_error
+from . import check_number, not_finite_error
 
-__all__ = ["finite_array"]
+__all__ = [
+    "check_choice",
+    "check_count",
+    "check_kind",
+    "check_nonnegative",
+    "check_positive",
+    "finite_array",
+]
+
+
+def check_count(name, value, least):
+    """`value` as an integer of at least `least`, or the error it earns."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer, got {value!r}; the rule is {name} >= {least}")
+    if value < least:
+        raise ValueError(f"{name} = {value} breaks the rule {name} >= {least}; raise it")
+    return int(value)
+
+
+def check_kind(name, value, *kinds):
+    """`value`, or a TypeError that says which configs the argument takes."""
+    if not isinstance(value, kinds):
+        known = ", ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{name} must be one of {known}, got {type(value).__qualname__}; make one")
+    return value
+
+
+def check_choice(name, value, choices):
+    """`value`, or a ValueError that lists what it may be."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {tuple(choices)}, got {value!r}; choose one")
+    return value
+
+
+def check_positive(name, value):
+    """`value` if it is one finite number > 0, or the error it earns."""
+    return check_number(name, value, f"{name} > 0", lambda v: v > 0)
+
+
+def check_nonnegative(name, value):
+    """`value` if it is one finite number >= 0, or the error it earns."""
+    return check_number(name, value, f"{name} >= 0", lambda v: v >= 0)
 
 
 def finite_array(name, value, *, ndim=None, shape=None):

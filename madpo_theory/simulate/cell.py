@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..ops import check_number
+from ..ops.checks import check_kind
 from ..schedule import MarginSchedule
 from ..theory.linear import population_covariance, tabular_features
 from ..weights import BoundedRatioWeight, EfficientWeight, TargetShapedWeight, log_weight_ratio
@@ -39,7 +40,6 @@ from .worlds import (
     SampledLabels,
     Worlds,
     WorldsConfig,
-    check_kind,
     draw_labels,
     draw_worlds,
     from_problems,

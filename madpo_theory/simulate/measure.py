@@ -11,12 +11,12 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp
 
 from ..ops import check_number
-from ..ops.checks import finite_array
+from ..ops.checks import check_kind, finite_array
 from ..targets import effective_target
 from ..theory.value import kl_divergence, regret, regret_bound, score_error
 from ..weights import log_weight_ratio, weight, weighting_of
 from .reward_models import check_margin_batch
-from .worlds import Worlds, check_kind, check_sampling, from_problems, gaps
+from .worlds import Worlds, check_sampling, from_problems, gaps
 
 __all__ = [
     "KLFrontier",

@@ -16,16 +16,14 @@ import numpy as np
 from scipy.special import expit
 
 from ..ops import check_number
-from ..ops.checks import finite_array
+from ..ops.checks import check_choice, check_count, check_kind, finite_array
 from ..theory.linear import LinearRisk, SeparableDataError, fit_linear
 from .worlds import (
     AllPairs,
     Labels,
     SampledLabels,
     Worlds,
-    check_choice,
-    check_count,
-    check_kind,
+    both_orders,
     check_sampling,
     draw_labels,
     from_problems,
@@ -84,14 +82,7 @@ class RewardModel(ABC):
         """An independent error of each pair of responses, antisymmetric (W, P, K, K)."""
         _, prompts, size = worlds.shape
         draws = self._draws(worlds, replicate, draw, (prompts, size * (size - 1) // 2))
-        return _antisymmetric(draws, size)
-
-
-def _antisymmetric(upper, size):
-    first, second = np.triu_indices(size, 1)
-    full = np.zeros((*upper.shape[:-1], size, size))
-    full[..., first, second], full[..., second, first] = upper, -upper
-    return full
+        return both_orders(draws, -draws, size)
 
 
 def _normal(rng, shape):
