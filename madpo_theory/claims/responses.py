@@ -16,7 +16,8 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate.solve.table import fit_table, minimize_table, sampled_wins, weigh_wins
 from ..targets import dpo_target, effective_target
 from ..theory.realizability import cycle_residual, ford_condition
-from ..theory.temperature import match_temperature, nearest_dpo, reward_and_kl
+from ..theory.temperature import match_temperature
+from ..theory.value import nearest_dpo, reward_and_kl
 from ..weights import log_weight, log_weight_ratio, weight
 from .kinds import (
     enclosed,

@@ -5,8 +5,10 @@ import numpy as np
 from . import check_number, not_finite_error
 
 __all__ = [
+    "check_antisymmetric",
     "check_choice",
     "check_count",
+    "check_elements",
     "check_kind",
     "check_nonnegative",
     "check_positive",
@@ -65,3 +67,32 @@ def finite_array(name, value, *, ndim=None, shape=None):
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise not_finite_error(name, index, array[index])
     return array
+
+
+def check_antisymmetric(name, margins):
+    """`margins` (..., K, K), an array or a tensor, if swapping two responses flips every sign."""
+    broken = margins != -margins.swapaxes(-1, -2)
+    if broken.any():
+        *where, i, j = map(int, np.argwhere(broken.tolist())[0])
+        raise ValueError(
+            f"{name} must be antisymmetric: swapping two responses flips a margin's sign, but "
+            f"{name}{[*where, i, j]} = {margins[*where, i, j]:g} and {name}{[*where, j, i]} = "
+            f"{margins[*where, j, i]:g}; pass ({name} - {name}^T)/2"
+        )
+    return margins
+
+
+def check_elements(name, values, rule, holds):
+    """`values` of any world, if `holds` of every element, or the error it earns.
+
+    An Arb ball holds what all of it holds. A SymPy relation that is undecided holds: the derivation
+    carries it as an assumption.
+    """
+    good = holds(values)
+    if not hasattr(good, "all"):
+        return check_number(name, values, rule, holds)
+    if not good.all():
+        index = tuple(map(int, np.argwhere(np.logical_not(good.tolist()))[0]))
+        where = f" at index {index}" if index else ""
+        raise ValueError(f"{name} = {values[index]}{where} breaks the rule {rule}; choose it so")
+    return values

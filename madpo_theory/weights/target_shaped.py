@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..ops import check_number
+from ..ops.stable import magnitude
 from ..registry import Look
-from ..schedule import magnitude
 from .capped import CappedRatio
 
 __all__ = ["PowerTarget", "TargetMap", "TargetShapedWeight"]
