@@ -57,7 +57,7 @@ def load_result(path):
 
 def row_of(method, seed, samples, baseline, held_out, generator_of, evaluation):
     """One row of the summary, from the tables of an evaluation stage."""
-    from .statistics import bootstrap_mean
+    from ..theory.bootstrap import bootstrap_mean
 
     def interval(name, values):
         mean, low, high = bootstrap_mean(

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq
 
+from .. import order
 from ..schedule import LARGEST, MarginSchedule
 from ..targets import effective_target
 from ..theory.efficiency import effective_sample_size
@@ -177,23 +178,8 @@ def _sizes(schedule):
 @functools.lru_cache(maxsize=256)
 def falling_stretches(weighting, schedule):
     """The stretches of sizes of margins on which the target of a weight falls, found on a grid."""
-    u = _sizes(schedule)
-    target = effective_target(u, u, weighting)
-    falling = np.diff(target) < 0
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], falling, [False]])))
-
-    def turn(k, sign):
-        low, high = u[max(k - 1, 0)], u[min(k + 1, len(u) - 1)]
-        found = minimize_scalar(
-            lambda x: sign * effective_target(float(x), float(x), weighting),
-            bounds=(low, high), method="bounded", options={"xatol": 1e-10 * (1 + high)},
-        )  # fmt: skip
-        # A corner, which tau is, is met by the grid and only approached by the search.
-        return float(found.x) if found.fun < sign * target[k] else float(u[k])
-
     found = []
-    for begin, end in edges.reshape(-1, 2):
-        start, stop = turn(begin, -1), turn(end, 1)
+    for start, stop in order.falling_stretches(weighting, _sizes(schedule)).tolist():
         top, bottom = (effective_target(x, x, weighting) for x in (start, stop))
         rounding = 1e-9 * (1 + top)
         if bottom < rounding:  # c_min = 0: the target of N1 falls to 0, and turns nowhere

@@ -14,6 +14,7 @@ import torch
 
 from ..methods import method_of, settings_of
 from ..ops import check_number
+from ..ops.checks import check_kind
 from ..schedule import MarginSchedule
 from ..theory.linear import population_covariance, tabular_features
 from ..weights import log_weight_ratio
@@ -28,7 +29,6 @@ from .worlds import (
     SampledLabels,
     Worlds,
     WorldsConfig,
-    check_kind,
     draw_labels,
     draw_worlds,
     from_problems,

@@ -3,8 +3,8 @@
 A reward model is a config with a `noise` level, whose unit the class states; most often it is the
 root mean square error of a margin in nats, so that a sweep over `noise` compares like with like.
 :func:`draw_margins` makes its margins (W, P, K, K) in worlds, row over column and antisymmetric to
-the bit; :func:`margin_error` is the error that the draw really has. A larger noise scales the same
-draws up (flips: adds to the same flips), so a sweep over it varies nothing else.
+the bit. A larger noise scales the same draws up (flips: adds to the same flips), so a sweep over it
+varies nothing else.
 """
 
 import math
@@ -16,17 +16,20 @@ import numpy as np
 from scipy.special import expit
 
 from ..ops import check_number
-from ..ops.checks import finite_array
+from ..ops.checks import (
+    check_antisymmetric,
+    check_choice,
+    check_count,
+    check_kind,
+    finite_array,
+)
 from ..theory.linear import LinearRisk, SeparableDataError, fit_linear
 from .worlds import (
     AllPairs,
     Labels,
     SampledLabels,
     Worlds,
-    check_choice,
-    check_count,
-    check_kind,
-    check_sampling,
+    both_orders,
     draw_labels,
     from_problems,
     gaps,
@@ -47,11 +50,9 @@ __all__ = [
     "SaturatingModel",
     "ScaledModel",
     "StudentModel",
-    "cycle_error",
     "draw_margins",
     "fit_linear_scores",
     "fit_table_scores",
-    "margin_error",
     "reward_model",
 ]
 
@@ -84,14 +85,7 @@ class RewardModel(ABC):
         """An independent error of each pair of responses, antisymmetric (W, P, K, K)."""
         _, prompts, size = worlds.shape
         draws = self._draws(worlds, replicate, draw, (prompts, size * (size - 1) // 2))
-        return _antisymmetric(draws, size)
-
-
-def _antisymmetric(upper, size):
-    first, second = np.triu_indices(size, 1)
-    full = np.zeros((*upper.shape[:-1], size, size))
-    full[..., first, second], full[..., second, first] = upper, -upper
-    return full
+        return both_orders(draws, -draws, size)
 
 
 def _normal(rng, shape):
@@ -243,7 +237,7 @@ class LengthModel(RewardModel):
     The attribute is standardized, with a long tail on one side: ``a = correlation s +
     sqrt(1 - correlation^2) e``, s the standardized true reward, e exponential less its mean. The
     margins stay differences of scores. With correlation 0 the error has the root mean square noise
-    over draws; the draw's own is :func:`margin_error`.
+    over draws.
     """
 
     additive: ClassVar[bool] = True
@@ -444,40 +438,11 @@ def draw_margins(model, worlds, labels=None, *, replicate=0):
     return model.margins(worlds, labels, check_count("replicate", replicate, 0))
 
 
-def margin_error(margins, worlds, sampling=None):
-    """Root mean square of h - h* over a world's sampled pairs (W,), nats.
-
-    `sampling` (W, P, K, K) are the shares of :func:`~madpo_theory.simulate.worlds.pair_sampling`,
-    default all pairs alike; prompts count alike.
-    """
-    margins = check_margin_batch("margins", margins, worlds)
-    sampling = pair_sampling(AllPairs(), worlds) if sampling is None else sampling
-    sampling = check_sampling(sampling, worlds)
-    return np.sqrt((sampling * (margins - worlds.margins) ** 2).sum(axis=(-1, -2)).mean(axis=-1))
-
-
-def cycle_error(margins):
-    """What of margins (..., K, K) is no difference of scores: its root mean square (...,), nats.
-
-    All pairs count alike; the nearest differences are those of the rows' means. It is 0, up to the
-    rounding of the means, iff the margins add up around every cycle.
-    """
-    margins = finite_array("margins", margins)
-    size = margins.shape[-1]
-    rest = margins - gaps(margins.mean(axis=-1))
-    return np.sqrt((rest**2).sum(axis=(-1, -2)) / (size * (size - 1)))
-
-
 def check_margin_batch(name, margins, worlds):
     """`margins` as (W, P, K, K), antisymmetric; or an error."""
     margins = from_problems(margins, worlds)
-    margins = finite_array(name, margins, shape=(*worlds.shape, worlds.shape[-1]))
-    if (margins != -np.swapaxes(margins, -1, -2)).any():
-        raise ValueError(
-            f"{name} must be antisymmetric: swapping two responses flips a margin's sign; take "
-            f"({name} - {name}^T)/2"
-        )
-    return margins
+    shape = (*worlds.shape, worlds.shape[-1])
+    return check_antisymmetric(name, finite_array(name, margins, shape=shape))
 
 
 def _refuse_flat(model, worlds, rms):

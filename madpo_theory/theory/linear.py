@@ -32,7 +32,6 @@ __all__ = [
     "fit_linear",
     "gradient_change",
     "minimizer_change",
-    "minimizer_distance",
     "population_covariance",
     "sandwich",
     "separating_direction",
@@ -138,7 +137,7 @@ class LinearFit:
     """A minimizer and its certificate.
 
     theta (parameters,); `error`: no z of a pair with mass is further than this, in nats, from
-    its value at the exact minimizer (:func:`minimizer_distance`); `steps`: Newton steps taken.
+    its value at the exact minimizer (:func:`fit_linear`); `steps`: Newton steps taken.
     """
 
     theta: np.ndarray
@@ -152,6 +151,13 @@ def fit_linear(risk, *, start=None, tolerance=1e-9, steps=200):
     Along the Newton direction d, with D = max |beta x . d|, the step log(1 + D)/D always lowers
     the risk, for over a step t the curvature grows at most by e^(tD). No line search is needed,
     and where a unique minimizer exists the steps reach it from any start.
+
+    The certified error is ``-log(1 - K lambda)`` if K lambda < 1, else inf, with
+    lambda^2 = g . H^-1 g the Newton decrement at theta and K = max_i beta sqrt(x_i . H^-1 x_i);
+    exact but for the float64 rounding of g and H. A finite one proves that a minimizer exists and
+    is unique. Proof: with d now the way to the minimizer, curvature is at least H e^(-tD) along it,
+    so 0 >= d . g + |d|_H^2 (1 - e^-D)/D. Hence |d|_H (1 - e^-D)/D <= lambda, and D <= K |d|_H gives
+    1 - e^(-K |d|_H) <= K lambda. A sphere where this fails has the minimizer inside.
 
     Parameters
     ----------
@@ -192,21 +198,6 @@ def fit_linear(risk, *, start=None, tolerance=1e-9, steps=200):
         f"steps = {steps} Newton steps reach an error of {error:.3g} nats, not tolerance = "
         f"{tolerance}; raise one of them, or rescale features to one size"
     )
-
-
-def minimizer_distance(risk, theta):
-    """How far, in nats, the z of a pair with mass can be from its value at the exact minimizer.
-
-    ``-log(1 - K lambda)`` if K lambda < 1, else inf, with lambda^2 = g . H^-1 g the Newton
-    decrement at theta and K = max_i beta sqrt(x_i . H^-1 x_i). A finite answer also proves that a
-    minimizer exists and is unique.
-
-    Proof: with d the way to the minimizer and D = max |beta x . d|, curvature is at least
-    H e^(-tD) along it, so 0 >= d . g + |d|_H^2 (1 - e^-D)/D. Hence |d|_H (1 - e^-D)/D <= lambda,
-    and D <= K |d|_H gives 1 - e^(-K |d|_H) <= K lambda. A sphere where this fails has the
-    minimizer inside. Exact but for the float64 rounding of g and H. Derived here.
-    """
-    return _newton(risk, theta)[0]
 
 
 def _newton(risk, theta):

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ..ops.checks import finite_array
+from ..ops.checks import check_antisymmetric, finite_array
 
-__all__ = ["CycleResidual", "FordCondition", "cycle_residual", "ford_condition", "margin_edges"]
+__all__ = ["CycleResidual", "FordCondition", "cycle_residual", "ford_condition"]
 
 
 def _first_break(name, array, broken, rule):
@@ -45,15 +45,7 @@ def check_wins(name, value):
 
 def check_margins(name, value):
     """`value` as an antisymmetric (K, K) matrix of margins, nats, row over column; or an error."""
-    margins = square(name, value)
-    _first_break(
-        name,
-        margins,
-        margins != -margins.T,
-        f"the rule {name}[i, j] = -{name}[j, i]: swapping two responses flips a margin's sign; "
-        f"a reward model that depends on the order is made antisymmetric by ({name} - {name}.T)/2",
-    )
-    return margins
+    return check_antisymmetric(name, square(name, value))
 
 
 @dataclass(frozen=True)
@@ -197,10 +189,3 @@ def cycle_residual(edges, targets, weights=None):
     residual = targets - fitted
     norm, total = (np.linalg.norm(np.sqrt(weights) * v) for v in (residual, targets))
     return CycleResidual(scores, fitted, residual, float(norm), float(norm / (total or 1.0)))
-
-
-def margin_edges(margins):
-    """Edges (E, 2), i < j, and targets (E,) of a full antisymmetric (K, K) matrix of margins."""
-    margins = check_margins("margins", margins)
-    first, second = np.triu_indices(len(margins), 1)
-    return np.stack([first, second], axis=1), margins[first, second]

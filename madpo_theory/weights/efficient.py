@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..ops.stable import magnitude
 from ..registry import Look
-from ..schedule import magnitude
 from .base import Weighting, weighting_of
 
 __all__ = ["EfficientWeight"]

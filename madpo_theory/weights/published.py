@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from ..ops.stable import magnitude
 from ..registry import Look
-from ..schedule import MarginSchedule, check_schedule, coefficient, excess, magnitude
+from ..schedule import MarginSchedule, check_schedule, coefficient, excess
 from .base import Weighting
 
 __all__ = ["PublishedWeight"]

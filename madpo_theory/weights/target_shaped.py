@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..ops import check_number
+from ..ops.stable import magnitude
 from ..registry import Look
-from ..schedule import check_schedule, magnitude
+from ..schedule import check_schedule
 from .capped import CappedRatio
 
 __all__ = ["PowerTarget", "TargetMap", "TargetShapedWeight"]
