@@ -17,7 +17,7 @@ from madpo_theory import MarginSchedule, cli, weight
 from madpo_theory.diagnose import Reading, write_weights
 from madpo_theory.diagnose import weights as module
 from madpo_theory.diagnose.effects import KINDS, weighting_of_kind
-from madpo_theory.diagnose.reading import _Csv, _Jsonl
+from madpo_theory.diagnose.formats import Csv, Jsonl
 
 H = np.round(64 * drawn_margins(500)) / 64 + 1 / 128
 COLUMNS = {
@@ -107,7 +107,7 @@ def test_text_keeps_every_character(tmp_path, end):
 )
 def test_a_spliced_object_has_one_more_entry(entries, value):
     text = json.dumps(entries) + "\n"
-    assert json.loads(_Jsonl.with_column(None, text, "weight", value, 1)) == {
+    assert json.loads(Jsonl.with_column(None, text, "weight", value, 1)) == {
         **entries, "weight": value,
     }  # fmt: skip
 
@@ -116,7 +116,7 @@ def test_a_spliced_object_has_one_more_entry(entries, value):
 def test_a_spliced_record_has_one_more_cell(cells):
     buffer = io.StringIO()
     csv.writer(buffer).writerow(cells)
-    text = _Csv.with_column(None, buffer.getvalue(), "weight", 0.5, 1)
+    text = Csv.with_column(None, buffer.getvalue(), "weight", 0.5, 1)
     assert next(csv.reader(io.StringIO(text, newline=""))) == [*cells, "0.5"]
 
 

@@ -115,7 +115,7 @@ def _start(quantity, weighting, limit):
     start = next((s for s in starts if quantity.tail(weighting, arb(s)) is not None), None)
     if start is not None and start > limit:
         raise RuntimeError(
-            f"{quantity.name}: a bound on the tail is known beyond {start} nats alone, farther than "
+            f"{quantity.name}: a bound on the tail is known beyond {start} nats only, farther than "
             f"{limit} boxes of 1 nat reach; raise limit"
         )
     return start

@@ -68,7 +68,7 @@ def diagnose(
     """
     from .diagnosis import diagnose
     from .page import write_page
-    from .table import text
+    from .text import text
 
     found = diagnose(
         pairs, schedule.made(), reading=reading, beta=beta, ess=ess, bound=bound, gamma=gamma

@@ -94,7 +94,7 @@ class Diagnosis:
 
     def __str__(self):
         """The table of `madpo diagnose`."""
-        from .table import text
+        from .text import text
 
         return text(self)
 

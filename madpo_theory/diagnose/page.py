@@ -15,7 +15,7 @@ from ..theory.efficiency import effective_sample_size
 from ..weights import weight
 from .effects import largest_shift
 from .recommendation import in_order, with_c_max
-from .table import effect_rows, schedule_text
+from .text import effect_rows, schedule_text
 
 __all__ = ["tables", "write_page"]
 

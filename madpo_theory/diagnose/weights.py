@@ -13,7 +13,8 @@ from ..ops import check_number
 from ..schedule import MarginSchedule, check_schedule
 from ..weights import ScaledWeight, weight
 from .effects import weighting_of_kind
-from .reading import Pairs, Reading, pyarrow
+from .formats import pyarrow
+from .reading import Pairs, Reading
 from .sketch import sketch
 
 __all__ = ["METADATA", "WeightedPairs", "write_weights"]
