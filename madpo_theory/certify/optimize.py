@@ -47,7 +47,8 @@ def supremum(quantity, weighting, *, tolerance=1e-6, bits=128, limit=100_000, re
     Parameters
     ----------
     weighting : MarginSchedule (the published weight) or Weighting, of the very parameters given: a
-        float stands for itself. ValueError where the weight says that the quantity is infinite.
+        float stands for itself. InfiniteSupremum, a ValueError, where the weight says that there is
+        none.
     tolerance : absolute width upper - lower to stop at.
     limit : number of boxes after which to give up, with RuntimeError.
     reach : nats, > 0; a weight that knows no bound on the tail (:meth:`~.Weighting.tail`) is

@@ -10,10 +10,22 @@ from ..ops import arb_world
 from ..targets import effective_target
 from ..weights import OF_RATIO, WEIGHTS, log_weight, log_weight_ratio, weight, weighting_of
 
-__all__ = ["CHECKED", "QUANTITIES", "Quantity", "checked_weight", "quantity_of", "weighting_kind"]
+__all__ = [
+    "CHECKED",
+    "QUANTITIES",
+    "InfiniteSupremum",
+    "Quantity",
+    "checked_weight",
+    "quantity_of",
+    "weighting_kind",
+]
 
 CHECKED = ("published", "bounded_ratio")
 """The weights whose formulas the independent checker states: certificates are of these."""
+
+
+class InfiniteSupremum(ValueError):
+    """The weight says that the quantity has no finite supremum."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +56,13 @@ class Quantity:
     def tail(self, weighting, far):
         """A ball above the quantity at all |h| >= far, or None where the weight knows none.
 
-        ValueError where the weight says that the quantity has no finite supremum.
+        InfiniteSupremum, a ValueError, where the weight says that there is none.
         """
         bound = weighting_of(weighting).tail(arb_world, self.name, far)
         if bound is None:
             return None
         if bound == math.inf:
-            raise ValueError(
+            raise InfiniteSupremum(
                 f"{self.name} of {type(weighting).__name__} is infinite: log w or its ratio is not "
                 "bounded when h grows; ask for another quantity, such as sensitivity"
             )

@@ -316,7 +316,6 @@ class Csv(Text):
         return f"{line},{quoted}{self.head[len(line) :] or chr(10)}"
 
 
-
 class Memory:
     """An array of margins."""
 

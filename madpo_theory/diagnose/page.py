@@ -99,8 +99,8 @@ class _Table:
 
 
 def _weightings(diagnosis):
-    """(name, weighting) of all but the efficient weight, and of the recommended schedule."""
-    found = [(e.kind.replace("-", " "), e.weighting) for e in diagnosis.effects[:3]]
+    """(label, weighting) of all but the efficient weight, and of the recommended schedule."""
+    found = [(e.label, e.weighting) for e in diagnosis.effects if e.kind != "efficient"]
     if diagnosis.recommendation.changed:
         found.append(("recommended", diagnosis.recommendation.schedule))
     return found
