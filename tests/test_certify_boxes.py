@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quantity_values import STEP, values
 
-from madpo_theory import MarginSchedule, log_weight, log_weight_ratio, weight
+from madpo_theory import MarginSchedule, log_weight_ratio
 from madpo_theory.certify import (
     QUANTITIES,
     ExceedsBound,
@@ -39,26 +40,6 @@ CASES = [
 ]
 SMALL = ScheduleBox(("1.9", "2.1"), "0.5", 1, (2, "2.1"))
 POINT = ScheduleBox(2, "0.5", 1, 2)
-STEP = 2.0**-20  # nats: slopes of the floats are differences over this step
-
-
-def values(name, h, weighting):
-    """The quantity at margins h, in floats; slopes as differences over STEP, which average them."""
-    slope = {
-        "sensitivity": (log_weight_ratio, abs),
-        "target_slope_min": (log_weight_ratio, lambda d: -1 - d),
-        "target_slope_max": (log_weight_ratio, lambda d: 1 + d),
-        "weight_slope": (weight, abs),
-    }
-    if name in slope:
-        f, signed = slope[name]
-        return signed((f(h + STEP, weighting) - f(h, weighting)) / STEP)
-    return {
-        "influence": lambda: abs(log_weight_ratio(h, weighting)),
-        "dampening": lambda: np.maximum(-log_weight_ratio(abs(h), weighting), 0),
-        "log_weight_max": lambda: log_weight(h, weighting),
-        "log_weight_min": lambda: -log_weight(h, weighting),
-    }[name]()
 
 
 @pytest.fixture(scope="module")

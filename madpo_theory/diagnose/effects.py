@@ -27,7 +27,7 @@ __all__ = [
     "suppressed_where",
 ]
 
-TOLERANCE, BOXES = 1e-4, 5000
+TOLERANCE, BOXES = 1e-4, 2000
 """Of certified suprema: their width, and the boxes that they may take."""
 REACH = 60.0
 """Size of margins, nats, that is looked at whatever the schedule."""
