@@ -122,3 +122,16 @@ def excess(xp, h, schedule):
     """
     c_max, _, lam, tau, kappa = check_schedule(schedule).in_world(xp, h)
     return (c_max - 1) * xp.mobius_exp(lam * (magnitude(xp, h) - tau), kappa)
+
+
+def stretch(xp, far, schedule):
+    """A bound on u |c'(u)| for all u >= far; None where this one does not hold.
+
+    ``lam far (c_max - c_min) e^(-lam (far - tau)) / kappa``, from c' = -lam (c - c_min)(c_max - c)
+    / (c_max - c_min) and c - c_min < (c_max - c_min)/(kappa E). It falls with `far` once
+    lam far >= 1; with far > tau too, the tail bounds that use it have c < 1. Derived here.
+    """
+    c_max, c_min, lam, tau, kappa = check_schedule(schedule).in_world(xp, far)
+    if not (far > tau and lam * far >= 1):
+        return None
+    return lam * far * (c_max - c_min) * xp.exp(-lam * (far - tau)) / kappa

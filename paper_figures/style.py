@@ -143,8 +143,8 @@ def print_name(series):
 
 
 def line(name):
-    """Colour and dash of a series."""
-    return {k: v for k, v in SERIES[name].items() if k != "marker"}
+    """Colour and dash of a series; one without a style of its own takes a spare one."""
+    return {k: v for k, v in SERIES.get(name, _OTHERS[2]).items() if k != "marker"}
 
 
 def point(name, index=0):

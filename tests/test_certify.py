@@ -75,7 +75,7 @@ def test_known_constants_of_the_released_schedule():
         (lambda c: c | {"schedule": c["schedule"] | {"tau": "0"}}, "no schedule"),
         (lambda c: c | {"schedule": c["schedule"] | {"tau": "log(x)"}}, "Invalid literal"),
         (lambda c: c | {"weighting": "unbounded"}, "unknown weighting"),
-        (lambda c: c | {"weighting": "bounded ratio", "quantity": "influence"}, "no finite"),
+        (lambda c: c | {"weighting": "bounded_ratio", "quantity": "influence"}, "no finite"),
         (lambda c: {k: v for k, v in c.items() if k != "boxes"}, "malformed.*boxes"),
         (lambda c: [], "malformed"),
     ],

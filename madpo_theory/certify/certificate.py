@@ -27,7 +27,8 @@ def certify(name, weighting, *, tolerance=1e-6):
     ----------
     name : a key of :data:`~madpo_theory.certify.quantities.QUANTITIES`.
     weighting : MarginSchedule (the published weight) or BoundedRatioWeight, whose parameters are
-        exact (Fraction, or log of an integer).
+        exact (Fraction, or log of an integer). TypeError for another, whose formula the checker
+        does not know.
     tolerance : absolute width of the enclosure.
 
     Returns a dict of JSON types: the weight and its schedule, the enclosure [lower, upper], the
@@ -35,7 +36,7 @@ def certify(name, weighting, *, tolerance=1e-6):
     2^level, on which the quantity stays below `upper`.
     """
     kind, schedule = weighting_kind(weighting)
-    found = supremum(quantity_of(name, kind), weighting, tolerance=tolerance)
+    found = supremum(quantity_of(name), weighting, tolerance=tolerance)
     return {
         "format": FORMAT,
         "quantity": name,
@@ -164,7 +165,7 @@ def _file_name(entries, key):
     sides = entries["schedule" if "schedule" in entries else "box"].values()
     texts = [s if isinstance(s, str) else "_to_".join(dict.fromkeys(s)) for s in sides]
     tag = "-".join(t.replace("/", "_").replace("(", "").replace(")", "") for t in texts)
-    weight = "" if entries["weighting"] == "published" else "-bounded_ratio"
+    weight = "" if entries["weighting"] == "published" else f"-{entries['weighting']}"
     return f"{entries['quantity']}{weight}-{tag}-{key[:12]}.json"
 
 

@@ -106,3 +106,23 @@ class TargetShapedWeight(CappedRatio):
         u = magnitude(xp, h)
         delta = self.target(xp, u) - u
         return xp.where_greater(h, 0, delta, -delta)
+
+    def tail(self, xp, quantity, far):
+        """For a PowerTarget, which rises, is concave, and meets the diagonal at tau.
+
+        Beyond tau T' is in (0, 1), so that delta = T - u, which is log w(u), is negative and falls,
+        without bound, at a rate below 1, while w(-u) = 1.
+        """
+        if type(self.target) is not PowerTarget:
+            return None
+        if quantity in ("influence", "dampening", "log_weight_min"):
+            return math.inf
+        if not far >= xp.number(self.target.tau, far):
+            return None
+        return {
+            "sensitivity": 1,
+            "log_weight_max": 0,
+            "target_slope_min": 0,
+            "target_slope_max": 1,
+            "weight_slope": xp.exp(self.log_ratio(xp, far)),
+        }.get(quantity)
