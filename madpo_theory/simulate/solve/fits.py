@@ -15,13 +15,15 @@ class Reason(IntEnum):
     """Why a table has, or has not, been solved."""
 
     CONVERGED = 0
-    #: Ford's condition is violated: the loss falls forever along some direction.
+    #: the loss falls forever along some direction: Ford's condition is violated, or (a loss
+    #: outside the slots) the scores run away.
     NO_MINIMIZER = 1
     #: no comparison connects some responses with the rest: the minimizer is not unique.
     UNCONNECTED = 2
     #: the step budget is spent.
     STEPS = 3
-    #: the gradient is down to its rounding, but float64 cannot locate the minimizer so closely.
+    #: float64 cannot locate the minimizer so closely: the gradient is down to its rounding, or (a
+    #: loss outside the slots) it jumps or the curvature vanishes there.
     PRECISION = 4
     #: a weight underflows to 0 where there are labels (set by the methods, not by the solver).
     UNDERFLOW = 5
