@@ -1,6 +1,6 @@
 """Bradley-Terry worlds in which the losses are trained on sampled labels."""
 
-from .solve.pairs import PairFit, fit_pairs, minimize_margins
+from .solve.pairs import PairFit, fit_pairs
 from .solve.table import (
     TableFit,
     expected_wins,
@@ -17,7 +17,6 @@ __all__ = [
     "expected_wins",
     "fit_pairs",
     "fit_table",
-    "minimize_margins",
     "minimize_table",
     "sampled_wins",
     "table_certificate",

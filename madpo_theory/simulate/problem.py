@@ -27,6 +27,7 @@ from ..methods.beta_dpo import BetaDpo, beta_dpo_margins
 from ..methods.ipo import Ipo
 from ..ops import check_number, torch_world
 from .solve.fits import Reason, check_masses, check_tables
+from .solve.general import minimize_general
 from .solve.newton import EPS, minimize_tables, solve_laplacian
 
 __all__ = ["PairProblem", "Solution", "first_step", "pair_targets", "slot_tables", "solve"]
@@ -253,15 +254,19 @@ def _solve(method, problem, **options):
 
 
 def _general(method, problem, **options):
-    """Any other loss, by automatic differentiation."""
-    from .solve.general import minimize_general
+    """Any other loss, by automatic differentiation; of log-probabilities without a reference."""
+    uniform = math.log(problem.labels.shape[1]) if "reference" not in method.needs else 0.0
 
     def loss(chosen, rejected, h):
-        return method.pair_loss(torch_world, chosen, rejected, h)
+        return method.pair_loss(torch_world, chosen - uniform, rejected - uniform, h)
 
-    reference = problem.reference if "reference" in method.needs else None
+    known = problem.reference is not None and "reference" in method.needs
     fits = minimize_general(
-        loss, problem.labels, problem.margins_for(method), reference=reference, **options
+        loss,
+        problem.labels,
+        problem.margins_for(method),
+        problem.reference.log() if known else None,
+        **options,
     )
     return Solution(
         fits.scores,

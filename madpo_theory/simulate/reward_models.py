@@ -9,11 +9,10 @@ varies nothing else.
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import expit
 
 from ..ops import check_number
 from ..ops.checks import (
@@ -24,6 +23,8 @@ from ..ops.checks import (
     finite_array,
 )
 from ..theory.linear import LinearRisk, SeparableDataError, fit_linear
+from ..theory.realizability import reachable
+from .solve.table import maximum_posterior
 from .worlds import (
     AllPairs,
     Labels,
@@ -474,52 +475,14 @@ def fit_table_scores(counts, *, prior=3.0):
     counts = finite_array("counts", counts)
     check_number("prior", prior, "prior > 0", lambda v: v > 0)
     batch = counts.reshape(-1, *counts.shape[-2:])
-    needs = ~_strongly_connected(batch > 0)
-    scores = _fit_scores(batch, np.where(needs, prior**-2.0, 0.0))
+    needs = ~reachable(batch > 0).all(axis=(-1, -2))
+    scores, _, taken = maximum_posterior(batch, np.where(needs, prior**-2.0, 0.0))
+    if (taken < 0).any():
+        raise RuntimeError(
+            f"{(taken < 0).sum()} Bradley-Terry fits have not converged; draw more labels, or "
+            "lower the prior"
+        )
     return scores.reshape(counts.shape[:-1]), needs.reshape(counts.shape[:-2])
-
-
-def _strongly_connected(beaten):
-    """Ford's condition of digraphs (B, K, K), by squaring the relation "reaches"."""
-    size = beaten.shape[-1]
-    reaches = beaten | np.eye(size, dtype=bool)
-    for _ in range(max(1, math.ceil(math.log2(size)))):
-        reaches = np.matmul(reaches.astype(np.float32), reaches.astype(np.float32)) > 0
-    return reaches.all(axis=(-1, -2))
-
-
-def _fit_scores(counts, precision):
-    """Scores (B, K) of mean 0 of the largest posterior density; precision (B,) may be 0.
-
-    Newton's method. The prior's curvature is constant, so along a step whose largest change of a
-    gap is D the curvature grows at most by e^D, and log(1 + D)/D of it always lowers the loss. Each
-    problem stops on its own: what else is in the batch changes nothing.
-    """
-    size = counts.shape[-1]
-    scores = np.zeros(counts.shape[:-1])
-    active = np.arange(len(counts))
-    for _ in range(500):
-        wins, held, prior = counts[active], scores[active], precision[active, None]
-        z = gaps(held)
-        pull = wins * expit(-z)
-        slope = (np.swapaxes(pull, -1, -2) - pull).sum(axis=-1) + held * prior
-        link = (wins + np.swapaxes(wins, -1, -2)) * expit(z) * expit(-z)
-        degree = link.sum(axis=-1)
-        # The constant direction, which the labels do not see, is held at the scale of the others.
-        gauge = degree.mean(axis=-1)[:, None, None] / size
-        hessian = (degree + prior)[..., None] * np.eye(size) - link + gauge
-        change = -np.linalg.solve(hessian, slope[..., None])[..., 0]
-        reach = np.ptp(change, axis=-1, keepdims=True)
-        cut = np.where(reach > 0, np.log1p(reach) / np.where(reach > 0, reach, 1), 1)
-        scores[active] = held + cut * change
-        # The error left is about the square of the last step.
-        active = active[np.abs(change).max(axis=-1) > 1e-8 * (1 + np.abs(held).max(axis=-1))]
-        if not len(active):
-            return scores - scores.mean(axis=-1, keepdims=True)
-    raise RuntimeError(
-        f"{len(active)} Bradley-Terry fits have not converged in 500 steps; draw more labels, or "
-        "lower the prior"
-    )
 
 
 def fit_linear_scores(features, counts, *, prior=3.0):
@@ -552,25 +515,11 @@ def fit_linear_scores(features, counts, *, prior=3.0):
             direction = fit_linear(risk).theta if spans else None
         except SeparableDataError:
             direction = None
-        if direction is None:
-            needs[world], direction = True, _linear_posterior(risk, prior)
+        if direction is None:  # the risk is a mean over pairs
+            needs[world], precision = True, 1 / (prior**2 * len(risk.features))
+            direction = fit_linear(replace(risk, precision=precision)).theta
         scores[world] = of_world @ direction
     return scores, needs
-
-
-def _linear_posterior(risk, prior):
-    """The direction of the largest posterior density, by Newton steps as in :func:`_fit_scores`."""
-    precision = 1 / (prior**2 * len(risk.features))  # the risk is a mean over pairs
-    theta = np.zeros(risk.features.shape[1])
-    for _ in range(500):
-        slope = risk.gradient(theta) + precision * theta
-        hessian = risk.hessian(theta) + precision * np.eye(len(theta))
-        change = -np.linalg.solve(hessian, slope)
-        reach = np.abs(risk.features @ change).max()
-        theta = theta + (np.log1p(reach) / reach if reach > 0 else 1) * change
-        if np.abs(change).max() <= 1e-9 * (1 + np.abs(theta).max()):
-            return theta
-    raise RuntimeError("the posterior fit has not converged; lower the prior")
 
 
 def _features(worlds):

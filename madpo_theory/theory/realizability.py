@@ -86,6 +86,19 @@ class FordCondition:
         )
 
 
+def reachable(links):
+    """Which responses (..., K, K) lead from which in one step or more; `links` says in one step.
+
+    A boolean array or tensor, by squaring: a walk of n steps is found after log2(n) rounds. A
+    digraph of at least two responses is strongly connected iff all entries hold.
+    """
+    reach = links
+    for _ in range((links.shape[-1] - 1).bit_length()):
+        steps = 1.0 * reach
+        reach = (steps + steps @ steps) > 0
+    return reach
+
+
 def ford_condition(wins):
     """Ford's condition for wins[i, j] = how often (or with what mass) response i beat response j.
 
@@ -98,21 +111,18 @@ def ford_condition(wins):
     Mathematical Monthly 64(8), 1957; statement L3.
     """
     beaten = check_wins("wins", wins) > 0
-    graph = coo_array(beaten)
-    _, strong = connected_components(graph, directed=True, connection="strong")
-    _, parts = connected_components(graph, directed=False)
-    crossing = beaten & (strong[:, None] != strong[None, :])
-    attained = not crossing.any()
+    itself = np.eye(len(beaten), dtype=bool)
+    above = reachable(beaten) | itself
+    one_way = above & ~above.T
+    attained = not one_way.any()
     # A strong component that nobody outside has beaten never loses. Every connected part has
     # one; in a part that is not strongly connected it has beaten somebody outside.
-    count = strong.max() + 1
-    loses, wins_outside = np.zeros(count, bool), np.zeros(count, bool)
-    winner, loser = np.nonzero(crossing)
-    loses[strong[loser]], wins_outside[strong[winner]] = True, True
-    witness = ~loses & (wins_outside | attained)
-    holds = bool(count == 1)
-    first = strong[np.argmax(witness[strong])]
-    undefeated = () if holds else tuple(np.flatnonzero(strong == first).tolist())
+    witness = ~one_way.any(axis=0) & (one_way.any(axis=1) | attained)
+    first = np.argmax(witness)
+    holds = bool(above.all())
+    undefeated = () if holds else tuple(np.flatnonzero(above[first] & above[:, first]).tolist())
+    joined = reachable(beaten | beaten.T) | itself
+    _, parts = np.unique(joined.argmax(axis=1), return_inverse=True)
     return FordCondition(holds, attained, tuple(parts.tolist()), undefeated)
 
 
