@@ -39,7 +39,7 @@ class AmpOnlyWeight(OneSidedWeight):
     """What the published weight does to hard pairs alone, "Amp-Only" in the paper's ablation."""
 
     name, label, source = "amp_only", "Amp-Only", "arXiv 2510.05342"
-    look = Look("#d55e00", "^", (0, (4, 1.6)))
+    look = Look("#0072b2", "^", (0, (4, 1.6)))
 
     side: str = "amplify"
 
@@ -49,6 +49,6 @@ class RegOnlyWeight(OneSidedWeight):
     """What the published weight does to easy pairs alone, "Reg-Only" in the paper's ablation."""
 
     name, label, source = "reg_only", "Reg-Only", "arXiv 2510.05342"
-    look = Look("#d55e00", "v", (0, (1, 1.4)))
+    look = Look("#0072b2", "v", (0, (1, 1.4)))
 
     side: str = "dampen"

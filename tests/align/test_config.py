@@ -49,7 +49,7 @@ def test_methods_carry_only_the_settings_that_they_use():
 
 def test_settings_and_store_import_no_model_library():
     code = (
-        "import sys, experiments.sentiment, madpo_theory.align.store;"
+        "import sys, madpo_theory.experiments.sentiment, madpo_theory.align.store;"
         "heavy = {'transformers', 'peft', 'pandas', 'sklearn', 'tokenizers'} & set(sys.modules);"
         "sys.exit(', '.join(heavy) or 0)"
     )

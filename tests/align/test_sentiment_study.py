@@ -10,12 +10,18 @@ import numpy as np
 import pandas
 import pytest
 from made_study import PROMPTS, made, write
+from madpo_theory.experiments.sentiment import PRESETS, predictions, published, tables
+from madpo_theory.experiments.sentiment import study as recorded
+from madpo_theory.experiments.sentiment.page import every_setting
+from madpo_theory.experiments.sentiment.predictions import (
+    PREDICTIONS,
+    crossed,
+    difference,
+    equal_kl,
+    judged,
+)
+from madpo_theory.experiments.sentiment.study import add, load_tables, record, run_id
 
-from experiments.sentiment import PRESETS, predictions, published, tables
-from experiments.sentiment import study as recorded
-from experiments.sentiment.page import every_setting
-from experiments.sentiment.predictions import PREDICTIONS, crossed, difference, equal_kl, judged
-from experiments.sentiment.study import add, load_tables, record, run_id
 from madpo_theory.align.config import METHODS, TIERS
 from madpo_theory.simulate.predictions import judge
 
