@@ -88,7 +88,7 @@ def _section(axes, table, schedules):
         axes.plot(px, py, ls="", **point(name), mec="white", ms=7)
         axes.annotate(
             named(name).split(", ")[-1], (px[0], py[0]), (7, 0), textcoords="offset points",
-            va="center", color=point(name)["color"],
+            va="center",
         )  # fmt: skip
     axes.set(xlabel=r"$c_{\mathrm{max}}$", ylabel=r"$\lambda\tau$")
     axes.set_xlim(1.1, 5)

@@ -2,14 +2,10 @@
 
 import itertools
 
-import numpy as np
-
 from ._studies import curve
-from ._style import BLUE, GREEN, INK, ORANGE, PAGE, RED, new, pick, styled, unique
+from ._style import INK, PAGE, line, named, new, pick, point, styled, unique
 
 __all__ = ["draw"]
-
-LOOKS = ((BLUE, "o"), (GREEN, "^"), (ORANGE, "s"), (RED, "D"))
 
 
 @styled
@@ -22,14 +18,14 @@ def draw(table):
     figure, panels = new(PAGE, 1.75 * len(noises) + 0.5, len(lams), rows=len(noises), sharex=True)
     for (row, noise), (place, lam) in itertools.product(enumerate(noises), enumerate(lams)):
         axes = panels[row, place]
-        for c_max, (color, marker) in zip(c_maxes, LOOKS, strict=False):
+        for c_max in c_maxes:
+            name = f"madpo_{c_max:g}"
             where = dict(noise=noise, lam=lam, c_max=c_max)
             *columns, safe = pick(table, "x", "y", "low", "high", "safe", **where)
-            label = rf"$c_{{\mathrm{{max}}}}={c_max:g}$"
-            curve(axes, *columns, color=color, label=label)
-            for kept, face in ((safe, color), (np.logical_not(safe), "white")):
+            curve(axes, *columns, label=named(name).removeprefix("MADPO, "), **line(name))
+            for kept, hollow in ((safe, {}), (~safe, {"mfc": "white"})):
                 x, y = (values[kept] for values in columns[:2])
-                axes.plot(x, y, marker, color=color, mfc=face, ms=4.5)
+                axes.plot(x, y, ls="", ms=4.5, **point(name), **hollow)
         axes.set_ylim(bottom=0)
     for axes, lam in zip(panels[0], lams, strict=True):
         axes.set_title(rf"$\lambda={lam:g}$")

@@ -34,7 +34,7 @@ def draw(table):
         axes.axhline(1, color=INK, lw=0.6)
         for schedule in unique(table, "schedule"):
             x, y = pick(table, "x", "y", panel=panel, schedule=schedule, element="curve")
-            axes.plot(x, y, label=named(schedule), **line(schedule))
+            axes.plot(x, y, label=named(schedule).removeprefix("MADPO, "), **line(schedule))
             axes.set_xlim(x[0], x[-1])
         for schedule in unique(table, "schedule"):
             x, y = pick(table, "x", "y", panel=panel, schedule=schedule, element=place)
