@@ -27,7 +27,7 @@ from madpo_theory.certify import (
     supremum,
     write_certificate,
 )
-from madpo_theory.claims.weights import CLASS_BOX, RELEASED_BOX
+from madpo_theory.claims.settings import CLASS_BOX, RELEASED_BOX
 from madpo_theory.weights import BoundedRatioWeight, ScaledWeight
 
 KINDS = {"published": lambda s: s, "bounded ratio": BoundedRatioWeight}

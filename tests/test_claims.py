@@ -9,18 +9,16 @@ import sympy as sp
 
 from madpo_theory import cli
 from madpo_theory.claims import CLAIMS, Claim, select, verify
-from madpo_theory.claims.kinds import (
+from madpo_theory.claims.evidence import (
     certified,
     enclosed,
-    margins,
     property_test,
-    schedules,
     simplified,
     simulated,
     symbolic,
 )
 from madpo_theory.claims.ledger import KINDS
-from madpo_theory.claims.weights import RELEASED
+from madpo_theory.claims.settings import RELEASED, margins, schedules
 from madpo_theory.show.figures import FIGURES
 from madpo_theory.weights import weight
 

@@ -9,8 +9,8 @@ import pytest
 import sympy as sp
 
 from madpo_theory import cli
-from madpo_theory.claims import CLAIMS, kinds, verify
-from madpo_theory.claims.kinds import proved
+from madpo_theory.claims import CLAIMS, evidence, verify
+from madpo_theory.claims.evidence import proved
 from madpo_theory.coq import (
     PROOFS,
     Checked,
@@ -89,9 +89,9 @@ def test_generated_file_is_what_the_formulas_print_today():
 
 
 def test_every_theorem_is_cited_and_every_citation_is_a_theorem():
-    cited = [theorem for _, evidence in PIECES for theorem in evidence.theorems]
+    cited = [theorem for _, evidence in PIECES for theorem in evidence.uses]
     stated = [
-        (Path(room).stem, name)
+        f"{Path(room).stem}.{name}"
         for room in ROOMS
         for name in re.findall(r"^Theorem (\w+)", (PROOFS / room).read_text(), re.M)
     ]
@@ -119,12 +119,12 @@ def test_coq_bears_the_claim_out(claim, evidence):
     if not found.checked:
         pytest.skip(found.computed)
     assert found.agrees and found.kind == evidence.kind == "proof", (claim.id, found)
-    assert len(found.steps) == len(evidence.theorems)
+    assert len(found.steps) == len(evidence.uses)
 
 
 def test_what_was_read_is_what_coq_said(sources):
     found = check()
-    assert len(found.statements) == sum(len(e.theorems) for _, e in PIECES)
+    assert len(found.statements) == sum(len(e.uses) for _, e in PIECES)
     reals = {"sig_forall_dec", "sig_not_dec", "functional_extensionality_dep", "classic"}
     assert {name.split(".")[1] for name in found.axioms["Target"]} <= reals
     statement = found.statements["Schedule", "S1_at_tau"]
@@ -195,7 +195,7 @@ def test_without_the_folder_nothing_is_claimed(tmp_path):
 
 def gathered(outcome, monkeypatch):
     """The ledger of one claim whose proof came out so."""
-    monkeypatch.setattr(kinds, "checked_once", lambda: outcome)
+    monkeypatch.setattr(evidence, "checked_once", lambda: outcome)
     return verify([replace(CLAIMS[0], evidence=(proved("Room", "one", "two"),))])
 
 

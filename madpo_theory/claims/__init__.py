@@ -1,35 +1,32 @@
-"""Every claim about MADPO with its evidence and verdict; ``madpo verify`` prints them."""
+"""Every claim about MADPO with its evidence and verdict; ``madpo verify`` prints them.
 
-from .abstract import CLAIMS as _ABSTRACT
-from .baselines import CLAIMS as _BASELINES
-from .corrected import CLAIMS as _CORRECTED
-from .landscape import CLAIMS as _LANDSCAPE
+A claim is one file of this folder, its id in the name: ``t5_order.py`` holds the :class:`Claim` T5
+as ``CLAIM``, and its evidence.
+"""
+
+import pkgutil
+import re
+from importlib import import_module
+
 from .ledger import VERDICTS, Claim, Evidence, Ledger, verify
-from .monotone import CLAIMS as _MONOTONE
-from .parametric import CLAIMS as _PARAMETRIC
-from .responses import CLAIMS as _RESPONSES
-from .targets import CLAIMS as _TARGETS
-from .weights import CLAIMS as _WEIGHTS
 
 __all__ = ["CLAIMS", "VERDICTS", "Claim", "Evidence", "Ledger", "select", "verify"]
 
 _LETTERS = "STLRBNA"  # the order of theory: schedule, targets, landscape, robustness, ...
 
+
+def _claims():
+    for module in pkgutil.iter_modules(__path__):
+        named = re.fullmatch(r"([a-z]+\d+)_\w+", module.name)
+        if named:
+            claim = import_module(f"{__name__}.{module.name}").CLAIM
+            if claim.id.lower() != named[1]:
+                raise ValueError(f"{module.name}.py holds the claim {claim.id}; name it after it")
+            yield claim
+
+
 CLAIMS = tuple(
-    sorted(
-        (
-            *_WEIGHTS,
-            *_TARGETS,
-            *_MONOTONE,
-            *_LANDSCAPE,
-            *_RESPONSES,
-            *_PARAMETRIC,
-            *_BASELINES,
-            *_CORRECTED,
-            *_ABSTRACT,
-        ),
-        key=lambda claim: (_LETTERS.index(claim.id[0]), int(claim.id[1:])),
-    )
+    sorted(_claims(), key=lambda claim: (_LETTERS.index(claim.id[0]), int(claim.id[1:])))
 )
 
 

@@ -53,6 +53,10 @@ class Claim:
     must agree with: ``holds``, ``conditional`` (on `condition`) or ``fails`` (by
     `counterexample`). `figure` names the figure of :mod:`madpo_theory.show.figures` that shows it.
 
+    `uses` are the ids of the claims that it rests on, as the ledger settles them (what is shown
+    of a claim that fails is its refutation). The theorems and certificates of its evidence need no
+    second naming: :attr:`rests_on` gathers all.
+
     A roll-up has `parts`, ids of other claims, in place of evidence: it stands as the weakest of
     them does.
     """
@@ -68,6 +72,13 @@ class Claim:
     counterexample: str = ""
     figure: str = ""
     parts: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+
+    @property
+    def rests_on(self):
+        """Ids of claims, Coq theorems as "File.theorem", names of certified quantities."""
+        of_evidence = (name for e in self.evidence for name in getattr(e, "uses", ()))
+        return tuple(dict.fromkeys((*self.parts, *self.uses, *of_evidence)))
 
     def __post_init__(self):
         if self.verdict not in VERDICTS:
@@ -105,7 +116,8 @@ class Ledger:
         claims = []
         for claim, evidence in self.rows:
             row = {k: v for k, v in vars(claim).items() if k != "evidence"}
-            claims.append({**row, "evidence": [asdict(e) for e in evidence]})
+            row |= {"uses": claim.rests_on, "evidence": [asdict(e) for e in evidence]}
+            claims.append(row)
         return {"claims": claims, "seconds": round(self.seconds, 1)}
 
     def write(self, path):

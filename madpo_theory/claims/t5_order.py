@@ -15,20 +15,20 @@ from ..order import amplified_limit, monotone_limit, safe_lam, safe_tau, scaled_
 from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
-from .kinds import (
+from .evidence import (
     certified,
     certified_box,
     enclosed,
     observed,
     property_test,
     proved,
-    schedules,
     simulated,
     symbolic,
 )
 from .ledger import Claim
 from .regimes import (
     INSIDE,
+    KAPPA,
     KNEE_SLOPE,
     OUTSIDE,
     OUTSIDE_MARGIN,
@@ -38,13 +38,23 @@ from .regimes import (
     d,
     in_c,
     inside,
+    knee_slope,
     lam,
     sigma,
     tau,
+    turning_point,
     u,
 )
-from .targets import LABELS, target_scores
-from .weights import CLASS, CLASS_BOX, RELEASED, RELEASED_BOX
+from .settings import (
+    CLASS,
+    CLASS_BOX,
+    LABELS,
+    RELEASED,
+    RELEASED_BOX,
+    margin_of,
+    schedules,
+    target_scores,
+)
 
 
 @symbolic("T' on [0, tau] and at its end")
@@ -54,9 +64,6 @@ def t5_slope():
     slope = sp.diff(inside(effective_target(u, u, OUTSIDE)), u)
     yield "T' = c + u c'", slope, c + u * sp.diff(c, u)
     yield "T'(tau-) = 1 - lam tau kappa'", slope.subs(u, tau), 1 - lam * tau * KNEE_SLOPE
-
-
-KAPPA = (c_max - 1) / (1 - c_min)
 
 
 def bound_on_lam_tau(c):
@@ -93,7 +100,7 @@ def t5_left():
         -C / slope,
         g - sp.log(KAPPA * (C - c_min) / (c_max - C)),
     )
-    mean = 2 * c_min * c_max / (c_min + c_max)
+    mean = turning_point(OUTSIDE)
     yield (
         "g' has one zero, the harmonic mean of c_min and c_max, where it turns from - to +",
         sp.diff(g, C),
@@ -157,7 +164,7 @@ def enclosed_slope(at, schedule):
 def t5_not_sufficient():
     with precision():
         s = MarginSchedule(*(sp.Rational(v) for v in ("7.1637", "0.9666", "1.28006", "6.49202")))
-        knee = s.lam * s.tau * (s.c_max - 1) * (1 - s.c_min) / (s.c_max - s.c_min)
+        knee = s.lam * s.tau * knee_slope(s)
         slopes = [enclosed_slope(arb(k) / 16, s) for k in range(32, 104)]
         worst = min(slopes, key=lambda ball: float(ball.mid()))
         limit = monotone_limit(arb("7.1637"), arb("0.9666"))
@@ -212,10 +219,8 @@ def t5_limit(s=schedules()):
         rounding = 1e-13 * s.c_max * s.tau
         assert np.diff(effective_target(at, at, s)).min() >= -rounding, (product, limit)
     elif product >= limit * (1 + 1e-6):
-        turn = max(1.0, 2 * s.c_min * s.c_max / (s.c_min + s.c_max))  # c where T' is lowest
-        kappa = (s.c_max - 1) / (1 - s.c_min)
-        t = np.log((s.c_max - turn) / (kappa * (turn - s.c_min)))
-        at = min(s.tau + t / s.lam, s.tau * (1 - 1e-12))
+        turn = max(1.0, turning_point(s))  # c where T' is lowest
+        at = min(margin_of(turn, s), s.tau * (1 - 1e-12))
         with precision():
             assert enclosed_slope(arb(at), s) < 0, (product, limit)
 
@@ -257,66 +262,65 @@ def t5_trained():
     return f"h* = 5.26 settles at {first:.3f}, h* = 6.9 at {second:.3f}", scores
 
 
-CLAIMS = (
-    Claim(
-        id="T5",
-        statement=r"The effective target $T(h) = h + \delta(h)$ increases with the true margin: "
-        r"an easier pair never gets a smaller target.",
-        reading="At the released schedule pairs between 5.3 and 6.9 nats get smaller targets the "
-        "easier they are, and up to 1.4 nats of order are lost; with c_max = 2 and lam = 1 a tau "
-        "of at most 3 keeps the order (safe_tau), as the class defaults do.",
-        source="implicit in arXiv 2510.05342 (A2); derived here",
-        assumptions="exact reward model",
-        verdict="conditional",
-        condition=r"$\lambda \tau \leq \frac{c_{max} - c_{min}}{(c_{max} - 1)(1 - c_{min})}$ where "
-        r"$2 c_{min} c_{max} \leq c_{min} + c_{max}$, else $\lambda \tau \leq 2 \frac{c_{max} + "
-        r"c_{min}}{c_{max} - c_{min}} + \log \frac{(c_{max} - 1) c_{min}}{(1 - c_{min}) c_{max}}$ "
-        r"(exact left of $\tau$); and $1 + (\log w)' \geq 0$ beyond, which fails only for large "
-        r"$\lambda$ with $c_{max}$ near 1 or $c_{min}$ near 0",
-        counterexample="released schedule: T(5.26) = 8.33 but T(log 999) = log 999 = 6.907",
-        figure="monotone_region",
-        evidence=(
-            t5_slope,
-            t5_left,
-            t5_right,
-            certified(
-                "-min T', class defaults: monotone",
-                "target_slope_min",
-                CLASS,
-                above=-0.33334,
-                below=-0.33333,
-            ),
-            certified(
-                "-min T', released: falls",
-                "target_slope_min",
-                RELEASED,
-                above=1.30676,
-                below=1.30677,
-            ),
-            certified_box(
-                "-min T' <= 0, box around the class defaults: every schedule monotone",
-                "target_slope_min",
-                CLASS_BOX,
-                below=-0.0869,
-                above=-0.0874,
-                tolerance=0.0005,
-            ),
-            certified_box(
-                "T' at h = 0.9 tau, box around the released schedule: every schedule falls",
-                "target_slope_max",
-                RELEASED_BOX,
-                below=-0.5,
-                within=Fraction(9, 10),
-            ),
-            t5_cells,
-            t5_refuted,
-            t5_not_sufficient,
-            t5_falls_right,
-            t5_limit,
-            t5_safe_lam,
-            t5_safe_tau,
-            t5_trained,
-            proved("Counterexamples", "T5_released", "T5_released_peak", "T5_not_sufficient"),
+CLAIM = Claim(
+    id="T5",
+    statement=r"The effective target $T(h) = h + \delta(h)$ increases with the true margin: "
+    r"an easier pair never gets a smaller target.",
+    reading="At the released schedule pairs between 5.3 and 6.9 nats get smaller targets the "
+    "easier they are, and up to 1.4 nats of order are lost; with c_max = 2 and lam = 1 a tau "
+    "of at most 3 keeps the order (safe_tau), as the class defaults do.",
+    source="implicit in arXiv 2510.05342 (A2); derived here",
+    assumptions="exact reward model",
+    verdict="conditional",
+    condition=r"$\lambda \tau \leq \frac{c_{max} - c_{min}}{(c_{max} - 1)(1 - c_{min})}$ where "
+    r"$2 c_{min} c_{max} \leq c_{min} + c_{max}$, else $\lambda \tau \leq 2 \frac{c_{max} + "
+    r"c_{min}}{c_{max} - c_{min}} + \log \frac{(c_{max} - 1) c_{min}}{(1 - c_{min}) c_{max}}$ "
+    r"(exact left of $\tau$); and $1 + (\log w)' \geq 0$ beyond, which fails only for large "
+    r"$\lambda$ with $c_{max}$ near 1 or $c_{min}$ near 0",
+    counterexample="released schedule: T(5.26) = 8.33 but T(log 999) = log 999 = 6.907",
+    figure="monotone_region",
+    uses=("S1", "S2", "T1", "T2"),
+    evidence=(
+        t5_slope,
+        t5_left,
+        t5_right,
+        certified(
+            "-min T', class defaults: monotone",
+            "target_slope_min",
+            CLASS,
+            above=-0.33334,
+            below=-0.33333,
         ),
+        certified(
+            "-min T', released: falls",
+            "target_slope_min",
+            RELEASED,
+            above=1.30676,
+            below=1.30677,
+        ),
+        certified_box(
+            "-min T' <= 0, box around the class defaults: every schedule monotone",
+            "target_slope_min",
+            CLASS_BOX,
+            below=-0.0869,
+            above=-0.0874,
+            tolerance=0.0005,
+        ),
+        certified_box(
+            "T' at h = 0.9 tau, box around the released schedule: every schedule falls",
+            "target_slope_max",
+            RELEASED_BOX,
+            below=-0.5,
+            within=Fraction(9, 10),
+        ),
+        t5_cells,
+        t5_refuted,
+        t5_not_sufficient,
+        t5_falls_right,
+        t5_limit,
+        t5_safe_lam,
+        t5_safe_tau,
+        t5_trained,
+        proved("Counterexamples", "T5_released", "T5_released_peak", "T5_not_sufficient"),
     ),
 )

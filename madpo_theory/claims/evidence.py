@@ -1,18 +1,19 @@
-"""One decorator for each kind of evidence: what it runs, and when it agrees."""
+"""One decorator for each kind of evidence: what it runs, and when it agrees.
+
+Evidence is a function with the attribute `kind`; that which stands on Coq theorems or certified
+quantities names them in `uses`.
+"""
 
 import functools
 import inspect
-from pathlib import Path
 
 import numpy as np
 import sympy as sp
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ..certify import kept_certificate
 from ..certify.quantities import weighting_kind
 from ..coq.coqc import NotChecked, checked_once
-from ..schedule import MarginSchedule
 from .ledger import Evidence
 
 __all__ = [
@@ -20,39 +21,17 @@ __all__ = [
     "certified_box",
     "describe",
     "enclosed",
-    "margins",
     "observed",
     "property_test",
     "proved",
-    "recorded",
-    "schedules",
     "simulated",
     "symbolic",
 ]
 
 
-RESULTS = Path(__file__).parents[2] / "results" / "sentiment"
-
-
 def describe(schedule):
     """(c_max, c_min, lam, tau) of a schedule, as text."""
     return f"({schedule.c_max}, {schedule.c_min}, {schedule.lam}, {schedule.tau})"
-
-
-def margins(largest=60.0):
-    """Hypothesis strategy of margins, nats: zero, tiny and large ones of either sign."""
-    return st.floats(-largest, largest, allow_nan=False, allow_subnormal=False)
-
-
-def schedules():
-    """Hypothesis strategy of valid schedules, from nearly constant to nearly a step."""
-    return st.builds(
-        MarginSchedule,
-        c_max=st.floats(1.001, 20),
-        c_min=st.floats(0, 0.999),
-        lam=st.floats(0.01, 20),
-        tau=st.floats(0.01, 40),
-    )
 
 
 def symbolic(name):
@@ -134,7 +113,7 @@ def certified(name, quantity, weighting, *, below=None, above=None, digits=6):
         )
 
     evidence.__name__ = f"certified_{quantity}"
-    evidence.kind, evidence.writes = "certified", True
+    evidence.kind, evidence.writes, evidence.uses = "certified", True, (quantity,)
     return evidence
 
 
@@ -175,7 +154,7 @@ def certified_box(
         )
 
     evidence.__name__ = f"certified_box_{quantity}"
-    evidence.kind, evidence.writes = "certified", True
+    evidence.kind, evidence.writes, evidence.uses = "certified", True, (quantity,)
     return evidence
 
 
@@ -246,38 +225,8 @@ def proved(file, *theorems):
         )
 
     evidence.__name__ = f"proved_{file}"
-    evidence.kind, evidence.theorems = "proof", tuple((file, name) for name in theorems)
+    evidence.kind, evidence.uses = "proof", tuple(f"{file}.{name}" for name in theorems)
     return evidence
-
-
-def recorded(name, theory):
-    """Evidence from the recorded sentiment runs, read anew.
-
-    The function takes their tables and returns what it computed, as text, and whether it agrees.
-    """
-
-    def decorate(measure):
-        @functools.wraps(measure)
-        def evidence():
-            shown = functools.partial(Evidence, "experiment", name, theory=theory)
-            missing = "the folder results/sentiment"
-            if RESULTS.is_dir():
-                try:
-                    from experiments.sentiment.study import load_tables
-
-                    tables = load_tables(RESULTS)
-                except ModuleNotFoundError as error:
-                    missing = f"the package {error.name}"
-                else:
-                    computed, agrees = measure(tables)
-                    detail = f"{len(tables.summary)} runs; 95 % over prompts and cells, paired"
-                    return shown(computed=computed, agrees=bool(agrees), detail=detail)
-            return shown(computed=f"not checked here: needs {missing}", agrees=False, checked=False)
-
-        evidence.kind = "experiment"
-        return evidence
-
-    return decorate
 
 
 def _named(axioms):

@@ -1,0 +1,16 @@
+"""A1: the paper on its weight."""
+
+from .ledger import Claim
+
+CLAIM = Claim(
+    id="A1",
+    statement="The weight is continuous and adaptive for every pair, and preserves the data: "
+    "no pair is discarded.",
+    reading="True of the formula: every weight is positive and below 2; but at the released "
+    "c_max = 4 a disputed label can weigh as little as 0.00007, which is discarding it.",
+    source="arXiv 2510.05342, abstract",
+    assumptions="any valid schedule",
+    verdict="holds",
+    figure="weight_and_coefficient",
+    parts=("S1", "S2", "S3", "S4"),
+)

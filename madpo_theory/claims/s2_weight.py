@@ -1,0 +1,91 @@
+"""S2: the weight is positive, bounded and continuous, with a corner at -tau."""
+
+import math
+import sys
+
+import sympy as sp
+
+from ..schedule import coefficient
+from ..weights import log_weight, weight
+from .evidence import property_test, proved, symbolic
+from .ledger import Claim
+from .regimes import (
+    INSIDE,
+    KNEE_SLOPE,
+    OUTSIDE,
+    OUTSIDE_MARGIN,
+    C,
+    in_c,
+    knee_slope,
+    lam,
+    sigma,
+    tau,
+    u,
+)
+from .settings import margins, schedules
+
+UNDERFLOW = math.log(sys.float_info.min)  # of e^x, which may be rounded to 0 below
+
+
+@symbolic("stable weight = ratio of sigmoids, branch by branch; kink at -tau")
+def s2_forms():
+    c = C
+    ratio = sigma(c * u) / sigma(u)
+    yield "0 < h < tau: w = sigma(ch)/sigma(h)", in_c(weight(u, INSIDE), INSIDE), ratio
+    yield (
+        "-tau < h < 0: w = sigma(ch)/sigma(h)",
+        in_c(weight(-u, INSIDE), INSIDE),
+        sigma(-c * u) / sigma(-u),
+    )
+    far = OUTSIDE_MARGIN
+    yield (
+        "h > tau: w = sigma(ch)/sigma(h)",
+        in_c(weight(far, OUTSIDE), OUTSIDE),
+        sigma(c * far) / sigma(far),
+    )
+    yield "h < -tau: w = 1", weight(-far, OUTSIDE), sp.Integer(1)
+    yield "w(0) = 1", weight(sp.Integer(0), OUTSIDE), sp.Integer(1)
+    inner = sp.log(sigma(-coefficient(u, OUTSIDE) * u) / sigma(-u))  # log w(-u), u < tau
+    yield "continuity: log w(-tau+) = 0", inner.subs(u, tau), sp.Integer(0)
+    yield (
+        "right slope at -tau = -sigma(tau) lam tau kappa'",
+        -sp.diff(inner, u).subs(u, tau),
+        -sigma(tau) * lam * tau * KNEE_SLOPE,
+    )
+
+
+@property_test("w is positive, finite, continuous at -tau, 1 at 0", "S2")
+def s2_positive(s=schedules(), h=margins(1e4)):
+    w, log_w = weight(h, s), log_weight(h, s)
+    assert math.isfinite(log_w)  # w = e^(log w) is positive, whatever float64 makes of it
+    assert w < 2 and (w > 0 or log_w < UNDERFLOW), (w, log_w)
+    assert weight(0.0, s) == 1.0
+    slope = s.lam * s.tau * knee_slope(s)
+    gap = 1e-7 * s.tau
+    assert abs(log_weight(-s.tau + gap, s)) <= 2 * slope * gap + 1e-12
+
+
+CLAIM = Claim(
+    id="S2",
+    statement=r"The weight $w$ is positive, bounded and continuous, $w(0) = 1$, with a kink "
+    r"at $h = -\tau$: right slope $-\sigma(\tau) \lambda \tau \kappa'$, left slope $0$.",
+    reading="No pair is thrown away, and the weight has no jump; but it has a corner.",
+    source="arXiv 2510.05342 (A1); slope derived here",
+    assumptions="any valid schedule",
+    figure="weight_and_coefficient",
+    verdict="holds",
+    uses=("S1",),
+    evidence=(
+        s2_forms,
+        s2_positive,
+        proved(
+            "Weight",
+            "S2_published",
+            "S2_disputed",
+            "S2_positive",
+            "S2_zero",
+            "S2_continuous",
+            "S2_corner",
+        ),
+    ),
+)

@@ -1,0 +1,130 @@
+"""What claims share: the schedules they speak of, what is drawn at random, how a run is scored."""
+
+import math
+
+import numpy as np
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from ..certify import ScheduleBox
+from ..schedule import MarginSchedule
+from ..theory.linear import population_covariance, tabular_features
+from ..weights import Weighting
+from .regimes import kappa
+
+# -- schedules, with exact parameters -----------------------------------------------------------
+
+RELEASED = MarginSchedule.released(exact=True)
+RELEASED_4 = MarginSchedule.released(4, exact=True)
+CLASS = MarginSchedule.class_defaults(exact=True)
+# Boxes of schedules: around the class defaults, around the released ones (log 999 = 6.9068), and
+# one that holds every schedule a user is likely to set at lam = 1.
+CLASS_BOX = ScheduleBox(("1.8", "2.2"), ("0.45", "0.55"), ("0.9", "1.1"), ("1.8", "2.2"))
+RELEASED_BOX = ScheduleBox(("1.9", "2.1"), ("0.48", "0.52"), ("0.95", "1.05"), ("6.8", "7"))
+WIDE_BOX = ScheduleBox(("1.5", "4"), ("0.25", "0.6"), 1, (2, 7))
+
+
+class Unweighted(Weighting):
+    """w = 1: DPO, wherever MADPO's weight is asked for."""
+
+    def log_weight(self, xp, h):
+        return 0 * h
+
+
+def margin_of(c, schedule):
+    """The margin u at which c(u) = c: tau + log[(c_max - c)/(kappa (c - c_min))]/lam, floats."""
+    odds = (schedule.c_max - c) / (kappa(schedule) * (c - schedule.c_min))
+    return schedule.tau + math.log(odds) / schedule.lam
+
+
+# -- Hypothesis strategies ----------------------------------------------------------------------
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def margins(largest=60.0):
+    """Margins, nats: zero, tiny and large ones of either sign."""
+    return st.floats(-largest, largest, allow_nan=False, allow_subnormal=False)
+
+
+def schedules():
+    """Valid schedules, from nearly constant to nearly a step."""
+    return st.builds(
+        MarginSchedule,
+        c_max=st.floats(1.001, 20),
+        c_min=st.floats(0, 0.999),
+        lam=st.floats(0.01, 20),
+        tau=st.floats(0.01, 40),
+    )
+
+
+def gentle_schedules():
+    """Schedules that move a target by at most 7.5 nats.
+
+    Beyond, weights differ by so many powers of ten that float64 cannot tell a design that spans
+    from one that does not, which is no theorem's matter.
+    """
+    return st.builds(
+        MarginSchedule,
+        c_max=st.floats(1.001, 2.5),
+        c_min=st.floats(0, 0.999),
+        lam=st.floats(0.05, 20),
+        tau=st.floats(0.01, 5),
+    )
+
+
+def rewards_of(size):
+    """Rewards (K,), nats."""
+    return st.lists(margins(3.0), min_size=size, max_size=size).map(np.array)
+
+
+def offdiagonal(values, size, symmetric=False):
+    """(K, K) matrices of zero diagonal whose other entries are `values`."""
+
+    def filled(entries):
+        matrix = np.zeros((size, size))
+        if symmetric:
+            matrix[np.triu_indices(size, 1)] = entries
+            return matrix + matrix.T
+        matrix[~np.eye(size, dtype=bool)] = entries
+        return matrix
+
+    count = size * (size - 1) // (2 if symmetric else 1)
+    return st.lists(values, min_size=count, max_size=count).map(filled)
+
+
+def random_design(seed, pairs=12, parameters=3, spread=2.0):
+    """(features, h_true, h_model, rng): a random design whose reward model is wrong."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(pairs, parameters))
+    truth = rng.normal(0, spread, pairs)
+    return features, truth, truth + rng.normal(0, spread, pairs), rng
+
+
+# -- runs ---------------------------------------------------------------------------------------
+
+LABELS = 4_000_000  # to a pair
+
+
+def target_scores(fit, h_true, targets, beta):
+    """Deviation of fitted z = beta m from the targets, in standard errors of the label draw."""
+    p = expit(h_true)
+    return (beta * fit.m - targets) * np.sqrt(LABELS * p * (1 - p))
+
+
+def gap_errors(fit, rewards, sampling, labels, weighting):
+    """(K, K) standard errors of a table's fitted gaps, nats, over the draw of the labels.
+
+    A pair has `labels` times its symmetric integer sampling[i, j] of them. The table is the
+    linear policy whose features are +1 and -1, so its covariance is the sandwich (R6).
+    """
+    size = len(rewards)
+    first, second = np.triu_indices(size, 1)
+    pairs = np.repeat(np.arange(len(first)), sampling[first, second].astype(int))
+    h = (rewards[first] - rewards[second])[pairs]
+    drawn = tabular_features(first[pairs], second[pairs], size)
+    theta = fit.scores[:-1] - fit.scores[-1]
+    covariance = population_covariance(drawn, h, h, weighting, theta, beta=1.0) / labels
+    features, errors = tabular_features(first, second, size), np.zeros((size, size))
+    errors[first, second] = np.sqrt(np.einsum("pi,ij,pj->p", features, covariance, features))
+    return errors + errors.T

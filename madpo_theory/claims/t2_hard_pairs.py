@@ -1,0 +1,57 @@
+"""T2: what a hard pair gets from an exact reward model."""
+
+import math
+
+import numpy as np
+
+from ..losses import madpo
+from ..schedule import MarginSchedule, coefficient
+from ..simulate import fit_pairs
+from ..targets import effective_target
+from .evidence import property_test, proved, simulated, symbolic
+from .ledger import Claim
+from .regimes import INSIDE, C, in_c, u
+from .settings import LABELS, margins, schedules, target_scores
+
+
+@symbolic("exact reward model, |h*| < tau: z* = c h*")
+def t2_amplified():
+    for sign in (1, -1):
+        target = in_c(effective_target(sign * u, sign * u, INSIDE), INSIDE)
+        yield f"h* = {'+' if sign > 0 else '-'}u", target, sign * C * u
+
+
+@property_test("z* = c(|h*|) h* up to tau, and |z*| >= |h*|", "T2")
+def t2_amplified_numeric(s=schedules(), h=margins(40.0)):
+    h = math.copysign(min(abs(h), s.tau), h)
+    target = effective_target(h, h, s)
+    assert math.isclose(target, coefficient(h, s) * h, rel_tol=1e-12, abs_tol=1e-300)
+    assert abs(target) >= abs(h)
+
+
+@simulated("trained targets of pairs below tau", "c(|h*|) h*")
+def t2_trained():
+    h, s = np.linspace(-3, 3, 24), MarginSchedule.class_defaults()
+    h = h[np.abs(h) < s.tau]
+    fit = fit_pairs(madpo, h, LABELS, 3, margin=h, weighting=s)
+    scores = target_scores(fit, h, coefficient(h, s) * h, 0.1)
+    return "exact reward model, class defaults", scores
+
+
+CLAIM = Claim(
+    id="T2",
+    statement=r"With an exact reward model a pair with $|h^*| < \tau$ gets the target "
+    r"$z^* = c(|h^*|) h^*$, amplified.",
+    reading="Hard pairs are amplified as the paper says.",
+    source="arXiv 2510.05342 (A2); derived here",
+    assumptions="exact reward model",
+    figure="effective_target",
+    verdict="holds",
+    uses=("S1", "T1", "T4"),
+    evidence=(
+        t2_amplified,
+        t2_amplified_numeric,
+        t2_trained,
+        proved("Target", "T2_target", "T2_amplified"),
+    ),
+)
