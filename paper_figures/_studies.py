@@ -27,4 +27,5 @@ def curves(axes, table, methods, *, floor=None, **where):
 def legend(axes, source):
     """The legend of other axes, alone in its place."""
     axes.axis("off")
-    axes.legend(*source.get_legend_handles_labels(), loc="center left", fontsize=9)
+    handles, labels = source.get_legend_handles_labels()
+    axes.legend(handles, labels, loc="center left", fontsize=9, handlelength=2, borderaxespad=0)

@@ -46,5 +46,5 @@ def draw(table):
         panels[2, place].set_xlabel("labels of a pair")
     for axes, text in zip(panels[:, 0], ROWS.values(), strict=True):
         axes.set_ylabel(text, fontsize=9)
-    panels[2, 0].legend(fontsize=6.5, loc="lower left", labelspacing=0.1, borderaxespad=0)
+    panels[0, 0].legend(fontsize=6.5, loc="lower left", labelspacing=0.1, borderaxespad=0)
     return figure

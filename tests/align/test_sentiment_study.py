@@ -175,9 +175,9 @@ def test_a_folder_is_judged_and_drawn(table, tmp_path):
     write(tmp_path, table)
     rows = judged(tmp_path)
     assert [row["id"] for row in rows] == [p.id for p in PREDICTIONS]
-    from madpo_theory.show.figures import FIGURES, make_figures
+    from madpo_theory.show.figures import figures, make_figures
 
-    names = [name for name, spec in FIGURES.items() if spec.needs_results]
+    names = [name for name, spec in figures().items() if spec.source == "results"]
     assert len(names) == 6
     written = make_figures(tmp_path / "figures", experiment=None, results=tmp_path, names=names)
     assert len(written) == 18 and all(path.stat().st_size > 100 for path in written)
