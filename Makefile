@@ -54,9 +54,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# The table of claims and the figure in README.md.
+# The table of claims and the figure in README.md, and the graph of the ledger.
 readme: $(INSTALLED)
-	$(BIN)/madpo verify --readme README.md
+	$(BIN)/madpo verify --readme README.md --graph docs/figures/ledger.svg
 	$(BIN)/madpo figures --out docs/figures --names effective_target monotone_region
 	rm -f docs/figures/*.pdf docs/figures/*.csv
 

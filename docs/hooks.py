@@ -40,6 +40,7 @@ def row(name):
         ("Counterexample", claim.counterexample),
         ("Assumes", claim.assumptions),
         ("Source", claim.source),
+        ("Rests on", ", ".join(claim.uses)),
     ):
         if text:
             lines.append(f"*{title}.* {text}")

@@ -28,6 +28,7 @@ def verify(
     show: bool = False,
     certificates: Path = RUNS / "certificates",
     readme: Path | None = None,
+    graph: Path | None = None,
 ) -> int:
     """Gather the evidence for every claim and print the ledger; 1 if any evidence disagrees.
 
@@ -37,9 +38,11 @@ def verify(
         show: print each piece of evidence with its derivation.
         certificates: folder that interval certificates are written to.
         readme: Markdown file whose table of claims to renew, if all evidence is here and agrees.
+        graph: SVG file to draw what the claims rest on in, down to theorems and certificates.
     """
-    from .claims import CLAIMS, VERDICTS, select
+    from .claims import CLAIMS, FILES, VERDICTS, select
     from .claims import verify as gather
+    from .claims.graph import write_svg
     from .claims.markdown import insert_table
 
     ledger = gather(
@@ -60,6 +63,8 @@ def verify(
             for name in ("statement", "condition", "assumptions", "source", "figure"):
                 if getattr(row, name):
                     print(f"{'':20}       {name}: {getattr(row, name)}")
+            if row.uses:
+                print(f"{'':20}       uses: {', '.join(row.uses)}")
         for e in evidence if show else [e for e in checked if not e.agrees]:
             print(f"    {e.kind}, {e.name}: {MARK[e.agrees if e.checked else None]}")
             print(f"        computed {e.computed}\n        theory   {e.theory}")
@@ -72,6 +77,8 @@ def verify(
     wrong, unchecked = ledger.disagreements, ledger.unchecked
     if readme is not None and not wrong and not unchecked:
         insert_table(readme, CLAIMS)
+    if graph is not None:
+        write_svg(graph, CLAIMS, roots=claim, wrong={name for name, _ in wrong}, files=FILES)
     print(
         f"{len(ledger.rows)} claims in {ledger.seconds:.0f} s; "
         + (f"{len(wrong)} pieces of evidence DISAGREE" if wrong else "all evidence agrees")

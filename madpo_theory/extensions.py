@@ -70,6 +70,6 @@ TABLES = Found("madpo_theory.tables")
 SECTIONS = Found("madpo_theory.sections")
 """Functions: a folder of recorded runs -> what the report says of them."""
 CLAIMS = Found("madpo_theory.claims")
-"""Modules with a ``CLAIM``, or the claims themselves."""
+"""Modules with a ``CLAIM``; its id begins the name of the file, as in a7_sentiment."""
 COMMANDS = Found("madpo_theory.commands")
 """Functions: a list of arguments -> exit status; the docstring's first line is the help."""

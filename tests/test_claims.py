@@ -1,14 +1,21 @@
 """The ledger: every piece of evidence agrees, and evidence for a falsehood does not."""
 
+import ast
+import itertools
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import sympy as sp
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextToPath
 
-from madpo_theory import cli
-from madpo_theory.claims import CLAIMS, Claim, select, verify
+from madpo_theory import claims, cli, extensions
+from madpo_theory.claims import CLAIMS, FILES, Claim, select, verify
 from madpo_theory.claims.evidence import (
     certified,
     enclosed,
@@ -17,8 +24,10 @@ from madpo_theory.claims.evidence import (
     simulated,
     symbolic,
 )
+from madpo_theory.claims.graph import STYLES, edges, svg
 from madpo_theory.claims.ledger import KINDS
 from madpo_theory.claims.settings import RELEASED, margins, schedules
+from madpo_theory.coq import PROOFS
 from madpo_theory.show.figures import figures
 from madpo_theory.weights import weight
 
@@ -26,6 +35,8 @@ PIECES = [  # the proofs are in test_proofs.py
     (claim, evidence) for claim in CLAIMS for evidence in claim.evidence if evidence.kind != "proof"
 ]
 ONE = CLAIMS[0]
+FOLDER = Path(claims.__file__).parent
+FIGURES_OF_DOCS = Path(__file__).parents[1] / "docs" / "figures"
 
 
 def gathered(evidence, folder):
@@ -43,10 +54,29 @@ def test_evidence_agrees(claim, evidence, tmp_path):
     assert found.computed and found.theory
 
 
-def test_every_required_statement_has_two_kinds_of_evidence():
-    counts = {"S": 4, "T": 6, "L": 5, "R": 6, "B": 5, "N": 4, "A": 7}
-    required = [f"{letter}{i}" for letter, n in counts.items() for i in range(1, n + 1)]
-    assert [claim.id for claim in CLAIMS] == required
+def test_the_folder_and_what_is_registered_are_the_ledger():
+    files = {file.stem for file in FOLDER.glob("[a-z][0-9]*_*.py")}
+    files |= {module.__name__.rpartition(".")[2] for module in extensions.CLAIMS.values()}
+    assert set(FILES.values()) == files and len(FILES) == len(CLAIMS) == len(files)
+    assert all(FILES[claim.id].startswith(f"{claim.id.lower()}_") for claim in CLAIMS)
+
+
+def test_no_number_is_missing():
+    letters = {}
+    for claim in CLAIMS:  # in the ledger's order
+        letters.setdefault(claim.id[0], []).append(int(claim.id[1:]))
+    for letter, numbers in letters.items():
+        assert numbers == list(range(1, len(numbers) + 1)), letter
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in FOLDER.glob("[a-z][0-9]*_*.py")))
+def test_no_claim_imports_another(file):
+    for node in ast.walk(ast.parse((FOLDER / file).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            assert node.module in {"evidence", "ledger", "regimes", "settings"}, node.module
+
+
+def test_every_claim_has_two_kinds_of_evidence():
     kinds = {claim.id: {e.kind for e in claim.evidence} for claim in CLAIMS}
     for claim in CLAIMS:
         found = (
@@ -87,8 +117,103 @@ def test_a_roll_up_without_its_parts_is_refused(tmp_path):
     assert [claim.id for claim in select(["A5"])] == ["B2", "A5"]
 
 
-def test_refutations_show_their_counterexample():
-    assert {c.id for c in CLAIMS if c.counterexample} >= {"T3", "T5"}
+def without_theorem(claims):
+    """Names of theorems that claims rest on and no file of proofs/ states."""
+    stated = {
+        f"{file.stem}.{name}"
+        for file in PROOFS.glob("*.v")
+        for name in re.findall(r"^Theorem (\w+)", file.read_text(), re.M)
+    }
+    return {name for claim in claims for name in claim.rests_on if "." in name} - stated
+
+
+def test_what_a_claim_rests_on_exists():
+    found = edges(CLAIMS)
+    assert not without_theorem(CLAIMS)
+    assert {"S1", "T1", "Target.T2_target"} <= set(found["T2"])  # claims and proofs
+    assert {"sensitivity", "Released.R1_released"} <= set(found["R1"])  # certificates
+    assert set(found["A3"]) == {"L1", "L2", "L3", "L4", "L5"}  # parts
+
+
+def test_what_does_not_exist_is_found_out():
+    assert without_theorem([replace(ONE, uses=("Risk.T9_slope",))]) == {"Risk.T9_slope"}
+    with pytest.raises(ValueError, match=r"S1 uses 'Z9', which is no claim, no theorem"):
+        edges([replace(ONE, uses=("Z9",))])
+    with pytest.raises(ValueError, match="certified quantity"):
+        edges([replace(ONE, evidence=(certified("none", "steepness", RELEASED, below=1),))])
+    one, two = replace(ONE, id="S1", uses=("S2",)), replace(ONE, id="S2", uses=("S1",))
+    with pytest.raises(ValueError, match=r"may not rest on itself, but S\d uses S\d uses S\d"):
+        edges([one, two])
+
+
+class Picture:
+    """Boxes and lines of an SVG graph, read back."""
+
+    def __init__(self, text):
+        tag = "{http://www.w3.org/2000/svg}"
+        root = ElementTree.fromstring(text)
+        self.view = [float(v) for v in root.get("viewBox").split()]
+        self.boxes, self.fill = {}, {}
+        for group in root.findall(f"{tag}g"):
+            rect = group.find(f"{tag}rect")
+            if rect is not None:
+                texts = group.findall(f"{tag}text")
+                name = texts[0].text.split()[-1] if len(texts) > 1 else texts[0].text
+                x, y, wide, high = (float(rect.get(k)) for k in ("x", "y", "width", "height"))
+                self.boxes[name] = (x, y, x + wide, y + high)
+                self.fill[name] = rect.get("fill")
+                for line in texts:
+                    assert text_width(line) < wide, line.text
+        self.lines = [path.get("d") for path in root.iter(f"{tag}path")]
+
+
+def text_width(line):
+    font = FontProperties(
+        family="DejaVu Sans", size=float(line.get("font-size")), weight=line.get("font-weight")
+    )
+    return TextToPath().get_text_width_height_descent(line.text, font, ismath=False)[0]
+
+
+def points(line):
+    """Points along a path "Mx,y Cx,y x,y x,y" and perhaps " Vy"."""
+    numbers = [float(v) for v in re.findall(r"-?[\d.]+", line)]
+    corners = np.array(numbers[:8]).reshape(4, 2)
+    t = np.linspace(0, 1, 65)[:, None]
+    weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
+    curve = sum(weight * corner for weight, corner in zip(weights, corners, strict=True))
+    return curve if len(numbers) == 8 else np.vstack([curve, [corners[3, 0], numbers[8]]])
+
+
+def test_the_graph_is_the_ledgers():
+    drawn = svg(CLAIMS, files=FILES)
+    committed = FIGURES_OF_DOCS / "ledger.svg"
+    assert committed.read_text(encoding="utf-8") == drawn, "make readme draws it anew"
+    picture = Picture(drawn)
+    assert {claim.id for claim in CLAIMS} <= picture.boxes.keys()
+    assert {"Risk", "sensitivity"} <= picture.boxes.keys()
+    for claim in CLAIMS:
+        assert picture.fill[claim.id] == STYLES[claim.verdict][1]
+    assert not re.search(r"(href|src)=", drawn)  # self-contained
+
+
+def test_no_line_of_the_graph_passes_through_a_box():
+    picture = Picture(svg(CLAIMS, files=FILES))
+    left, top, wide, high = picture.view
+    boxes = np.array(list(picture.boxes.values()))
+    assert (boxes[:, :2] >= (left, top)).all() and (boxes[:, 2:] <= (left + wide, top + high)).all()
+    for a, b in itertools.combinations(boxes, 2):
+        assert (a[:2] >= b[2:]).any() or (b[:2] >= a[2:]).any()
+    for line in picture.lines:
+        at = points(line)[:, None, :]
+        within = (at > boxes[:, :2] + 0.2) & (at < boxes[:, 2:] - 0.2)
+        assert not within.all(axis=2).any(), line
+
+
+def test_a_part_of_the_graph_and_its_alarm():
+    picture = Picture(svg(CLAIMS, roots=("T4",), wrong={"S2"}))
+    assert {"✓ T4", "✓ T1", "! S2", "✓ S1"} <= picture.boxes.keys()
+    assert "✓ T2" not in picture.boxes and "Counterexamples" not in picture.boxes
+    assert picture.fill["! S2"] == STYLES["disagrees"][1]
 
 
 @symbolic("a falsehood")
@@ -212,8 +337,12 @@ def test_verify_exits_non_zero_on_disagreement(monkeypatch, capsys, tmp_path):
 
 
 def test_show_prints_the_derivation(capsys, tmp_path):
-    assert cli.main(["verify", "--claim", "T4", "--show", "--certificates", str(tmp_path)]) == 0
-    assert "difference 0" in capsys.readouterr().out
+    graph = tmp_path / "deep" / "graph.svg"
+    command = ["verify", "--claim", "T4", "--show", "--certificates", str(tmp_path)]
+    assert cli.main([*command, "--graph", str(graph)]) == 0
+    said = capsys.readouterr().out
+    assert "difference 0" in said and "uses: S2, T1" in said
+    assert graph.read_text(encoding="utf-8") == svg(CLAIMS, roots=("T4",), files=FILES)
 
 
 def test_unknown_claims_are_named():

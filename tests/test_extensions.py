@@ -34,7 +34,7 @@ def test_a_figure_of_recorded_runs_names_a_table_that_is_registered():
 
 def test_the_experiment_registers_its_commands_and_its_claim():
     assert {"sentiment", "study", "reproduce"} <= set(COMMANDS)
-    assert CLAIMS["A7"].id == "A7"
+    assert CLAIMS["A7"].CLAIM.id == "A7"
 
 
 @pytest.fixture

@@ -12,33 +12,30 @@ from importlib import import_module
 from ..extensions import CLAIMS as REGISTERED
 from .ledger import VERDICTS, Claim, Evidence, Ledger, verify
 
-__all__ = ["CLAIMS", "VERDICTS", "Claim", "Evidence", "Ledger", "select", "verify"]
+__all__ = ["CLAIMS", "FILES", "VERDICTS", "Claim", "Evidence", "Ledger", "select", "verify"]
 
 _LETTERS = "STLRBNA"  # the order of theory: schedule, targets, landscape, robustness, ...
 
 
-def _claims():
-    for module in pkgutil.iter_modules(__path__):
-        named = re.fullmatch(r"([a-z]+\d+)_\w+", module.name)
-        if named:
-            claim = import_module(f"{__name__}.{module.name}").CLAIM
-            if claim.id.lower() != named[1]:
-                raise ValueError(f"{module.name}.py holds the claim {claim.id}; name it after it")
-            yield claim
-    yield from REGISTERED.values()
+def _place(name):
+    """Where the file of a claim stands in the ledger."""
+    return _LETTERS.index(name[0].upper()), int(re.match(r"\d+", name[1:])[0])
 
 
 @functools.cache
-def _ledger():
-    def place(claim):
-        return _LETTERS.index(claim.id[0]), int(claim.id[1:])
-
-    return tuple(sorted(_claims(), key=place))
+def _found():
+    """{name of its file: claim} of this folder and of those registered, in the ledger's order."""
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    own = [import_module(f"{__name__}.{n}") for n in names if re.match(r"[a-z]\d+_", n)]
+    claims = {m.__name__.rpartition(".")[2]: m.CLAIM for m in (*own, *REGISTERED.values())}
+    return {name: claims[name] for name in sorted(claims, key=_place)}
 
 
 def __getattr__(name):  # found when asked for: a registered claim imports this package
     if name == "CLAIMS":
-        return _ledger()
+        return tuple(_found().values())
+    if name == "FILES":
+        return {claim.id: file for file, claim in _found().items()}
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -47,9 +44,9 @@ def select(ids):
 
     Raises ValueError for an unknown id.
     """
-    known = {claim.id: claim for claim in _ledger()}
+    known = {claim.id: claim for claim in _found().values()}
     unknown = [i for i in ids if i not in known]
     if unknown:
         raise ValueError(f"no claim {', '.join(unknown)}; the ledger has {', '.join(known)}")
     wanted = {part for i in ids for part in (i, *known[i].parts)}
-    return tuple(claim for claim in _ledger() if claim.id in wanted)
+    return tuple(claim for claim in _found().values() if claim.id in wanted)
