@@ -2,12 +2,14 @@
 
 import numpy as np
 
-from experiments.catalog import BETA, WORLDS, named
+from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, measure_cell
 from madpo_theory.simulate.predictions import Prediction, estimate, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import ExactLabels, SampledLabels
+
+from ._catalog import BETA, WORLDS, named
 
 DIVERGENCES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 KL = 0.5
@@ -173,4 +175,17 @@ def reading(table):
         f"With 16 labels a pair and an exact model {order('16 a pair', 'exact')}; with that error "
         f"{order('16 a pair', 'additive, 1 nat')}; with a tenth of the labels flipped and an exact "
         f"model {order('a tenth flipped', 'exact')}."
+    )
+
+
+def drawn(table):
+    """Nats below the best frontier. Columns: labels, model, method, x (KL), y, low, high."""
+    return stacked(
+        bands(
+            table.assign(kl=kl),
+            "kl",
+            table[f"best_at_{kl:g}"] - table[f"reward_at_{kl:g}"],
+            by=("labels", "model", "method"),
+        )
+        for kl in DIVERGENCES
     )

@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from experiments.catalog import BETA, WORLDS, named
 from madpo_theory import MarginSchedule
 from madpo_theory.certify import QUANTITIES, supremum
+from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, measure_cell
 from madpo_theory.simulate.predictions import Prediction, estimate, matrix, slope, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
+
+from ._catalog import BETA, WORLDS, named
 
 TINY, SMALL = 1 / 64, 1 / 4
 LEVELS = (0.0, TINY, 1 / 16, SMALL, 0.5, 1.0, 2.0)  # nats, root mean square
@@ -226,3 +228,40 @@ def reading(table):
         f"At one beta MADPO's regret at 1 nat lies between {mean['madpo'].min():.3f} and "
         f"{mean['madpo'].max():.3f} nats by the kind of error, most for '{worst_kind}'."
     )
+
+
+def drawn(table):
+    """Regret by kind of error; then MADPO's shift, loss and regret beside what theory says.
+
+    Columns: panel (an error, shift, lost, regret), method (or what a curve is), x (noise), y, low,
+    high; of measured curves slope and theory, those of the logs at the three smallest errors.
+    """
+    kinds = (bands(table[table["error"] == kind], "noise", "regret", panel=kind) for kind in KINDS)
+    own = table[(table["error"] == "gaussian") & (table["method"] == "madpo")]
+    rows, reward = own[own["noise"] > 0], f"reward_at_{KL:g}"
+    exact = own[own["noise"] == 0].set_index("world")[reward]
+
+    def curve(panel, name, values):
+        return bands(rows.assign(method=name), "noise", values, panel=panel)
+
+    shift = curve("shift", "measured", rows["target_shift"])
+    lost = curve("lost", "measured", rows["world"].map(exact) - rows[reward])
+    square = lost["y"].iloc[1] * (lost["x"] / lost["x"].iloc[1]) ** 2
+    return stacked(
+        (
+            *kinds,
+            shift.assign(slope=fitted_slope(shift), theory=1),
+            curve("shift", "first order", rows["noise"] * rows["local_sensitivity"]),
+            curve("shift", "bound, R1", rows["target_shift_bound"]),
+            curve("shift", "limit 2 D, R2", 2 * rows["influence_limit"]),
+            lost.assign(slope=fitted_slope(lost), theory=2),
+            lost.assign(method="square", y=square, low=square, high=square),
+            curve("regret", "measured", rows["regret"]),
+            curve("regret", "bound, R5", rows["regret_bound"]),
+        )
+    )
+
+
+def fitted_slope(curve, points=3):
+    """Of log mean against log error, where errors are smallest."""
+    return slope(curve["x"][:points])(curve["y"].to_numpy()[:points])

@@ -1,15 +1,18 @@
 """Study (e): easy and hard pairs, who is amplified and who is dampened, by method."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 
-from experiments.catalog import BETA, WIDE, named
+from madpo_theory.simulate.bands import stacked
 from madpo_theory.simulate.cell import Binned, Cell, measure_bins
 from madpo_theory.simulate.predictions import Prediction, estimate, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import FileRewards
+
+from ._catalog import BETA, WIDE, named
 
 EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 12.0)
 MODELS = {"exact": reward_model("exact"), "independent, 1 nat": reward_model("gaussian", 1.0)}
@@ -52,12 +55,12 @@ def in_bin(table, design, low, method, model="exact"):
     return rows.sort_index()
 
 
-def ratio(design, low, above, below="true_margin", method="madpo", other=None):
+def ratio(design, low, above, below="true_margin", method="madpo", other=None, model="exact"):
     """Sum over pairs of a bin of one column over that of another (of another method)."""
 
     def measure(table):
-        first = in_bin(table, design, low, method)
-        second = first if other is None else in_bin(table, design, low, other)
+        first = in_bin(table, design, low, method, model)
+        second = first if other is None else in_bin(table, design, low, other, model)
         values = np.column_stack(
             [first["share"] * first[above], (second["share"] * second[below]).loc[first.index]]
         )
@@ -152,3 +155,27 @@ def reading(table):
         f"ratio's {of('together', 0.0, 'bounded_ratio'):.2f} and "
         f"{of('together', 7.0, 'bounded_ratio'):.2f}: far pairs are carried along by near ones."
     )
+
+
+def drawn(table):
+    """z over true margin, and the first gradient step over DPO's (T6), by size of the margin.
+
+    Columns: quantity (z, step), design, model, method, x (mean true margin of a bin), y, low, high.
+    """
+    import pandas
+
+    cells = [("z", design, name) for design in ("alone", "together") for name in MODELS]
+    rows = []
+    for quantity, design, model in (*cells, ("step", "alone", "exact")):
+        step = quantity == "step"
+        columns = ("first_step", "first_step") if step else ("fitted", "true_margin")
+        for (method, _), low in itertools.product(METHODS, EDGES[:-1]):
+            here = in_bin(table, design, low, method, model)
+            if not len(here):
+                continue
+            other = "dpo" if step else None
+            found = ratio(design, low, *columns, method=method, other=other, model=model)(table)
+            x = (here["share"] * here["true_margin"]).sum() / here["share"].sum()
+            rows.append((quantity, design, model, method, x, found.value, found.low, found.high))
+    names = ["quantity", "design", "model", "method", "x", "y", "low", "high"]
+    return stacked([pandas.DataFrame(rows, columns=names).dropna()])

@@ -1,20 +1,25 @@
 """Study (g): label noise against reward-model noise, where weighting starts to hurt."""
 
+import itertools
+
 import numpy as np
 
-from experiments.catalog import BETA, WORLDS, named
+from madpo_theory.methods import Rdpo
+from madpo_theory.simulate.bands import stacked
 from madpo_theory.simulate.cell import Cell, Repeated, measure_repeated
-from madpo_theory.simulate.methods import Rdpo
 from madpo_theory.simulate.predictions import Prediction, estimate, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import SampledLabels
+
+from ._catalog import BETA, WORLDS, named
 
 LEVELS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0, 1.5, 2.0)  # nats of additive error
 FLIPS = (0.0, 0.05, 0.1, 0.2, 0.3)
 COUNTS = (16, 32, 64, 128, 256)  # labels of every pair
 ENDLESS = 10**9  # labels of every pair that stand for infinitely many
 KL = 0.5
+SHOWN = ("madpo", "target_shaped", "distillation")
 METHODS = named("dpo", "madpo", "madpo_class", "bounded_ratio", "target_shaped", "distillation")
 
 
@@ -45,13 +50,18 @@ def study(worlds=WORLDS):
     )
 
 
-def advantage(table, method="madpo", **where):
-    """Reward over DPO's at equal KL (worlds, levels), nats, in the worlds that both solve."""
+def gains(table, method="madpo", **where):
+    """Reward over DPO's at equal KL, nats: a DataFrame, a row a world, a column a level."""
     rows = table
     for column, value in where.items():
         rows = rows[rows[column] == value]
     wide = rows.pivot(index="world", columns=["method", "noise"], values=f"reward_at_{KL:g}")
-    gain = (wide[method] - wide["dpo"]).dropna()
+    return wide[method] - wide["dpo"]
+
+
+def advantage(table, method="madpo", **where):
+    """:func:`gains` as (worlds, levels) in the worlds that both solve, and the levels."""
+    gain = gains(table, method, **where).dropna()
     return gain.to_numpy(), gain.columns.to_numpy()
 
 
@@ -158,14 +168,36 @@ def reading(table):
             gain, levels = advantage(table, axis=axis, **{column: value})
             found[value] = float(crossing(levels)(gain.mean(axis=0)))
 
-    def told(value):
+    def words(value):
         at = found[value]
         return f"beyond {max(LEVELS):g}" if np.isnan(at) else f"{at:.2f}"
 
     return (
         f"With 32 labels a pair MADPO earns more than DPO at equal KL while the reward model errs "
-        f"by less than {told(32)} nats (first order: {predicted_crossing(table, 32):.2f}), with "
-        f"256 labels {told(256)} ({predicted_crossing(table, 256):.2f}).\n"
-        f"With endless labels of which 5 % are flipped it does so below {told(0.05)} nats, with "
-        f"20 % below {told(0.2)}; rDPO, told the rate, needs no reward model for it."
+        f"by less than {words(32)} nats (first order: {predicted_crossing(table, 32):.2f}), with "
+        f"256 labels {words(256)} ({predicted_crossing(table, 256):.2f}).\n"
+        f"With endless labels of which 5 % are flipped it does so below {words(0.05)} nats, with "
+        f"20 % below {words(0.2)}; rDPO, told the rate, needs no reward model for it."
     )
+
+
+def drawn(table):
+    """Reward over DPO's at equal KL by label noise and model error, and where it should be 0.
+
+    Columns: axis (counts, flips), method, across (labels of a pair, share flipped), noise, y,
+    decided (1: its 95 % interval leaves out 0); axis "first order": the predicted noise.
+    """
+    import pandas
+
+    pieces = []
+    for axis, column in (("counts", "labels"), ("flips", "flip")):
+        rows = table[table["axis"] == axis]
+        for method, across in itertools.product(SHOWN, sorted(set(rows[column]))):
+            gain = gains(rows, method, **{column: across})
+            mean, error = gain.mean(), gain.std() / np.sqrt(gain.count())
+            cells = pandas.DataFrame({"noise": gain.columns, "y": mean.to_numpy()})
+            cells["decided"] = (mean.abs() > 1.96 * error).to_numpy().astype(int)
+            pieces.append(cells.assign(axis=axis, method=method, across=across))
+    line = [(count, predicted_crossing(table, count)) for count in COUNTS]
+    pieces.append(pandas.DataFrame(line, columns=["across", "noise"]).assign(axis="first order"))
+    return stacked(pieces)

@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 
-from experiments.catalog import BETA, WORLDS, named
+from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, Repeated, measure_repeated
 from madpo_theory.simulate.predictions import Prediction, estimate, matrix, slope
 from madpo_theory.simulate.reward_models import BradleyTerryTable, ExactModel, GaussianModel
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import SampledLabels
+
+from ._catalog import BETA, WORLDS, named
 
 COUNTS = (8, 16, 32, 64, 128, 256, 1024)  # labels of every pair
 MANY = (128, 256, 1024)
@@ -188,4 +190,16 @@ def reading(table):
         f"others {of('full_error', 'fitted, its own labels', 'madpo'):.3f}; "
         f"{100 - 100 * few['converged'].mean():.1f} % of the fits at {min(COUNTS)} labels a pair "
         "have no minimizer and are left out."
+    )
+
+
+def drawn(table):
+    """Errors against the number of labels, and the sandwich's sampling error.
+
+    Columns: quantity (sampling_error, full_error, regret, predicted_sampling_error), model,
+    method, x (labels of a pair), y, low, high.
+    """
+    return stacked(
+        bands(table, "labels", quantity, by=("model", "method"), quantity=quantity)
+        for quantity in ("sampling_error", "predicted_sampling_error", "full_error", "regret")
     )

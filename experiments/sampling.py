@@ -2,12 +2,14 @@
 
 import numpy as np
 
-from experiments.catalog import WORLDS, named
+from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, Resampled, measure_resampled
 from madpo_theory.simulate.predictions import Prediction, estimate, matrix, slope, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import GapSampled, OnPolicySampled
+
+from ._catalog import WORLDS, named
 
 BETA = 1.0  # at smaller ones two draws of a fitted policy are too often the same response
 SAMPLINGS = (
@@ -156,3 +158,9 @@ def reading(table):
         f"{noisy['madpo', 'own policy']:.3f}: errors that do not add up matter more than the "
         "schedule's own curvature."
     )
+
+
+def drawn(table):
+    """Change of z by the sampling. Columns: model, sampling, method, x (noise), y, low, high."""
+    rows = table[table["sampling"] != "all"]
+    return stacked([bands(rows, "noise", "sampling_shift", by=("model", "sampling", "method"))])

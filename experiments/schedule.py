@@ -3,13 +3,15 @@
 import numpy as np
 from scipy.stats import spearmanr
 
-from experiments.catalog import BETA, WIDE
 from madpo_theory import MarginSchedule, safe_tau
+from madpo_theory.methods import Madpo
+from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, measure_cell
-from madpo_theory.simulate.methods import Madpo
 from madpo_theory.simulate.predictions import Estimate, Prediction, estimate, matrix, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
+
+from ._catalog import BETA, WIDE
 
 C_MAX = (1.5, 2.0, 3.0, 4.0)  # c_min = 1/c_max, as released
 TAU = (1.0, 2.0, 3.0, 5.0, 7.0)
@@ -172,3 +174,9 @@ def reading(table):
             f"tau {worst_one['tau']:g}, lam {worst_one['lam']:g}."
         )
     return "\n".join(lines)
+
+
+def drawn(table):
+    """Reward lost at equal KL. Columns: noise, lam, c_max, safe (T5), x (tau), y, low, high."""
+    rows = table.assign(safe=is_safe(table))
+    return stacked([bands(rows, "tau", loss(table), by=("noise", "lam", "c_max", "safe"))])

@@ -1,19 +1,21 @@
 """The command ``madpo``: parse, call, print."""
 
-import argparse
+import functools
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from .align.store import RunError
+from . import __version__, extensions
 from .diagnose.commands import diagnose, weights
+from .files import RunError
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
 
-__all__ = ["main"]
+__all__ = ["main", "parsed"]
 
 RUNS, FIGURES, REPORT = Path("runs"), Path("figures"), Path("report")
 RESULTS = Path("results/sentiment")
@@ -86,73 +88,11 @@ def verify(
     return 1 if wrong else 0
 
 
-def sentiment(arguments):
-    """Run the sentiment experiment of a preset, with any setting overridden."""
-    from experiments.sentiment import PRESETS, SentimentConfig, run
-    from madpo_theory.align.processes import is_main
-
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
-    first.add_argument("--root", type=Path, default=RUNS)
-    chosen, rest = first.parse_known_args(arguments)
-    config = tyro.cli(
-        SentimentConfig,
-        default=PRESETS[chosen.preset],
-        args=rest,
-        prog="madpo sentiment --preset {cpu,smoke,paper} --root RUNS",
-        description=f"The sentiment experiment. Defaults below: preset {chosen.preset}.",
-    )
-    result = run(config, root=chosen.root)
-    if not is_main():
-        return 0
-    print(result.summary.to_string(index=False, float_format="%.3f"))
-    print(result.path)
-    return 0
-
-
-def study(
-    results: Path = RESULTS,
-    root: Path = RUNS / "sentiment",
-    limit: int | None = None,
-    seeds: tuple[int, ...] = (0, 1, 2),
-    compare: Path | None = None,
-    page: Path | None = None,
-) -> int:
-    """Run what is missing of the recorded sentiment study, and judge its predictions.
-
-    14 hours of computing as recorded; every finished run is added to the tables in RESULTS.
-    Stop it at any moment; the same command goes on.
-
-    Args:
-        results: folder of the tables; name another one to run the study anew.
-        root: folder of the runs themselves; what is finished there is not run again.
-        limit: run at most so many; 0 only judges what is there.
-        seeds: seeds to run; others are left for another process or day.
-        compare: a second results folder; the runs that both hold are printed side by side.
-        page: Markdown page to write about the runs, with their figures beside it.
-    """
-    from experiments.sentiment import study as recorded
-    from experiments.sentiment.page import publish
-    from experiments.sentiment.predictions import judged
-    from experiments.sentiment.tables import reading
-
-    from .show.studies import told
-
-    runs = [config for config in recorded.STUDY if config.seed in seeds]
-    left = recorded.record(results, root=root, runs=runs, limit=limit)
-    for row in judged(results):
-        print(f"{row['id']} {row['verdict']}: {row['quantity']}: {told(row)}")
-    print(reading(results))
-    if compare is not None:
-        print(recorded.compare(results, compare).to_string(index=False, float_format="%.3f"))
-    if page is not None:
-        print(publish(results, page))
-    print(f"{left} runs left" if left else "all runs are recorded")
-    return 0
+_STUDIES = ", ".join(extensions.STUDIES)
 
 
 def simulate(
-    study: str,
+    study: Annotated[str, tyro.conf.arg(metavar="STUDY")],
     /,
     worlds: int = 100,
     out: Path = RUNS / "studies",
@@ -165,11 +105,10 @@ def simulate(
 ) -> int:
     """Run a simulation study: OUT/STUDY.parquet, OUT/STUDY.png, and its predictions' verdicts.
 
-    STUDY is noise, schedule, frontier, samples, pairs, sampling, phase, or all of them. Stop it at
-    any moment; the same command goes on to the identical table.
+    Stop it at any moment; the same command goes on to the identical table.
 
     Args:
-        study: noise, schedule, frontier, samples, pairs, sampling, phase, or all.
+        study: {studies}, or all of them.
         worlds: number of worlds; world w is the same for every number of them.
         out: folder of the tables, the figures, the verdicts and the finished parts.
         seed: of everything drawn.
@@ -181,20 +120,26 @@ def simulate(
         page: also write this Markdown page about the studies that OUT holds, and copy their
             figures into the folder figures/ beside it.
     """
-    from .show.studies import STUDIES, executor_of, publish, run
+    from .show.studies import draw_study, publish
+    from .simulate.studies import executor_of, run
 
-    names = STUDIES if study == "all" else (study,)
-    if study not in (*STUDIES, "all"):
-        raise ValueError(f"study must be one of {', '.join(STUDIES)} or all, got {study!r}")
+    names = tuple(extensions.STUDIES) if study == "all" else (study,)
+    if not set(names) <= set(extensions.STUDIES):
+        raise ValueError(
+            f"study must be one of {', '.join(extensions.STUDIES)} or all, got {study!r}"
+        )
     made = run(names, worlds=worlds, out=out, seed=seed, device=device, rewards=rewards,
                executor=lambda: executor_of(workers, cluster))  # fmt: skip
     for result in made:
-        print(result.table, result.picture, sep="\n")
+        print(result.table, draw_study(result), sep="\n")
         for line in result.lines():
             print(f"  {line}")
     if page is not None:
         print(publish(out, page))
     return 0
+
+
+simulate.__doc__ = simulate.__doc__.format(studies=_STUDIES)
 
 
 def figures(
@@ -213,7 +158,7 @@ def figures(
     """
     from .show.figures import make_figures
 
-    sources = {"experiment": experiment or _newest_experiment(), "results": _recorded(results)}
+    sources = {"experiment": experiment or _newest_experiment(), "results": recorded(results)}
     for path in make_figures(out, **sources, names=names or None):
         print(path)
     return 0
@@ -245,41 +190,10 @@ def report(
         figures=figures,
         experiment=experiment or _newest_experiment(),
         studies=studies,
-        results=_recorded(results),
+        results=recorded(results),
     )
     print(page)
     return 0
-
-
-def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
-    """Verify the claims, run the experiment, draw the figures, write the report.
-
-    Args:
-        preset: cpu, smoke or paper.
-        root: folder of the experiment's runs; what is finished there is not run again.
-    """
-    from experiments.sentiment import PRESETS, run
-
-    from .show.figures import make_figures
-    from .show.report import write_report
-
-    if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {preset!r}")
-    ledger = REPORT / "ledger.json"
-    disagree = verify(json=ledger, certificates=REPORT / "certificates")
-    experiment = run(PRESETS[preset], root=root).path
-    results = _recorded(RESULTS)
-    make_figures(FIGURES, experiment=experiment, results=results)
-    page = write_report(
-        REPORT / "index.html",
-        ledger=ledger,
-        figures=FIGURES,
-        experiment=experiment,
-        studies=RUNS / "studies",
-        results=results,
-    )
-    print(f"report: {page}")
-    return disagree
 
 
 def _newest_experiment():
@@ -287,40 +201,36 @@ def _newest_experiment():
     return finished[-1].parent if finished else None
 
 
-def _recorded(results):
+def recorded(results):
     """The folder, if it holds recorded runs."""
     return results if (results / "summary.parquet").is_file() else None
 
 
-COMMANDS = {
-    "verify": verify,
-    "sentiment": sentiment,
-    "simulate": simulate,
-    "study": study,
-    "figures": figures,
-    "report": report,
-    "reproduce": reproduce,
-    "diagnose": diagnose,
-    "weights": weights,
-}
+def parsed(command):
+    """A function of typed options as a command: a list of arguments -> exit status."""
+
+    @functools.wraps(command)
+    def run(arguments):
+        return tyro.cli(command, args=arguments, prog=f"madpo {command.__name__}")
+
+    return run
+
+
+COMMANDS = {f.__name__: parsed(f) for f in (verify, simulate, figures, report, diagnose, weights)}
 
 
 def main(arguments=None):
     """Run one command; returns the exit status (2 for an error the user can mend)."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] not in COMMANDS:
-        wrong = bool(arguments) and arguments[0] not in ("-h", "--help")
-        lines = [f"  {name:<12}{f.__doc__.splitlines()[0]}" for name, f in COMMANDS.items()]
-        usage = "usage: madpo COMMAND [--help]\n\n" + "\n".join(lines)
-        if wrong:
-            usage = f"madpo: no command {arguments[0]!r}\n{usage}"
-        print(usage, file=sys.stderr if wrong else sys.stdout)
-        return 2 if wrong else 0
-    name, *rest = arguments
+    name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        if name == "sentiment":
-            return sentiment(rest)
-        return tyro.cli(COMMANDS[name], args=rest, prog=f"madpo {name}")
+        if name == "--version":
+            print(__version__)
+            return 0
+        if name in COMMANDS:
+            return COMMANDS[name](rest)
+        if name in extensions.COMMANDS:
+            return extensions.COMMANDS[name](rest)
+        return _usage(name)
     except (ValueError, RunError, ModuleNotFoundError) as error:
         print(f"madpo: {error}", file=sys.stderr)
         return 2
@@ -330,6 +240,18 @@ def main(arguments=None):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _usage(name):
+    """Print the commands, and that `name` is none of them unless it asks for help."""
+    wrong = name not in ("-h", "--help")
+    every = COMMANDS | dict(extensions.COMMANDS)
+    lines = [f"  {name:<12}{command.__doc__.splitlines()[0]}" for name, command in every.items()]
+    usage = "usage: madpo COMMAND [--help]\n       madpo --version\n\n" + "\n".join(lines)
+    if wrong:
+        usage = f"madpo: no command {name!r}\n{usage}"
+    print(usage, file=sys.stderr if wrong else sys.stdout)
+    return 2 if wrong else 0
 
 
 if __name__ == "__main__":

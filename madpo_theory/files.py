@@ -4,7 +4,11 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing"]
+__all__ = ["RunError", "replacing"]
+
+
+class RunError(RuntimeError):
+    """A run directory does not hold what its manifest says."""
 
 
 @contextmanager

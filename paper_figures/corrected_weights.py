@@ -1,8 +1,25 @@
 """Weights and effective targets of the corrected weights beside the published one."""
 
-from .style import PAGE, line, new, pick, styled, unique
+from madpo_theory.show import tables
+from madpo_theory.show.figures import Figure
 
-__all__ = ["draw"]
+from ._style import PAGE, line, named, new, pick, styled, unique
+
+__all__ = ["FIGURE", "draw"]
+
+FIGURE = Figure(
+    title="Corrected weights",
+    caption=r"""Left: the published weight at the released schedule and three others, on a
+    logarithmic axis. Right: the targets that each gives an exact reward model. The bounded ratio
+    (N1) has $c(|h^*|)h^*$ on both sides of $\tau$, and inherits its fall; the target-shaped weight
+    (N2) was built from a concave target, amplified by $c_{\max}$ at 0, that never falls; the
+    efficient weight (N4) has the published targets at the least variance, by weighting up what the
+    published weight only fails to weight down.""",
+    alt=(
+        "Weights and targets of the published, bounded-ratio, target-shaped and efficient weights."
+    ),
+    table=tables.corrected_weights,
+)
 
 
 @styled
@@ -15,7 +32,7 @@ def draw(table):
     for axes, panel in zip(panels, ("weight", "target"), strict=True):
         for method in unique(table, "method"):
             h, y = pick(table, "h", "y", panel=panel, method=method)
-            axes.plot(h, y, label=method.capitalize(), **line(method))
+            axes.plot(h, y, label=named(method).capitalize(), **line(method))
         axes.set_xlim(h[0], h[-1])
     panels[0].set_yscale("log")
     panels[0].set_ylim(1e-3, 100)

@@ -2,9 +2,28 @@
 
 import numpy as np
 
-from .style import BLUE, PAGE, RED, SERIES, column, new, pick, print_name, styled, unique
+from madpo_theory.show import tables
+from madpo_theory.show.figures import Figure
 
-__all__ = ["draw"]
+from ._style import BLUE, PAGE, RED, column, named, new, pick, point, styled, unique
+
+__all__ = ["FIGURE", "draw"]
+
+FIGURE = Figure(
+    title="Where targets keep the order of the margins",
+    caption=r"""Left: the largest $\lambda\tau$ for which an easier pair never gets a smaller target
+    left of $\tau$, by $c_{\max}$ and $c_{\min}$, in closed form. Below the dashed line the slope at
+    $\tau$ decides; above it the target turns earlier. Every schedule of the released type lies on
+    the dotted line $c_{\min}=1/c_{\max}$. In the hatched corner a steep schedule can also reverse
+    pairs beyond $\tau$. Right: the section $c_{\min}=1/2$. The class defaults lie in the region,
+    the released schedule far above it; squares are boxes of schedules ($\lambda=1$) certified in
+    ball arithmetic to lie inside or outside, without use of the closed form.""",
+    alt=(
+        "A map of the largest lambda tau over c max and c min, and a section at c min one "
+        "half with the released schedule outside the region and the class defaults inside."
+    ),
+    table=tables.monotone_region,
+)
 
 LEVELS = (1.2, 1.5, 2, 3, 4, 6, 10)
 
@@ -31,18 +50,17 @@ def draw(table):
     for element, dash in (("harmonic", (0, (5, 2))), ("released type", (0, (1, 1.4)))):
         cx, cy = pick(table, "x", "y", panel="map", element=element)
         left.plot(cx, cy, color="black", lw=1.1, ls=dash)
-    named = [name for name in unique(table, "element") if name in SERIES]
-    for name in named:
+    schedules = [name for name in unique(table, "element") if name.startswith("madpo")]
+    for name in schedules:
         px, py = pick(table, "x", "y", panel="map", element=name)
-        style = SERIES[name]
-        left.plot(px, py, ls="", marker=style["marker"], color=style["color"], mec="white", ms=7)
+        left.plot(px, py, ls="", **point(name), mec="white", ms=7)
     left.set(xscale="log", xlabel=r"$c_{\mathrm{max}}$", ylabel=r"$c_{\mathrm{min}}$")
     left.set_xticks([1, 1.5, 2, 3, 4, 6, 8], [f"{v:g}" for v in (1, 1.5, 2, 3, 4, 6, 8)])
     left.minorticks_off()
     left.set_xlim(x.min(), x.max())
     left.set_ylim(y.min(), y.max())
     left.set_title(r"a  Largest $\lambda\tau$ that keeps the order")
-    _section(right, table, named)
+    _section(right, table, schedules)
     return figure
 
 
@@ -52,7 +70,7 @@ def _grid(table, element):
     return x.reshape(shape), y.reshape(shape), value.reshape(shape)
 
 
-def _section(axes, table, named):
+def _section(axes, table, schedules):
     cells = {"increases": BLUE, "falls": RED, "undecided": "#bbbbbb"}
     present = column(table, "panel") == "cells"
     for kind in dict.fromkeys(column(table, "element")[present].tolist()):
@@ -63,15 +81,14 @@ def _section(axes, table, named):
             axes.add_patch(_rectangle(a - w / 2, b - height / 2, w, height, cells[kind]))
     x, y = pick(table, "x", "y", panel="section", element="limit")
     axes.plot(x, y, color="black", lw=1.4)
-    for name in named:
+    for name in schedules:
         if name not in set(column(table, "element")[column(table, "panel") == "section"].tolist()):
             continue
         px, py = pick(table, "x", "y", panel="section", element=name)
-        style = SERIES[name]
-        axes.plot(px, py, ls="", marker=style["marker"], color=style["color"], mec="white", ms=7)
+        axes.plot(px, py, ls="", **point(name), mec="white", ms=7)
         axes.annotate(
-            print_name(name).split(",")[0], (px[0], py[0]), (7, 0), textcoords="offset points",
-            va="center", color=style["color"],
+            named(name).split(", ")[-1], (px[0], py[0]), (7, 0), textcoords="offset points",
+            va="center",
         )  # fmt: skip
     axes.set(xlabel=r"$c_{\mathrm{max}}$", ylabel=r"$\lambda\tau$")
     axes.set_xlim(1.1, 5)

@@ -1,8 +1,22 @@
 """The methods of the sentiment experiment on the plane of reward and KL."""
 
-from .style import INK, PAGE, column, new, place_labels, point, styled, unique
+from madpo_theory.show import tables
+from madpo_theory.show.figures import Figure
 
-__all__ = ["draw"]
+from ._style import INK, PAGE, column, new, place_labels, point, styled, unique
+
+__all__ = ["FIGURE", "draw"]
+
+FIGURE = Figure(
+    title="Reward against KL",
+    caption=r"""The methods of the sentiment experiment with 95 % intervals in both directions, from
+    the supervised model (SFT) at $\mathrm{KL}=0$. Read it as a frontier: a method is better only if
+    it earns more reward at the same KL. Higher and further right is what any smaller $\beta$
+    buys.""",
+    alt="Reward and KL of each method with intervals; SFT is the reference at the left.",
+    table=tables.reward_kl,
+    source="experiment",
+)
 
 
 @styled
@@ -18,10 +32,8 @@ def draw(table):
     )  # fmt: skip
     rows = list(zip(*(column(table, name).tolist() for name in names), strict=True))
     sft = [row for row in rows if row[0] == "sft"]
-    order = [method for method in unique(table, "method") if method != "sft"]
     labels, crosses, labelled = [], [], set()
     for method, label, reward, low, high, kl, left, right in rows:
-        style = point(method, order.index(method) if method in order else 0)
         if method == "sft":
             axes.axhline(reward, color=INK, lw=0.7, ls=(0, (2, 3)), zorder=1)
         axes.errorbar(
@@ -29,7 +41,7 @@ def draw(table):
             xerr=[[max(kl - left, 0)], [max(right - kl, 0)]],
             yerr=[[max(reward - low, 0)], [max(high - reward, 0)]],
             ls="", elinewidth=0.9, capsize=2, zorder=4, ms=11 if method == "sft" else 7,
-            mec="white", mew=0.6, **style,
+            mec="white", mew=0.6, **point(method),
         )  # fmt: skip
         crosses += [(left, reward, right, reward), (kl, low, kl, high), (kl, reward, kl, reward)]
         if label not in labelled:  # one label a method, at its first seed

@@ -2,37 +2,55 @@
 
 import numpy as np
 
-from .sentiment_parts import STYLES, TIERS, style_of
-from .style import INK, PAGE, new, pick, styled, unique
+from madpo_theory.show.figures import Figure
 
-__all__ = ["draw"]
+from ._sentiment import TIERS
+from ._style import INK, PAGE, named, new, pick, point, styled, unique
+
+__all__ = ["FIGURE", "draw"]
+
+FIGURE = Figure(
+    title="Reward and KL by tier",
+    caption=r"""Each recorded run a point; the line joins DPO at several $\beta$ (seed 0) and the
+    fine-tuned model. A method is better only above that line; where DPO's true frontier bends, the
+    line lies below it, which favours the rival.""",
+    alt="Reward against KL for every run, a panel for each tier.",
+    table="sentiment.frontier",
+    source="results",
+)
+
+FIRST, OTHERS = dict(ms=6), dict(ms=4, alpha=0.6)  # how the points of a seed are drawn
 
 
 @styled
 def draw(table):
-    """Columns: tier, seed, method, label, beta, reward, kl."""
+    """Columns: tier, seed, method, beta, reward, kl."""
     tiers = [tier for tier in TIERS if tier in unique(table, "tier")]
     figure, panels = new(PAGE, 3.6, len(tiers), sharey=True, squeeze=False)
     entries = {}
     for axes, tier in zip(panels[0], tiers, strict=True):
-        names = ("seed", "method", "label", "reward", "kl")
-        seed, method, label, reward, kl = pick(table, *names, tier=tier)
+        names = ("seed", "method", "reward", "kl")
+        seed, method, reward, kl = pick(table, *names, tier=tier)
         curve = np.isin(method, ("sft", "dpo")) & (seed == seed.min())
         order = np.argsort(kl[curve])
         axes.plot(kl[curve][order], reward[curve][order], color=INK, lw=0.8, zorder=1)
-        for name in STYLES:
+        for name in unique(table, "method"):
             for first, rows in ((True, seed == seed.min()), (False, seed != seed.min())):
                 at = rows & (method == name)
                 if not at.any():
                     continue
-                size = dict(ms=9 if name == "sft" else 6) if first else dict(ms=4, alpha=0.6)
+                size = FIRST if first else OTHERS
                 (drawn,) = axes.plot(
-                    kl[at], reward[at], ls="", mec="white", mew=0.4, **style_of(name), **size
+                    kl[at], reward[at], ls="", mec="white", mew=0.4, **point(name), **size
                 )
-                entries.setdefault(label[at][0], drawn)
+                entries.setdefault(named(name), drawn)
         axes.set_title(TIERS[tier])
         axes.set_xlabel("KL to SFT (nats)")
     panels[0, 0].set_ylabel("mean true reward")
+    if len(unique(table, "seed")) > 1:
+        first = min(unique(table, "seed"))
+        for label, size in ((f"seed {first}", FIRST), ("other seeds", OTHERS)):
+            (entries[label],) = axes.plot([], [], "o", color=INK, mec="white", mew=0.4, **size)
     figure.legend(
         entries.values(),
         entries.keys(),

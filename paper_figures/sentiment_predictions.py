@@ -3,9 +3,20 @@
 import math
 import textwrap
 
-from .style import BLUE, GREEN, ORANGE, PAGE, RED, column, new, styled
+from madpo_theory.show.figures import Figure
 
-__all__ = ["draw"]
+from ._style import BLUE, GREEN, ORANGE, PAGE, RED, column, new, styled
+
+__all__ = ["FIGURE", "draw"]
+
+FIGURE = Figure(
+    title="Predictions against measurements",
+    caption=r"""Each prediction's interval (bar) and the measurement with its 95 % interval, every
+    row on its own scale. The predictions were committed before the runs.""",
+    alt="A row for each prediction with the predicted interval and the measured one.",
+    table="sentiment.predictions",
+    source="results",
+)
 
 COLORS = {"holds": GREEN, "fails": RED, "undecided": ORANGE, "not measured": "#888888"}
 

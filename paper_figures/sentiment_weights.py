@@ -2,10 +2,22 @@
 
 import numpy as np
 
-from .sentiment_parts import TIERS
-from .style import BLUE, ORANGE, PAGE, new, pick, styled, unique
+from madpo_theory.show.figures import Figure
 
-__all__ = ["draw"]
+from ._sentiment import TIERS
+from ._style import BLUE, ORANGE, PAGE, new, pick, styled, unique
+
+__all__ = ["FIGURE", "draw"]
+
+FIGURE = Figure(
+    title="What the weights do to right and wrong labels",
+    caption=r"""MADPO's weights ($c_{\max}=4$) of the training pairs, by whether the label is that
+    of the larger true reward. The weight works by suppressing labels that the reward model
+    disputes; it is worth what the reward model knows.""",
+    alt="Histograms of weights of pairs with right and with wrong labels, by tier.",
+    table="sentiment.weights",
+    source="results",
+)
 
 BINS = np.linspace(0.0, 1.45, 30)
 

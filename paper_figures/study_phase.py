@@ -2,47 +2,39 @@
 
 import numpy as np
 
-from .style import INK, PAGE, column, new, styled
+from ._style import INK, PAGE, column, named, new, pick, styled, unique
 
 __all__ = ["draw"]
 
-METHODS = {
-    "madpo": "MADPO, released",
-    "target_shaped": "target shaped",
-    "distillation": "distillation",
-}
+LABELS = {"counts": "labels of a pair", "flips": "share of labels flipped"}
 
 
 @styled
 def draw(table):
     """Reward over DPO's at equal KL, label noise across, model error up; dots: decided at 95 %.
 
-    Columns: axis, flip, labels, noise, method, world, reward_at_0.5, predicted_sampling_error,
-    local_slope.
+    Columns: axis (counts, flips, first order), method, across, noise, y, decided.
     """
-    figure, panels = new(PAGE, 5.6, len(METHODS), rows=2, sharey=True)
-    largest = 0
-    maps = {}
-    for row, (axis, key) in enumerate((("counts", "labels"), ("flips", "flip"))):
-        for place, method in enumerate(METHODS):
-            maps[row, place] = _map(table, axis, key, method)
-            largest = max(largest, np.nanmax(np.abs(maps[row, place][2])))
-    for (row, place), (across, up, mean, decided) in maps.items():
-        axes = panels[row, place]
-        x, y = np.meshgrid(np.arange(len(across)), np.arange(len(up)), indexing="ij")
-        scale = np.sign(mean) * np.sqrt(np.abs(mean) / largest)
-        drawn = axes.pcolormesh(x, y, scale, cmap="RdBu", vmin=-1, vmax=1, shading="nearest")
-        axes.plot(x[decided], y[decided], ".", color=INK, ms=2)
-        if row == 0 and list(METHODS)[place] == "madpo":
-            at = [np.interp(s, up, np.arange(len(up))) for s in _predicted(table, across)]
-            axes.plot(np.arange(len(across)), at, color=INK, lw=1.3, ls="--", label="first order")
-            axes.legend(loc="upper right", fontsize=8, frameon=True)
-        axes.set_xticks(range(len(across)), [f"{v:g}" for v in across])
-        axes.set_yticks(range(len(up)), [f"{v:g}" for v in up])
-        axes.set_title(list(METHODS.values())[place], fontsize=9.5)
-        axes.set_xlabel("share of labels flipped" if row else "labels of a pair")
-    for axes in panels[:, 0]:
-        axes.set_ylabel("model error (nats)")
+    kept = column(table, "axis") != "first order"
+    methods = unique({"method": column(table, "method")[kept]}, "method")
+    figure, panels = new(PAGE, 5.6, len(methods), rows=2, sharey=True)
+    largest = np.nanmax(np.abs(column(table, "y")))
+    for row, axis in enumerate(LABELS):
+        for axes, method in zip(panels[row], methods, strict=True):
+            names = ("across", "noise", "y", "decided")
+            across, noise, gain, decided = pick(table, *names, axis=axis, method=method)
+            (levels, x), (heights, y) = (np.unique(v, return_inverse=True) for v in (across, noise))
+            shown = np.full((len(heights), len(levels)), np.nan)
+            shown[y, x] = np.sign(gain) * np.sqrt(np.abs(gain) / largest)
+            drawn = axes.pcolormesh(shown, cmap="RdBu", vmin=-1, vmax=1)
+            axes.plot(x[decided == 1] + 0.5, y[decided == 1] + 0.5, ".", color=INK, ms=2)
+            if axis == "counts" and method == "madpo":
+                _boundary(axes, table, levels, heights)
+            axes.set_xticks(np.arange(len(levels)) + 0.5, [f"{v:g}" for v in levels])
+            axes.set_yticks(np.arange(len(heights)) + 0.5, [f"{v:g}" for v in heights])
+            axes.set_title(named(method), fontsize=9.5)
+            axes.set_xlabel(LABELS[axis])
+        panels[row, 0].set_ylabel("model error (nats)")
     bar = figure.colorbar(drawn, ax=panels, shrink=0.6, aspect=30)
     ticks = np.array([-1, -0.5, 0, 0.5, 1])
     bar.set_ticks(ticks, labels=[f"{np.sign(t) * t * t * largest:+.3f}" for t in ticks])
@@ -50,31 +42,10 @@ def draw(table):
     return figure
 
 
-def _map(table, axis, key, method):
-    """Levels across and up, mean advantage there, and where its 95 % interval leaves out 0."""
-    rows = column(table, "axis") == axis
-    across, up = (np.unique(column(table, name)[rows]) for name in (key, "noise"))
-    mean, decided = np.full((len(across), len(up)), np.nan), np.zeros((len(across), len(up)), bool)
-    reward, world = column(table, "reward_at_0.5"), column(table, "world")
-    for i, a in enumerate(across):
-        for j, b in enumerate(up):
-            here = rows & (column(table, key) == a) & (column(table, "noise") == b)
-            of = [
-                dict(zip(world[keep], reward[keep], strict=True))
-                for keep in (here & (column(table, "method") == name) for name in (method, "dpo"))
-            ]
-            gain = np.array([of[0][w] - of[1][w] for w in of[0] if w in of[1]])
-            gain = gain[np.isfinite(gain)]
-            if len(gain) > 1:
-                mean[i, j] = gain.mean()
-                decided[i, j] = abs(gain.mean()) > 1.96 * gain.std(ddof=1) / np.sqrt(len(gain))
-    return across, up, mean, decided
-
-
-def _predicted(table, counts):
-    """First-order boundary of MADPO for each number of labels, nats."""
-    import pandas
-
-    from experiments.phase import predicted_crossing
-
-    return [predicted_crossing(pandas.DataFrame(table), count) for count in counts]
+def _boundary(axes, table, levels, heights):
+    """Where the gain should end to first order, on axes of equally wide cells."""
+    across, noise = pick(table, "across", "noise", axis="first order")
+    x = np.interp(across, levels, np.arange(len(levels)) + 0.5)
+    y = np.interp(noise, heights, np.arange(len(heights)) + 0.5)
+    axes.plot(x, y, color=INK, lw=1.3, ls="--", label="first order")
+    axes.legend(loc="upper right", fontsize=8, frameon=True)

@@ -1,9 +1,7 @@
 """Study (d): how errors fall with the number of labels of a pair."""
 
-import numpy as np
-
-from .study_parts import METHODS, band, curves, where
-from .style import PAGE, column, new, styled
+from ._studies import curves
+from ._style import PAGE, new, pick, point, styled
 
 __all__ = ["draw"]
 
@@ -18,37 +16,35 @@ MODELS = {
 }
 
 
+ROWS = {
+    "sampling_error": "sampling error (nats)\ndotted: sandwich",
+    "full_error": "from the exact limit (nats)",
+    "regret": "regret (nats)",
+}
+
+
 @styled
 def draw(table):
     """Sampling error beside the sandwich's, full error and regret, by kind of reward model.
 
-    Columns: model, method, world, labels, sampling_error, predicted_sampling_error, full_error,
-    regret.
+    Columns: quantity (sampling_error, predicted_sampling_error, full_error, regret), model,
+    method, x (labels of a pair), y, low, high.
     """
     figure, panels = new(PAGE, 6.6, 4, rows=3, sharex=True, sharey="row")
     for place, (model, title) in enumerate(MODELS.items()):
-        rows = where(table, model=model)
-        for axes, name in zip(
-            panels[:, place], ("sampling_error", "full_error", "regret"), strict=True
-        ):
-            curves(axes, rows, "labels", name, SHOWN, ms=3.5)
+        for axes, name in zip(panels[:, place], ROWS, strict=True):
+            curves(axes, table, SHOWN, quantity=name, model=model)
             axes.set(xscale="log", yscale="log")
             if name != "regret":  # distillation asks no label: its rounding is not shown
                 axes.set_ylim(bottom=1e-2)
             axes.set_xticks([10, 100, 1000])
         for method in ("dpo", "madpo", "efficient"):
-            own = where(rows, method=method)
-            predicted = column(own, "predicted_sampling_error")
-            if np.isfinite(predicted).any():
-                at, mean, _, _ = band(column(own, "labels"), predicted)
-                panels[0, place].plot(at, mean, color=METHODS[method][1], ls=":", lw=2)
+            where = dict(quantity="predicted_sampling_error", model=model, method=method)
+            at, predicted = pick(table, "x", "y", **where)
+            panels[0, place].plot(at, predicted, color=point(method)["color"], ls=":", lw=2)
         panels[0, place].set_title(title, fontsize=9.5)
         panels[2, place].set_xlabel("labels of a pair")
-    for axes, text in zip(
-        panels[:, 0],
-        ("sampling error (nats)\ndotted: sandwich", "from the exact limit (nats)", "regret (nats)"),
-        strict=True,
-    ):
+    for axes, text in zip(panels[:, 0], ROWS.values(), strict=True):
         axes.set_ylabel(text, fontsize=9)
-    panels[2, 0].legend(fontsize=6.5, loc="lower left", labelspacing=0.1, borderaxespad=0)
+    panels[0, 0].legend(fontsize=6.5, loc="lower left", labelspacing=0.1, borderaxespad=0)
     return figure

@@ -1,9 +1,7 @@
 """Study (f): how far the optimum moves when other pairs are compared."""
 
-import numpy as np
-
-from .study_parts import METHODS, band, curves, where
-from .style import PAGE, column, new, styled
+from ._studies import curves
+from ._style import PAGE, named, new, pick, point, styled, unique
 
 __all__ = ["draw"]
 
@@ -15,21 +13,18 @@ FLOOR = 1e-6
 def draw(table):
     """Above, each method under an exact reward model; below, against the error's size.
 
-    Columns: model, method, sampling, world, noise, sampling_shift.
+    Columns: model, method, sampling, x (noise), y (change of z), low, high.
     """
     figure, panels = new(PAGE, 6.4, 3, rows=3)
-    exact = where(table, model="exact")
-    names = [name for name in METHODS if name in set(column(exact, "method"))]
+    names = unique(table, "method")
     for axes, sampling in zip(panels[0], SAMPLINGS, strict=True):
         for place, name in enumerate(names):
-            rows = where(exact, sampling=sampling, method=name)
-            _, mean, low, high = band(np.zeros(len(rows["method"])), rows["sampling_shift"])
-            _, color, marker = METHODS[name]
-            mean, low, high = (np.maximum(v, FLOOR) for v in (mean, low, high))
-            axes.plot([*low, *high], [place, place], color=color, lw=2)
-            axes.plot(mean, [place], marker, color=color, ms=5)
+            where = dict(model="exact", sampling=sampling, method=name)
+            y, low, high = (v.clip(FLOOR) for v in pick(table, "y", "low", "high", **where))
+            axes.plot([*low, *high], [place, place], color=point(name)["color"], lw=2)
+            axes.plot(y, [place], ls="", ms=5, **point(name))
         axes.set(xscale="log", xlim=(FLOOR / 2, 2))
-        axes.set_yticks(range(len(names)), [METHODS[n][0] for n in names], fontsize=8)
+        axes.set_yticks(range(len(names)), map(named, names), fontsize=8)
         axes.tick_params(labelleft=sampling == SAMPLINGS[0])
         axes.invert_yaxis()
         axes.set_title(f"exact model, {sampling}", fontsize=9.5)
@@ -39,9 +34,7 @@ def draw(table):
         (("gaussian", "independent errors"), ("potential", "additive errors")), start=1
     ):
         for axes, sampling in zip(panels[row], SAMPLINGS, strict=True):
-            rows = where(table, model=kind, sampling=sampling)
-            rows["shown"] = np.maximum(column(rows, "sampling_shift"), FLOOR)
-            curves(axes, rows, "noise", "shown", shown, ms=3.5)
+            curves(axes, table, shown, floor=FLOOR, model=kind, sampling=sampling)
             axes.set(xscale="log", yscale="log", ylim=(FLOOR / 2, 2))
             axes.set_xticks([0.25, 0.5, 1], ["1/4", "1/2", "1"])
             axes.minorticks_off()

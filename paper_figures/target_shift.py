@@ -2,9 +2,26 @@
 
 import math
 
-from .style import PAGE, SERIES, line, new, pick, print_name, styled, unique
+from madpo_theory.show import tables
+from madpo_theory.show.figures import Figure
 
-__all__ = ["draw"]
+from ._style import PAGE, line, named, new, pick, point, styled, unique
+
+__all__ = ["FIGURE", "draw"]
+
+FIGURE = Figure(
+    title="Target shift and its certified bounds",
+    caption=r"""How far the schedule moves a target, $\delta(h)=\log w(h)-\log w(-h)$. No reward
+    model, however wrong, moves it beyond the dotted lines at $\pm D$; no error in the reward
+    model's margin is magnified by more than $L$, the slope of the dashed tangent at the steepest
+    point. Both numbers are upper bounds certified in ball arithmetic over the whole real line,
+    tails included.""",
+    alt=(
+        "The target shift is odd, peaks inside the dotted bound lines, and is steepest just "
+        "before tau where it returns to zero."
+    ),
+    table=tables.target_shift,
+)
 
 
 @styled
@@ -22,7 +39,7 @@ def draw(table):
         axes.plot(h, shift, **line(schedule))
         axes.set_xlim(h[0], h[-1])
         present = pick(table, "element", schedule=schedule)[0].tolist()
-        color = SERIES[schedule]["color"]
+        color = point(schedule)["color"]
         if "influence" in present:
             _, level, bound = pick(
                 table, "h", "shift", "bound", schedule=schedule, element="influence"
@@ -38,7 +55,7 @@ def draw(table):
                 f"$L\\leq{_up(bound[0])}$", (x[0], y[0]), (9, 0), textcoords="offset points",
                 va="center",
             )  # fmt: skip
-        axes.set_title(f"{letter}  {print_name(schedule).capitalize()}", color=color)
+        axes.set_title(f"{letter}  {named(schedule)}", color=color)
         axes.set_xlabel("reward-model margin $h$ (nats)")
     panels[0].set_ylabel(r"target shift $\delta(h)$ (nats)")
     return figure

@@ -1,8 +1,26 @@
 """The weight w(h) and the coefficient c(|h|) of MADPO's schedules."""
 
-from .style import INK, PAGE, SERIES, SHADE, line, new, pick, print_name, styled, unique
+from madpo_theory.show import tables
+from madpo_theory.show.figures import Figure
 
-__all__ = ["draw"]
+from ._style import INK, PAGE, SHADE, line, mark, named, new, pick, styled, unique
+
+__all__ = ["FIGURE", "draw"]
+
+FIGURE = Figure(
+    title="Weight and coefficient",
+    caption=r"""Left: the weight of a pair's loss against the reward model's margin $h$ toward the
+    observed label. Look at how little the curves rise above 1 and how far they fall below it: a
+    schedule acts by suppressing labels that the reward model disputes, $-\tau < h < 0$ (shaded for
+    the released $\tau$), and gives full weight again to the most strongly disputed ones. Hollow
+    markers: the kink at $h=-\tau$. Right: the temperature coefficient against the size of the
+    margin; it crosses 1 at $\tau$ (hollow markers).""",
+    alt=(
+        "Weights dip towards zero between minus tau and zero and stay near one elsewhere; "
+        "coefficients fall from below c max through one at tau."
+    ),
+    table=tables.weight_and_coefficient,
+)
 
 
 @styled
@@ -12,19 +30,15 @@ def draw(table):
     Columns: panel (weight, coefficient), schedule, element (curve, kink, crossing), x, y.
     """
     figure, (left, right) = new(PAGE, 3.15, 2, width_ratios=[1.35, 1])
-    for axes, panel, mark in ((left, "weight", "kink"), (right, "coefficient", "crossing")):
+    for axes, panel, place in ((left, "weight", "kink"), (right, "coefficient", "crossing")):
         axes.axhline(1, color=INK, lw=0.6)
         for schedule in unique(table, "schedule"):
             x, y = pick(table, "x", "y", panel=panel, schedule=schedule, element="curve")
-            axes.plot(x, y, label=print_name(schedule), **line(schedule))
+            axes.plot(x, y, label=named(schedule).removeprefix("MADPO, "), **line(schedule))
             axes.set_xlim(x[0], x[-1])
         for schedule in unique(table, "schedule"):
-            x, y = pick(table, "x", "y", panel=panel, schedule=schedule, element=mark)
-            style = SERIES[schedule]
-            axes.plot(
-                x, y, ls="", marker=style["marker"], mec=style["color"], mfc="white", ms=5.5,
-                mew=1.2, zorder=5,
-            )  # fmt: skip
+            x, y = pick(table, "x", "y", panel=panel, schedule=schedule, element=place)
+            axes.plot(x, y, **mark(schedule, ms=5.5, mew=1.2, zorder=5))
     name = unique(table, "schedule")[0]
     (tau,) = pick(table, "x", panel="coefficient", schedule=name, element="crossing")[0]
     _regimes(left, (-tau, 0, tau), 1.79)

@@ -10,8 +10,9 @@ import pytest
 from made_study import made, write
 from test_figures import fabricate
 
-from madpo_theory.show.figures import FIGURES, table_bytes
-from madpo_theory.show.report import mathematics, write_report
+from madpo_theory.show.figures import figures, table_bytes
+from madpo_theory.show.mathematics import mathematics
+from madpo_theory.show.report import write_report
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
@@ -88,12 +89,14 @@ def inputs(tmp_path_factory):
     root = tmp_path_factory.mktemp("report")
     experiment = fabricate(root / "runs" / "sentiment-fabricated")
     (root / "figures").mkdir()
-    for name in FIGURES:
+    for name in figures():
         (root / "figures" / f"{name}.png").write_bytes(PIXEL)
     results = write(root / "results", made())
-    for name, spec in FIGURES.items():
-        if spec.needs:
-            shown = table_bytes(spec.build(spec.source(experiment, results)))
+    for name, spec in figures().items():
+        if spec.source:
+            shown = table_bytes(
+                spec.build({"experiment": experiment, "results": results}[spec.source])
+            )
             (root / "figures" / f"{name}.csv").write_bytes(shown)
     (root / "ledger.json").write_text(json.dumps(FABRICATED))
     (root / "cert.json").write_text("{}")
@@ -133,7 +136,7 @@ def test_stands_alone(page):
     tags = [tag for tag, _ in parsed.tags]
     assert not {"script", "link", "iframe", "object", "base", "form"} & set(tags)
     images = [attributes for tag, attributes in parsed.tags if tag == "img"]
-    assert len(images) == len(FIGURES)
+    assert len(images) == len(figures())
     assert all(a["src"].startswith("data:image/png;base64,") and a["alt"] for a in images)
     assert "http:" not in page and "https:" not in page
     assert "@import" not in page and "url(" not in page
@@ -224,7 +227,7 @@ def test_refuses_missing_and_truncated_files(inputs, tmp_path):
         write_report(out, **{**arguments, "ledger": tmp_path / "half.json"})
     with pytest.raises(ValueError, match=r"\.png: cannot be read .*madpo figures"):
         write_report(out, **{**arguments, "figures": tmp_path})
-    for name in FIGURES:
+    for name in figures():
         whole = (arguments["figures"] / f"{name}.png").read_bytes()
         (tmp_path / f"{name}.png").write_bytes(whole[:-7])
     with pytest.raises(ValueError, match=r"\.png: not a whole PNG file; .*madpo figures"):

@@ -7,7 +7,9 @@ import pytest
 parquet = pytest.importorskip("pyarrow.parquet")
 
 from madpo_theory import cli  # noqa: E402
-from madpo_theory.show.studies import STUDIES, executor_of, publish, read_results, run  # noqa: E402
+from madpo_theory.extensions import STUDIES  # noqa: E402
+from madpo_theory.show.studies import draw_study, publish  # noqa: E402
+from madpo_theory.simulate.studies import executor_of, read_results, run  # noqa: E402
 
 # One process runs the fixture, whatever the number of test processes.
 pytestmark = pytest.mark.xdist_group("studies")
@@ -28,7 +30,8 @@ SETTINGS = {  # rows a world: settings times methods
 def finished(tmp_path_factory):
     """All seven on two worlds, in this process."""
     folder = tmp_path_factory.mktemp("studies")
-    run(STUDIES, worlds=2, out=folder)
+    for result in run(STUDIES, worlds=2, out=folder):
+        draw_study(result)
     return folder
 
 
@@ -109,7 +112,7 @@ def test_worlds_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["nois"], "study must be one of noise"),
+        (["nois"], "study must be one of frontier, noise"),
         (["noise", "--workers", "-1"], "workers >= 0"),
         (["noise", "--worlds", "0"], "worlds >= 1"),
         (["noise", "--seed", "-2"], "seed >= 0"),

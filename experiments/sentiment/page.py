@@ -5,71 +5,87 @@ import math
 from pathlib import Path
 
 from madpo_theory.files import replacing
-from madpo_theory.show.figures import FIGURES, make_figures
+from madpo_theory.show.figures import figures, make_figures
+from madpo_theory.show.names import look
+from madpo_theory.show.pages import markdown_table
 from madpo_theory.show.studies import markdown_judgements
+from madpo_theory.simulate.predictions import told
 
 from .predictions import judged
 from .study import STUDY, recorded
-from .tables import LABELS, between_seeds, everything, full_scale, overview, reading
+from .tables import between_seeds, everything, full_scale, overview, reading
 
-__all__ = ["publish"]
+__all__ = ["publish", "section"]
 
 TITLE = "The recorded sentiment study"
-NAMES = [name for name, spec in FIGURES.items() if spec.needs_results]
 
 
 def publish(folder, path):
     """Write the page of a results folder; figures go to figures/ beside it. Returns the path."""
     folder, path = Path(folder), Path(path)
-    for file in make_figures(path.parent / "figures", experiment=None, results=folder, names=NAMES):
+    shown = {name: figure for name, figure in figures().items() if figure.source == "results"}
+    for file in make_figures(path.parent / "figures", experiment=None, results=folder, names=shown):
         if file.suffix != ".png":
             file.unlink()
-    env = json.loads((folder / "env.json").read_text(encoding="utf-8"))
-    rows = judged(folder)
-    failed = [row["id"] for row in rows if row["verdict"] == "fails"]
-    commits = sorted({row["commit"] or "unknown" for row in env.values()})
-    hours = sum(row["seconds"] for row in env.values()) / 3600
+    about = section(folder)
+    failed = [row["id"] for row in about["predictions"] if row["verdict"] == "fails"]
     left = sum(not recorded(folder, config) for config in STUDY)
     lines = [
         f"# {TITLE}",
         "",
         *([f"**{left} of the study's {len(STUDY)} runs are still to come.**", ""] if left else []),
-        f"Written by `madpo study --page {path}` from the {len(env)} runs in `{folder}`, "
-        f"{hours:.1f} hours of training and evaluation at {', '.join(commits)} (+: with changes on "
-        "top). `madpo study --results ANOTHER --compare results/sentiment` runs them anew.",
+        f"Written by `madpo study --page {path}` from the {about['runs']} runs in `{folder}`, "
+        f"{about['hours']:.1f} hours of training and evaluation at {', '.join(about['commits'])} "
+        "(+: with changes on top). `madpo study --results ANOTHER --compare results/sentiment` "
+        "runs them anew.",
         "",
-        *[f"{line}  " for line in reading(folder).splitlines()],
+        *[f"{line}  " for line in about["reading"]],
         "",
-        "| tier | method | seeds | reward | KL to SFT (nats) | published reward |",
-        "|---|---|---|---|---|---|",
+        *markdown_table(
+            ("tier", "method", "seeds", "reward", "KL to SFT (nats)", "published reward"),
+            (
+                (
+                    row["tier"],
+                    row["label"],
+                    str(row["seeds"]),
+                    f"{row['reward']:.2f}",
+                    f"{row['kl']:.2f}",
+                    "" if row["published"] is None else f"{row['published']:.2f}",
+                )
+                for row in about["rows"]
+            ),
+        ),
     ]
-    for row in overview(folder):
-        known = "" if row["published"] is None else f"{row['published']:.2f}"
-        cells = (
-            row["tier"],
-            LABELS[row["method"]],
-            str(row["seeds"]),
-            told(row["reward"]),
-            told(row["kl"]),
-            known,
-        )
-        lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "Brackets: 95 % intervals of a bootstrap over prompts and seeds.", ""]
     lines += every_setting(folder)
     lines += at_full_scale(folder)
-    for name in NAMES:
-        spec = FIGURES[name]
-        caption = " ".join(spec.caption.split())
-        lines += [f"## {spec.title}", "", f"![{spec.alt}](figures/{name}.png)", "", caption, ""]
+    for name, figure in shown.items():
+        caption = " ".join(figure.caption.split())
+        lines += [f"## {figure.title}", "", f"![{figure.alt}](figures/{name}.png)", "", caption, ""]
     lines += [
-        f"Of {len(rows)} predictions {len(failed)} failed{': ' * bool(failed)}{', '.join(failed)}.",
+        f"Of {len(about['predictions'])} predictions {len(failed)} failed{': ' * bool(failed)}"
+        f"{', '.join(failed)}.",
         "",
-        *markdown_judgements(rows),
+        *markdown_judgements(about["predictions"]),
         "",
     ]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def section(folder):
+    """What the report says of recorded runs: rows, reading, judged predictions, where they ran."""
+    folder = Path(folder)
+    env = json.loads((folder / "env.json").read_text(encoding="utf-8"))
+    return {
+        "rows": [row | {"label": look(row["method"]).label} for row in overview(folder)],
+        "reading": reading(folder).splitlines(),
+        "predictions": [row | {"text": told(row)} for row in judged(folder)],
+        "runs": len(env),
+        "hours": sum(row["seconds"] for row in env.values()) / 3600,
+        "commits": sorted({row["commit"] or "unknown" for row in env.values()}),
+    }
 
 
 def every_setting(folder):
@@ -83,22 +99,26 @@ def every_setting(folder):
         "the farther it is from either end. No number: the KL lies beyond the line. "
         "One seed's interval is over prompts alone: other seeds differ by more.",
         "",
-        "| tier | method | setting | seeds | reward | KL to SFT (nats) | at equal KL |",
-        "|---|---|---|---|---|---|---|",
+        *markdown_table(
+            ("tier", "method", "setting", "seeds", "reward", "KL to SFT (nats)", "at equal KL"),
+            map(_setting_cells, everything(folder)),
+        ),
+        "",
     ]
-    for row in everything(folder):
-        gap = row["at_equal_kl"]
-        cells = (
-            row["tier"],
-            LABELS[row["method"]],
-            setting_of(row),
-            str(row["seeds"]),
-            told(row["reward"]),
-            told(row["kl"]),
-            "" if gap is None or math.isnan(gap.value) else told(gap, "+.2f"),
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return [*lines, ""]
+    return lines
+
+
+def _setting_cells(row):
+    gap = row["at_equal_kl"]
+    return (
+        row["tier"],
+        look(row["method"]).label,
+        setting_of(row),
+        str(row["seeds"]),
+        f"{row['reward']:.2f}",
+        f"{row['kl']:.2f}",
+        "" if gap is None or math.isnan(gap.value) else f"{gap:+.2f}",
+    )
 
 
 def setting_of(row):
@@ -122,16 +142,34 @@ def at_full_scale(folder):
         "larger margins, and then a schedule is less and less a temperature. The recorded pairs, "
         "with the reward model as trained and with an exact one:",
         "",
-        "| tier | reward model | sd of margins | disputed | where the target falls | ESS "
-        "| nearest DPO β | off by | gain of a step over DPO's |",
-        "|---|---|---|---|---|---|---|---|---|",
+        *markdown_table(
+            (
+                "tier",
+                "reward model",
+                "sd of margins",
+                "disputed",
+                "where the target falls",
+                "ESS",
+                "nearest DPO β",
+                "off by",
+                "gain of a step over DPO's",
+            ),
+            (
+                (
+                    row["tier"],
+                    row["reward_model"],
+                    f"{row['spread']:.2f}",
+                    f"{row['disputed']:.0%}",
+                    f"{row['falls']:.1%}",
+                    f"{row['ess']:.0%}",
+                    f"{row['dpo_beta']:.4f}",
+                    f"{row['off_by']:.1%}",
+                    f"{row['gain']:.2f}",
+                )
+                for row in full_scale(folder)
+            ),
+        ),
     ]
-    for row in full_scale(folder):
-        lines.append(
-            f"| {row['tier']} | {row['reward_model']} | {row['spread']:.2f} "
-            f"| {row['disputed']:.0%} | {row['falls']:.1%} | {row['ess']:.0%} "
-            f"| {row['dpo_beta']:.4f} | {row['off_by']:.1%} | {row['gain']:.2f} |"
-        )
     lines += [
         "",
         "An exact reward model bounds what full scale can add: the last column is the first step's "
@@ -148,8 +186,3 @@ def at_full_scale(folder):
             "a tier and a method). Published are differences of 0.47 to 0.61 at one seed.",
         ]
     return [*lines, ""]
-
-
-def told(found, form=".2f"):
-    """A measurement with its interval."""
-    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"

@@ -7,7 +7,6 @@ import numpy as np
 from madpo_theory.align.config import TIERS
 from madpo_theory.align.extras import optional
 from madpo_theory.diagnose import diagnose
-from madpo_theory.show.figures import METHODS
 
 from . import published
 from .predictions import (
@@ -28,6 +27,7 @@ from .predictions import (
 from .study import load_tables
 
 __all__ = [
+    "TABLES",
     "ablation",
     "between_seeds",
     "everything",
@@ -43,17 +43,13 @@ __all__ = [
 
 HEADLINE = ("dpo", "dpo_matched", "ipo", "beta_dpo", "madpo")
 NONE = math.nan
-LABELS = METHODS | {"dpo_matched": r"DPO, $\beta/4$"}
 
 
 def columns(rows):
-    """Dicts of the same keys as a dict of arrays, with a label for each method."""
+    """Dicts of the same keys as a dict of arrays."""
     if not rows:
         raise ValueError("the results folder holds no run that this figure shows; record more")
-    table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    if "method" in table:
-        table["label"] = np.array([LABELS[method] for method in table["method"]])
-    return table
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
 def mean_reward(tables, method, **where):
@@ -167,9 +163,14 @@ def everything(folder):
     `at_equal_kl` is None for DPO, which is what the others are compared with.
     """
     tables, rows = load_tables(folder), []
-    order = {name: i for names in (TIERS, tuple(METHODS)) for i, name in enumerate(names)}
+    order = {name: i for names in (TIERS, HEADLINE) for i, name in enumerate(names)}
     groups = tables.summary.sort_values("seed").groupby(SETTING, dropna=False)
-    for key, runs in sorted(groups, key=lambda group: [order.get(k, k) for k in group[0][:2]]):
+
+    def place(group):
+        tier, method, *_ = group[0]
+        return order[tier], order.get(method, len(HEADLINE)), method
+
+    for key, runs in sorted(groups, key=place):
         values = np.stack([per_prompt(tables, run) for run in runs["run"]])
         row = dict(zip(SETTING, key, strict=True)) | {"seeds": len(runs)}
         row |= {"reward": crossed(values, lambda m: m[..., 0])}
@@ -224,10 +225,7 @@ def reading(folder):
     tables = load_tables(folder)
 
     def told(measure):
-        found = measure(tables)
-        if math.isnan(found.value):
-            return "(not measured yet)"
-        return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+        return f"{measure(tables):+.2f}"
 
     madpo, dpo, rival = ("madpo", {}), ("dpo", {}), ("beta_dpo", {})
     matched, clean = ("dpo_matched", {}), {"tier": "high", "seed": 0}
@@ -243,3 +241,8 @@ def reading(folder):
         f"{told(equal_kl('dpo_filtered', **clean))} over DPO at equal KL, on relabelled ones "
         f"{told(equal_kl('dpo_relabelled', **clean))} (high, one seed)."
     )
+
+
+SHOWN = (tiers, frontier, ablation, sensitivity, weights, predictions)
+TABLES = {table.__name__: table for table in SHOWN}
+"""Of the figures, which name them "sentiment.NAME"."""

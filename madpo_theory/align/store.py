@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
-from ..files import replacing
+from ..files import RunError, replacing
 from ..registry import Named
 from . import processes
 from .extras import optional
@@ -30,10 +30,6 @@ CHECKPOINT = "checkpoint.safetensors"
 LOCK = ".lock"
 UNCHECKED = {MANIFEST, CHECKPOINT, LOCK, "env.json", "timing.json"}
 SCHEMA = 2  # part of every key: raise it when a stage's results change for the same settings
-
-
-class RunError(RuntimeError):
-    """A run directory does not hold what its manifest says."""
 
 
 def canonical(value):

@@ -1,13 +1,15 @@
 """Every claim about MADPO with its evidence and verdict; ``madpo verify`` prints them.
 
 A claim is one file of this folder, its id in the name: ``t5_order.py`` holds the :class:`Claim` T5
-as ``CLAIM``, and its evidence.
+as ``CLAIM``, and its evidence. One that rests on an experiment is registered with it.
 """
 
+import functools
 import pkgutil
 import re
 from importlib import import_module
 
+from ..extensions import CLAIMS as REGISTERED
 from .ledger import VERDICTS, Claim, Evidence, Ledger, verify
 
 __all__ = ["CLAIMS", "FILES", "VERDICTS", "Claim", "Evidence", "Ledger", "select", "verify"]
@@ -20,11 +22,21 @@ def _place(name):
     return _LETTERS.index(name[0].upper()), int(re.match(r"\d+", name[1:])[0])
 
 
-_NAMES = (module.name for module in pkgutil.iter_modules(__path__))
-_NAMES = sorted((name for name in _NAMES if re.match(r"[a-z]\d+_", name)), key=_place)
+@functools.cache
+def _found():
+    """{name of its file: claim} of this folder and of those registered, in the ledger's order."""
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    own = [import_module(f"{__name__}.{n}") for n in names if re.match(r"[a-z]\d+_", n)]
+    claims = {m.__name__.rpartition(".")[2]: m.CLAIM for m in (*own, *REGISTERED.values())}
+    return {name: claims[name] for name in sorted(claims, key=_place)}
 
-CLAIMS = tuple(import_module(f"{__name__}.{name}").CLAIM for name in _NAMES)
-FILES = {claim.id: name for claim, name in zip(CLAIMS, _NAMES, strict=True)}
+
+def __getattr__(name):  # found when asked for: a registered claim imports this package
+    if name == "CLAIMS":
+        return tuple(_found().values())
+    if name == "FILES":
+        return {claim.id: file for file, claim in _found().items()}
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def select(ids):
@@ -32,9 +44,9 @@ def select(ids):
 
     Raises ValueError for an unknown id.
     """
-    known = {claim.id: claim for claim in CLAIMS}
+    known = {claim.id: claim for claim in _found().values()}
     unknown = [i for i in ids if i not in known]
     if unknown:
         raise ValueError(f"no claim {', '.join(unknown)}; the ledger has {', '.join(known)}")
     wanted = {part for i in ids for part in (i, *known[i].parts)}
-    return tuple(claim for claim in CLAIMS if claim.id in wanted)
+    return tuple(claim for claim in _found().values() if claim.id in wanted)

@@ -11,11 +11,12 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import clone
 from .definitions import generated
 
 __all__ = ["PROOFS", "Checked", "NotChecked", "check"]
 
-PROOFS = Path(__file__).resolve().parents[2] / "proofs"
+PROOFS = clone.folder("proofs")
 _BLOCK = re.compile(r"^(theorem|axioms) (.+)\n((?:(?!theorem |axioms ).*\n)*)", re.M)
 
 
@@ -44,9 +45,9 @@ def check(folder=PROOFS):
     """
     import fcntl  # as make, where POSIX is
 
-    folder = Path(folder)
-    if shutil.which("make") is None or not (folder / "Makefile").is_file():
-        raise NotChecked(f"it takes make, and the folder {folder.name}/ of the repository")
+    folder = folder and Path(folder)
+    if folder is None or shutil.which("make") is None or not (folder / "Makefile").is_file():
+        raise NotChecked("it takes make, and the folder proofs/ of the repository")
     tools = _make(folder, "tools")
     if tools.returncode:
         raise NotChecked(tools.stderr.strip().splitlines()[0].removeprefix("proofs: "))

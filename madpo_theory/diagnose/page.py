@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
+from ..extensions import FIGURES
 from ..files import replacing
 from ..schedule import LARGEST
-from ..show.report import page_template
+from ..show.pages import page_template
 from ..targets import dpo_target, effective_target
 from ..theory.efficiency import effective_sample_size
 from ..weights import weight
@@ -29,10 +30,8 @@ def write_page(diagnosis, out):
 
     out : the page. The same diagnosis gives the same bytes.
     """
-    from paper_figures import diagnosis as figures
-
     drawn = {
-        name: _svg(name, getattr(figures, f"draw_{name}")(table))
+        name: _svg(name, FIGURES[f"diagnosis_{name}"].draw(table))
         for name, table in tables(diagnosis).items()
     }
     names, rows = effect_rows(diagnosis)
@@ -70,7 +69,7 @@ def _svg(name, figure):
 
 
 def tables(diagnosis):
-    """The table that each figure of paper_figures.diagnosis draws, by name."""
+    """The table that each figure called diagnosis_NAME draws, by NAME."""
     return {
         "margins": _margins(diagnosis),
         "reliability": _reliability(diagnosis),
@@ -99,8 +98,8 @@ class _Table:
 
 
 def _weightings(diagnosis):
-    """(label, weighting) of all but the efficient weight, and of the recommended schedule."""
-    found = [(e.label, e.weighting) for e in diagnosis.effects if e.kind != "efficient"]
+    """(name, weighting) of all but the efficient weight, and of the recommended schedule."""
+    found = [(e.kind, e.weighting) for e in diagnosis.effects if e.kind != "efficient"]
     if diagnosis.recommendation.changed:
         found.append(("recommended", diagnosis.recommendation.schedule))
     return found
@@ -160,7 +159,7 @@ def _targets(d):
     table = _Table("element", "name", "x", "y")
     for name, weighting in _weightings(d):
         table.add(element="curve", name=name, x=u, y=effective_target(u, u, weighting))
-    table.add(element="curve", name="DPO", x=u, y=dpo_target(u))
+    table.add(element="curve", name="dpo", x=u, y=dpo_target(u))
     published = d.effects[0]
     if published.rho is not None:
         name = f"DPO, beta = {published.dpo_beta:.3g}"

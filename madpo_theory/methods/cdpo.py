@@ -17,7 +17,7 @@ class Cdpo(Method):
     """
 
     name, label, source = "cdpo", "cDPO", "Mitchell 2023"
-    look = Look("#888888", "4", (0, (4, 1.6)))
+    look = Look("#888888", "X", (0, (4, 1.6)))
 
     epsilon: float = setting(0.1, "0 <= epsilon <= 1/2", lambda v: (v >= 0) & (v <= 0.5), "here")
 

@@ -17,7 +17,7 @@ class DpoRelabelled(Method):
     """
 
     name, label, source = "dpo_relabelled", "DPO, relabelled", "derived here"
-    look = Look("#56b4e9", ">", (0, (1, 1.4)))
+    look = Look("#56b4e9", ">", (0, (6, 1.5, 1, 1.5)))
     needs = frozenset({"reference", "margin"})
 
     def slots(self, xp, h):

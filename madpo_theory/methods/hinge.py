@@ -16,7 +16,7 @@ class Hinge(Method):
     """
 
     name, label, source = "hinge", "hinge", "arXiv 2309.06657"
-    look = Look("#888888", "1", (0, (6, 1.5, 1, 1.5)))
+    look = Look("#888888", "v", (0, (6, 1.5, 1, 1.5)))
 
     def margin_loss(self, xp, z, h):
         return -xp.minimum(z - 1, 0)

@@ -18,7 +18,7 @@ class Rdpo(Method):
     """
 
     name, label, source = "rdpo", "rDPO", "arXiv 2403.00409"
-    look = Look("#222222", "+", (0, (1, 1.4)))
+    look = Look("#888888", "P", (0, (1, 1.4)))
 
     epsilon: float = setting(0.1, "0 <= epsilon < 1/2", lambda v: (v >= 0) & (v < 0.5), "here")
 

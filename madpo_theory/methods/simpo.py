@@ -18,7 +18,7 @@ class Simpo(Method):
     """
 
     name, label, source = "simpo", "SimPO", "arXiv 2405.14734"
-    look = Look("#332288", "*", (0, (9, 2.5)))
+    look = Look("#cc79a7", "*", (0, (9, 2.5)))
     needs = frozenset({"length"})
     per_token = True
 

@@ -28,6 +28,7 @@ __all__ = [
     "judge",
     "matrix",
     "slope",
+    "told",
     "worst",
     "write_judgements",
 ]
@@ -43,6 +44,12 @@ class Estimate:
     low: float
     high: float
     worlds: int
+
+    def __format__(self, form):
+        """``f"{found:+.2f}"`` is the number with its interval, each in that form."""
+        if math.isnan(self.value):
+            return "(not measured)"
+        return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}]"
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,22 @@ def write_judgements(path, judgements, **about):
         )
         temporary.write_text(text + "\n", encoding="utf-8")
     return Path(path)
+
+
+def told(row):
+    """Prediction and measurement of a row of :func:`write_judgements`, as text."""
+    low, high = (
+        sign * math.inf if end is None else end
+        for sign, end in zip((-1, 1), row["predicted"], strict=True)
+    )
+    predicted = f"in [{low:.4g}, {high:.4g}]"
+    if math.isinf(low) or math.isinf(high):
+        predicted = f"at most {high:.4g}" if math.isinf(low) else f"at least {low:.4g}"
+    if row["measured"] is None:
+        return f"predicted {predicted}, not measured"
+    ends = [end for end in row["interval"] if end is not None]
+    interval = "" if len(set(ends)) < 2 else f" [{ends[0]:.4g}, {ends[1]:.4g}]"
+    return f"predicted {predicted}, measured {row['measured']:.4g}{interval}"
 
 
 def _plain(value):

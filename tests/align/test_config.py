@@ -63,7 +63,7 @@ def test_other_settings_and_weights_reach_the_methods_that_have_them():
 
 def test_settings_and_store_import_no_model_library():
     code = (
-        "import sys, experiments.sentiment, madpo_theory.align.store;"
+        "import sys, madpo_theory.experiments.sentiment, madpo_theory.align.store;"
         "heavy = {'transformers', 'peft', 'pandas', 'sklearn', 'tokenizers'} & set(sys.modules);"
         "sys.exit(', '.join(heavy) or 0)"
     )

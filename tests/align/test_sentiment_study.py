@@ -11,12 +11,18 @@ import numpy as np
 import pandas
 import pytest
 from made_study import PROMPTS, made, write
+from madpo_theory.experiments.sentiment import PRESETS, predictions, published, tables
+from madpo_theory.experiments.sentiment import study as recorded
+from madpo_theory.experiments.sentiment.page import every_setting
+from madpo_theory.experiments.sentiment.predictions import (
+    PREDICTIONS,
+    crossed,
+    difference,
+    equal_kl,
+    judged,
+)
+from madpo_theory.experiments.sentiment.study import add, load_tables, record, run_id
 
-from experiments.sentiment import PRESETS, predictions, published, tables
-from experiments.sentiment import study as recorded
-from experiments.sentiment.page import every_setting
-from experiments.sentiment.predictions import PREDICTIONS, crossed, difference, equal_kl, judged
-from experiments.sentiment.study import add, load_tables, record, run_id
 from madpo_theory.align.config import TIERS
 from madpo_theory.simulate.predictions import judge
 
@@ -189,9 +195,9 @@ def test_a_folder_is_judged_and_drawn(table, tmp_path):
     write(tmp_path, table)
     rows = judged(tmp_path)
     assert [row["id"] for row in rows] == [p.id for p in PREDICTIONS]
-    from madpo_theory.show.figures import FIGURES, make_figures
+    from madpo_theory.show.figures import figures, make_figures
 
-    names = [name for name, spec in FIGURES.items() if spec.needs_results]
+    names = [name for name, spec in figures().items() if spec.source == "results"]
     assert len(names) == 6
     written = make_figures(tmp_path / "figures", experiment=None, results=tmp_path, names=names)
     assert len(written) == 18 and all(path.stat().st_size > 100 for path in written)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from madpo_theory.experiments.sentiment import PRESETS, load_result, run
 
-from experiments.sentiment import PRESETS, load_result, run
 from madpo_theory.align.batch import PairData
 from madpo_theory.align.logprobs import continuation_logps
 from madpo_theory.align.policy import load_model, special_token
@@ -137,7 +137,7 @@ def test_pairs_table_is_consistent(result):
 
 def test_a_finished_run_ends_in_seconds_without_model_libraries(result, root):
     code = (
-        "import sys, time, experiments.sentiment as s\n"
+        "import sys, time, madpo_theory.experiments.sentiment as s\n"
         "start = time.monotonic(); result = s.run(s.PRESETS['smoke'], sys.argv[1])\n"
         "assert time.monotonic() - start < 20, time.monotonic() - start\n"
         "heavy = {'transformers', 'peft', 'sklearn.linear_model'} & set(sys.modules)\n"
@@ -154,7 +154,7 @@ def test_a_finished_run_ends_in_seconds_without_model_libraries(result, root):
 
 KILLED = """
 import os, signal, sys
-import torch, transformers, peft, sklearn.linear_model, experiments.sentiment as s
+import torch, transformers, peft, sklearn.linear_model, madpo_theory.experiments.sentiment as s
 from madpo_theory.align import data, evaluate, pairs, policy, preference, scorer, sft
 # No threads run before the forks: nothing is computed here.
 root, kills = sys.argv[1], [int(k) for k in sys.argv[2:]]

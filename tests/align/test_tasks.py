@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas
 import pytest
+from madpo_theory.experiments.sentiment import PRESETS, run
 
-from experiments.sentiment import PRESETS, run
 from madpo_theory.align.config import DataConfig, ScorerConfig
 from madpo_theory.align.tasks import TASKS, Task, register, task_of
 

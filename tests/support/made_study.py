@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pandas
+from madpo_theory.experiments.sentiment.predictions import judged
+from madpo_theory.experiments.sentiment.study import NAMES, STUDY, Tables, run_id
 
-from experiments.sentiment.predictions import judged
-from experiments.sentiment.study import NAMES, STUDY, Tables, run_id
 from madpo_theory.align.config import TIERS
 
 PROMPTS = 64

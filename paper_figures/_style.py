@@ -1,106 +1,38 @@
-"""What every figure shares: sizes, type, and series told apart by colour, dash and marker."""
+"""What every figure shares: sizes, series told apart, and where labels go."""
 
-import functools
-
-import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from madpo_theory.show.names import BLACK, BLUE, GREEN, INK, ORANGE, RED, SKY, look
+from madpo_theory.show.style import styled
+
 __all__ = [
+    "BLACK",
+    "BLUE",
     "COLUMN",
+    "GREEN",
     "INK",
+    "ORANGE",
     "PAGE",
-    "SERIES",
+    "RED",
     "SHADE",
+    "SKY",
     "column",
     "line",
+    "mark",
+    "named",
     "new",
     "pick",
     "place_labels",
     "point",
-    "print_name",
     "styled",
     "unique",
 ]
 
 COLUMN, PAGE = 3.5, 7.2  # inches: one column, the full width of a page
-INK, SHADE = "#222222", "#e9e6df"
-
-# Okabe and Ito's palette: distinct under every common colour blindness. The dashes and markers
-# carry the same information in black and white.
-BLACK, ORANGE, SKY, GREEN, BLUE, RED, PINK = (
-    "#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7",
-)  # fmt: skip
-_SOLID, _DASH, _LONG = "-", (0, (4, 1.6)), (0, (9, 2.5))
-_DOT, _DASHDOT = (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5))
-SERIES = {
-    "released, c_max = 2": dict(color=BLUE, linestyle=_SOLID, marker="o"),
-    "released, c_max = 3": dict(color=GREEN, linestyle=_DASH, marker="^"),
-    "released, c_max = 4": dict(color=RED, linestyle=_DASHDOT, marker="s"),
-    "class defaults, tau = 2": dict(color=PINK, linestyle=_DOT, marker="D"),
-    "MADPO, c_max = 2": dict(color=BLUE, linestyle=_SOLID, marker="o"),
-    "MADPO, c_max = 4": dict(color=RED, linestyle=_DASHDOT, marker="s"),
-    "DPO": dict(color=BLACK, linestyle=_DASH, marker="^"),
-    "IPO": dict(color=GREEN, linestyle=_LONG, marker="D"),
-    "published": dict(color=BLUE, linestyle=_SOLID, marker="o"),
-    "bounded ratio": dict(color=RED, linestyle=_DASH, marker="s"),
-    "target shaped": dict(color=GREEN, linestyle=_DASHDOT, marker="^"),
-    "efficient": dict(color=PINK, linestyle=_DOT, marker="D"),
-    "recommended": dict(color=ORANGE, linestyle=_LONG, marker="P"),
-    "asked": dict(color=BLUE, linestyle=_SOLID, marker="o"),
-    "dpo": dict(color=BLACK, marker="^"),
-    "dpo_matched": dict(color=SKY, marker="v"),
-    "ipo": dict(color=GREEN, marker="D"),
-    "beta_dpo": dict(color=ORANGE, marker="P"),
-    "madpo": dict(color=RED, marker="s"),
-    "sft": dict(color=INK, marker="*"),
-}
-_OTHERS = [dict(color=c, marker=m) for c, m in zip((BLUE, PINK, SKY, GREEN), "oXhp", strict=True)]
-
-RC = {
-    "font.family": ["STIXGeneral"],
-    "mathtext.fontset": "stix",
-    "font.size": 10,
-    "axes.titlesize": 10.5,
-    "axes.labelsize": 10.5,
-    "xtick.labelsize": 9.5,
-    "ytick.labelsize": 9.5,
-    "legend.fontsize": 9.5,
-    "legend.frameon": False,
-    "legend.handlelength": 2.6,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.unicode_minus": True,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 5,
-    "lines.solid_capstyle": "butt",
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,  # whole outlines, embedded: text stays text
-    "svg.hashsalt": "madpo_theory",
-    "path.simplify": True,
-}
-
-
-def styled(function):
-    """Run a function under the house style and nothing the caller's matplotlibrc says."""
-
-    @functools.wraps(function)
-    def wrapped(*args, **kwargs):
-        with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **RC}):
-            return function(*args, **kwargs)
-
-    return wrapped
+SHADE = "#e9e6df"
 
 
 def new(width, height, columns=1, *, rows=1, **options):
@@ -117,17 +49,22 @@ def column(table, name):
     except KeyError:
         raise ValueError(
             f"the figure's table has no column {name!r}, only {sorted(table)}; "
-            "draw() takes the tables that madpo_theory.show.figures builds"
+            "draw() takes the tables that madpo_theory.show.tables builds"
         ) from None
 
 
-def pick(table, *names, **where):
-    """The named columns, as arrays, of the rows that match every ``column=value``."""
+def pick(table, *names, missing=ValueError, **where):
+    """The named columns, as arrays, of the rows that match every ``column=value``.
+
+    Without such a row: ValueError, or None if `missing` is.
+    """
     columns = [column(table, name) for name in names]
     keep = np.ones(len(columns[0]), dtype=bool)
     for name, value in where.items():
         keep &= column(table, name) == value
     if not keep.any():
+        if missing is None:
+            return None
         raise ValueError(f"the figure's table has no row with {where}; build it again")
     return [values[keep] for values in columns]
 
@@ -137,20 +74,28 @@ def unique(table, name):
     return list(dict.fromkeys(column(table, name).tolist()))
 
 
-def print_name(series):
-    """A series' name with its symbols set as mathematics."""
-    return series.replace("c_max = ", r"$c_{\mathrm{max}}=$").replace("tau = ", r"$\tau=$")
+def named(name):
+    """The label of a method or weight, its symbols set as mathematics."""
+    label = look(name).label.replace("$", r"\$")
+    return label.replace("c_max = ", r"$c_{\mathrm{max}}=$").replace("c = ", "$c=$")
 
 
 def line(name):
-    """Colour and dash of a series; one without a style of its own takes a spare one."""
-    return {k: v for k, v in SERIES.get(name, _OTHERS[2]).items() if k != "marker"}
+    """Colour and dash of a method or weight."""
+    shown = look(name)
+    return {"color": shown.color, "linestyle": shown.dash}
 
 
-def point(name, index=0):
-    """Colour and marker of a method; a method without a style of its own takes the next spare."""
-    style = SERIES.get(name, _OTHERS[index % len(_OTHERS)])
-    return {k: v for k, v in style.items() if k != "linestyle"}
+def point(name):
+    """Colour and marker of a method or weight."""
+    shown = look(name)
+    return {"color": shown.color, "marker": shown.marker}
+
+
+def mark(name, **options):
+    """A hollow marker of a method or weight, for a point of its curve."""
+    shown = look(name)
+    return dict(ls="", marker=shown.marker, mec=shown.color, mfc="white", mew=1.3) | options
 
 
 def place_labels(axes, labels, obstacles, *, gap=7, fontsize=9.5):

@@ -1,11 +1,10 @@
 """A7: the paper on sentiment generation, which only an experiment decides."""
 
 import functools
-from pathlib import Path
 
-from .ledger import Claim, Evidence
+from madpo_theory import clone
+from madpo_theory.claims.ledger import Claim, Evidence
 
-RESULTS = Path(__file__).parents[2] / "results" / "sentiment"
 SMALLEST_PUBLISHED = 0.47  # MADPO minus DPO, tier low; 0.52 medium, 0.61 high
 
 
@@ -20,11 +19,12 @@ def recorded(name, theory):
         def evidence():
             shown = functools.partial(Evidence, "experiment", name, theory=theory)
             missing = "the folder results/sentiment"
-            if RESULTS.is_dir():
+            results = clone.folder("results", "sentiment")
+            if results is not None and results.is_dir():
                 try:
-                    from experiments.sentiment.study import load_tables
+                    from .study import load_tables
 
-                    tables = load_tables(RESULTS)
+                    tables = load_tables(results)
                 except ModuleNotFoundError as error:
                     missing = f"the package {error.name}"
                 else:
@@ -39,36 +39,32 @@ def recorded(name, theory):
     return decorate
 
 
-def told(found):
-    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
-
-
 @recorded("reward of MADPO minus each rival's, all at beta 0.1", "all above 0")
 def same_beta(tables):
-    from experiments.sentiment.predictions import difference
+    from .predictions import difference
 
     rivals = {"DPO": "dpo", "IPO": "ipo", "beta-DPO": "beta_dpo"}
     found = {
         name: difference(("madpo", {}), (method, {}))(tables) for name, method in rivals.items()
     }
-    text = ", ".join(f"{name} {told(value)}" for name, value in found.items())
+    text = ", ".join(f"{name} {value:+.2f}" for name, value in found.items())
     return text, all(value.low > 0 for value in found.values())
 
 
 @recorded("reward of DPO at beta / c_max minus MADPO's at beta 0.1", "above 0")
 def smaller_beta(tables):
-    from experiments.sentiment.predictions import difference
+    from .predictions import difference
 
     found = difference(("dpo_matched", {}), ("madpo", {}))(tables)
-    return told(found), found.low > 0
+    return f"{found:+.2f}", found.low > 0
 
 
 @recorded("reward of MADPO minus DPO's at equal KL", "0 not excluded, the published 0.47 is")
 def same_kl(tables):
-    from experiments.sentiment.predictions import equal_kl
+    from .predictions import equal_kl
 
     found = equal_kl("madpo")(tables)
-    return told(found), found.low <= 0 <= found.high < SMALLEST_PUBLISHED
+    return f"{found:+.2f}", found.low <= 0 <= found.high < SMALLEST_PUBLISHED
 
 
 CLAIM = Claim(

@@ -1,0 +1,108 @@
+"""``madpo sentiment``, ``madpo study`` and ``madpo reproduce``: parse, call, print."""
+
+import argparse
+from pathlib import Path
+
+import tyro
+
+from madpo_theory.cli import FIGURES, REPORT, RESULTS, RUNS, parsed, recorded, verify
+from madpo_theory.clone import needed
+
+from . import PRESETS, SentimentConfig, run
+
+__all__ = ["reproduce", "sentiment", "study"]
+
+
+def sentiment(arguments):
+    """Run the sentiment experiment of a preset, with any setting overridden."""
+    from madpo_theory.align.processes import is_main
+
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
+    first.add_argument("--root", type=Path, default=RUNS)
+    chosen, rest = first.parse_known_args(arguments)
+    config = tyro.cli(
+        SentimentConfig,
+        default=PRESETS[chosen.preset],
+        args=rest,
+        prog="madpo sentiment --preset {cpu,smoke,paper} --root RUNS",
+        description=f"The sentiment experiment. Defaults below: preset {chosen.preset}.",
+    )
+    result = run(config, root=chosen.root)
+    if not is_main():
+        return 0
+    print(result.summary.to_string(index=False, float_format="%.3f"))
+    print(result.path)
+    return 0
+
+
+@parsed
+def study(
+    results: Path = RESULTS,
+    root: Path = RUNS / "sentiment",
+    limit: int | None = None,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    compare: Path | None = None,
+    page: Path | None = None,
+) -> int:
+    """Run what is missing of the recorded sentiment study, and judge its predictions.
+
+    14 hours of computing as recorded; every finished run is added to the tables in RESULTS.
+    Stop it at any moment; the same command goes on.
+
+    Args:
+        results: folder of the tables; name another one to run the study anew.
+        root: folder of the runs themselves; what is finished there is not run again.
+        limit: run at most so many; 0 only judges what is there.
+        seeds: seeds to run; others are left for another process or day.
+        compare: a second results folder; the runs that both hold are printed side by side.
+        page: Markdown page to write about the runs, with their figures beside it.
+    """
+    needed("madpo study")
+    from madpo_theory.simulate.predictions import told
+
+    from . import study as runs_of
+    from .page import publish
+    from .predictions import judged
+    from .tables import reading
+
+    runs = [config for config in runs_of.STUDY if config.seed in seeds]
+    left = runs_of.record(results, root=root, runs=runs, limit=limit)
+    for row in judged(results):
+        print(f"{row['id']} {row['verdict']}: {row['quantity']}: {told(row)}")
+    print(reading(results))
+    if compare is not None:
+        print(runs_of.compare(results, compare).to_string(index=False, float_format="%.3f"))
+    if page is not None:
+        print(publish(results, page))
+    print(f"{left} runs left" if left else "all runs are recorded")
+    return 0
+
+
+@parsed
+def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
+    """Verify the claims, run the experiment, draw the figures, write the report.
+
+    Args:
+        preset: cpu, smoke or paper.
+        root: folder of the experiment's runs; what is finished there is not run again.
+    """
+    needed("madpo reproduce")
+    from madpo_theory.show.figures import make_figures
+    from madpo_theory.show.report import write_report
+
+    if preset not in PRESETS:
+        raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {preset!r}")
+    ledger = REPORT / "ledger.json"
+    disagree = verify(json=ledger, certificates=REPORT / "certificates")
+    sources = {"experiment": run(PRESETS[preset], root=root).path, "results": recorded(RESULTS)}
+    make_figures(FIGURES, **sources)
+    page = write_report(
+        REPORT / "index.html",
+        ledger=ledger,
+        figures=FIGURES,
+        studies=RUNS / "studies",
+        **sources,
+    )
+    print(f"report: {page}")
+    return disagree

@@ -1,0 +1,49 @@
+"""What pages share: their templates, and the lines of a Markdown table."""
+
+import json
+import math
+from pathlib import Path
+
+from .mathematics import mathematics
+
+__all__ = ["markdown_table", "number_text", "page_template", "value_text"]
+
+
+def page_template(name):
+    """A template of the library's pages, with the filters tex, value and number."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"tex": mathematics, "value": value_text, "number": number_text}
+    return environment.get_template(name)
+
+
+def markdown_table(head, rows):
+    """The lines of a Markdown table; a cell is text, and may hold ``|``."""
+    for number, cells in enumerate((head, *rows)):
+        texts = (cell.replace("|", "\\|") for cell in cells)
+        yield "|" + "|".join(f" {text} " if text else " " for text in texts) + "|"
+        if number == 0:
+            yield "|" + "---|" * len(head)
+
+
+def value_text(value):
+    """What was computed, as text: numbers at ten digits, structures as JSON."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "–"}[value]
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def number_text(value, digits=2):
+    """A table cell: fixed decimals, a dash where there is nothing to show."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:,.{digits}f}".replace("-", "−")

@@ -1,0 +1,198 @@
+"""The tables behind the figures of the theory: dicts of equally long columns."""
+
+import math
+
+import numpy as np
+
+from .. import risk, targets
+from ..order import limit_decides, monotone_limit
+from ..schedule import MarginSchedule, coefficient
+from ..weights import WEIGHTS, log_weight_ratio, weight
+from .experiment import MEASURED, label_of, read_summary, setting_of
+
+__all__ = [
+    "corrected_weights",
+    "effective_target",
+    "monotone_region",
+    "pair_risk",
+    "reward_kl",
+    "target_shift",
+    "weight_and_coefficient",
+]
+
+
+SCHEDULES = {
+    "madpo_2": MarginSchedule.released(2),
+    "madpo_3": MarginSchedule.released(3),
+    "madpo_4": MarginSchedule.released(4),
+    "madpo_class": MarginSchedule.class_defaults(),
+}
+
+
+def _rows(**columns):
+    """Columns broadcast to one length; a dict of arrays."""
+    names, values = columns.keys(), columns.values()
+    return dict(zip(names, map(np.ravel, np.broadcast_arrays(*values)), strict=True))
+
+
+def _stack(pieces):
+    """Tables of the same columns, one under the other."""
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _grid(lo, hi, *through, n=1201):
+    """`n` equal steps from lo to hi, and the given points between them."""
+    inside = [x for x in through if lo <= x <= hi]
+    return np.unique(np.concatenate([np.linspace(lo, hi, n), inside]))
+
+
+def weight_and_coefficient():
+    """w(h) and c(|h|) of the released schedules and the class defaults, kinks and crossings."""
+    pieces = []
+    for name, s in SCHEDULES.items():
+        h, u = _grid(-12.0, 12.0, -s.tau, 0.0), _grid(0.0, 12.0, s.tau)
+        for panel, element, x, y in (
+            ("weight", "curve", h, weight(h, s)),
+            ("weight", "kink", -s.tau, weight(-s.tau, s)),
+            ("coefficient", "curve", u, coefficient(u, s)),
+            ("coefficient", "crossing", s.tau, coefficient(s.tau, s)),
+        ):
+            pieces.append(_rows(panel=panel, schedule=name, element=element, x=x, y=y))
+    return _stack(pieces)
+
+
+def effective_target():
+    """Targets of an exact reward model, MADPO, DPO and IPO, and the stretches where they fall."""
+    beta = 0.1  # cancels: beta m* does not depend on it
+    h = _grid(0.0, 12.0, MarginSchedule.released().tau)
+    pieces = []
+    for name in ("madpo_2", "madpo_4"):
+
+        def target(x, s=SCHEDULES[name]):
+            return targets.effective_target(x, x, s)
+
+        pieces.append(_rows(method=name, element="curve", h=h, z=target(h)))
+        for ends in _falls(h, target(h), target):
+            pieces.append(_rows(method=name, element="fall", h=ends, z=target(ends)))
+    pieces.append(_rows(method="dpo", element="curve", h=h, z=targets.dpo_target(h)))
+    pieces.append(_rows(method="ipo", element="curve", h=h, z=beta * targets.ipo_target(h, beta)))
+    return _stack(pieces)
+
+
+def _falls(x, y, function):
+    """End points of the stretches where `function`, sampled as y at x, falls."""
+    from scipy.optimize import minimize_scalar
+
+    def extremum(index, sign):
+        if index in (0, len(x) - 1):
+            return x[index]
+        found = minimize_scalar(
+            lambda t: sign * function(float(t)),
+            bounds=(x[index - 1], x[index + 1]),
+            method="bounded",
+            options={"xatol": 1e-10},
+        )
+        # A kink, where the sample itself is extreme, beats the search.
+        return found.x if found.fun < sign * y[index] else x[index]
+
+    steps = np.diff(np.concatenate([[0], (np.diff(y) < 0).astype(int), [0]]))
+    for start, end in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True):
+        yield np.array([extremum(start, -1.0), extremum(end, 1.0)])
+
+
+def pair_risk():
+    """R(z) of a hard, a medium and an easy pair, with the minimizers."""
+    s = SCHEDULES["madpo_2"]
+    pieces = []
+    for pair, h, lo, hi in (("hard", 0.5, -1.5, 3), ("medium", 3.0, -1, 9), ("easy", 8.0, 3, 13)):
+        for method, h_model in (("madpo_2", h), ("dpo", 0.0)):  # w(0) = 1: DPO
+            best = targets.effective_target(h, h_model, s)
+            z = np.linspace(lo, hi, 401)
+            for element, at in (("curve", z), ("minimizer", np.array([best]))):
+                y = risk.pair_risk(at, h, h_model, s)
+                pieces.append(_rows(pair=pair, h=h, method=method, element=element, z=at, risk=y))
+    return _stack(pieces)
+
+
+def target_shift():
+    """delta(h) with its certified bound D and the tangent of its certified slope L."""
+    from ..certify import QUANTITIES, supremum
+
+    pieces = []
+    for c_max in (2, 4):
+        s, exact = MarginSchedule.released(c_max), MarginSchedule.released(c_max, exact=True)
+        influence, sensitivity = (
+            supremum(QUANTITIES[name], exact) for name in ("influence", "sensitivity")
+        )
+        h, steepest = _grid(-14.0, 14.0, -s.tau, s.tau), float(sensitivity.witness.middle)
+        run = 0.4 * influence.upper / sensitivity.upper  # half the width of the drawn tangent
+        slope = math.copysign(
+            sensitivity.upper,
+            log_weight_ratio(steepest + 1e-6, s) - log_weight_ratio(steepest - 1e-6, s),
+        )
+        tangent = steepest + run * np.array([-1.0, 1.0])
+        for element, x, y, bound in (
+            ("curve", h, log_weight_ratio(h, s), math.nan),
+            ("influence", math.nan, influence.upper * np.array([-1.0, 1.0]), influence.upper),
+            (
+                "tangent",
+                tangent,
+                log_weight_ratio(steepest, s) + slope * (tangent - steepest),
+                sensitivity.upper,
+            ),
+        ):
+            name = f"madpo_{c_max}"
+            pieces.append(_rows(schedule=name, element=element, h=x, shift=y, bound=bound))
+    return _stack(pieces)
+
+
+def monotone_region():
+    """Map of monotone_limit, the schedules that have a name, and the certified cells."""
+    from ..certify import section_cells
+
+    c_max = np.geomspace(1.1, 8.0, 121)
+    c_min = np.linspace(0.0, 0.98, 99)
+    x, y = np.meshgrid(c_max, c_min)
+    limit = monotone_limit(x, y)
+    decided = np.array([[limit_decides(a, b) for a in c_max[::2]] for b in c_min[::2]])
+    pieces = [
+        _region_rows("map", "limit", x, y, limit),
+        _region_rows("map", "beyond", x[::2, ::2], y[::2, ::2], ~decided),
+        _region_rows("map", "harmonic", c_max, c_max / (2 * c_max - 1)),
+        _region_rows("map", "released type", c_max, 1 / c_max),
+        _region_rows("section", "limit", c_max, monotone_limit(c_max, np.array(0.5))),
+    ]
+    for cell in section_cells().ravel():
+        (low, high), _, _, (near, far) = (map(float, side) for side in cell.box.sides)
+        middle = ((low + high) / 2, (near + far) / 2)
+        pieces.append(_region_rows("cells", cell.verdict, *middle, high - low))
+    for name, s in SCHEDULES.items():
+        pieces.append(_region_rows("map", name, s.c_max, s.c_min, s.lam * s.tau))
+        if s.c_min == 0.5:
+            pieces.append(_region_rows("section", name, s.c_max, s.lam * s.tau))
+    return _stack(pieces)
+
+
+def _region_rows(panel, element, x, y, value=math.nan):
+    return _rows(panel=panel, element=element, x=x, y=y, value=np.asarray(value, dtype=float))
+
+
+def corrected_weights():
+    """Weights and targets of the published weight and the three proposed ones."""
+    s = SCHEDULES["madpo_2"]
+    names = ("published", "bounded_ratio", "target_shaped", "efficient")
+    weights = {name: WEIGHTS[name].of(s) for name in names}
+    h, u = _grid(-12.0, 12.0, -s.tau, 0.0), _grid(0.0, 14.0, s.tau)
+    pieces = []
+    for name, w in weights.items():
+        pieces.append(_rows(panel="weight", method=name, h=h, y=weight(h, w)))
+        pieces.append(_rows(panel="target", method=name, h=u, y=targets.effective_target(u, u, w)))
+    return _stack(pieces)
+
+
+def reward_kl(experiment):
+    """Reward and KL of the methods of a finished experiment, with their intervals."""
+    summary = read_summary(experiment)
+    labels = list(map(label_of, summary["method"], summary["beta"]))
+    keep = {name: summary[name] for name in ("method", "beta", "c_max", "tau", "seed", *MEASURED)}
+    return {"setting": [setting_of(experiment)] * len(labels), "label": labels, **keep}
