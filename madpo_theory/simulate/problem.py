@@ -211,11 +211,13 @@ def slot_tables(method, problem):
     slots = method.slots(torch_world, h)
     kept, lost = labels, torch.zeros_like(labels, dtype=torch.bool)
     if slots.log_weight is not None:
-        kept = labels * torch.exp(torch.as_tensor(slots.log_weight).to(labels))
-        lost |= (labels > 0) & (kept == 0) & (torch.as_tensor(slots.log_weight) > -math.inf)
+        log_weight = torch.as_tensor(slots.log_weight, dtype=labels.dtype, device=labels.device)
+        kept = labels * log_weight.exp()
+        lost |= (labels > 0) & (kept == 0) & (log_weight > -math.inf)
     offsets = slots.offset
     if offsets is not None:
-        offsets = torch.as_tensor(offsets).to(labels).expand_as(labels)
+        offsets = torch.as_tensor(offsets, dtype=labels.dtype, device=labels.device)
+        offsets = offsets.expand_as(labels)
     if slots.label is not None:
         agreed, disputed = slots.label
         masses = kept * agreed + (kept * disputed).mT
