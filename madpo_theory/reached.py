@@ -80,7 +80,7 @@ class _Walk:
                     self.refer(module, (known,))
                 continue
             found = module.definition(name)
-            self.say(name, found.text)
+            self.say(found.text)
             for chain in found.chains:
                 self.say("stands for")
                 self.refer(module, chain, found.imports)
