@@ -191,6 +191,7 @@ def before(load):
         ("measure.py", "from .tools import thirds", "from mine.tools import thirds"),
         ("measure.py", "from . import tools\n", "import mine.tools as tools\n"),
         ("measure.py", "from .late import finish", "from mine.late import finish"),
+        ("measure.py", "factor = 7.0", 'factor = 7.0\n    name, label = "rule", "a rule"'),
         ("late.py", "FAR = 13.0", '"""Late."""\n\nFAR = 13.0\n"""Nats."""'),
         (
             "__init__.py",
@@ -213,6 +214,7 @@ def test_what_computes_nothing_keeps_the_key(load, before, edit):
         ("measure.py", 'CHOICES["high"] = 2.0', 'CHOICES["low"] = 2.0'),
         ("measure.py", "(3.0, 4.0)", "(3.0, 5.0)"),
         ("measure.py", "factor = 7.0", "factor = 8.0"),
+        ("measure.py", "factor = 7.0", 'factor = 7.0\n    title = "a rule"'),
         ("measure.py", "self.factor * LIMIT", "self.factor + LIMIT"),
         ("measure.py", "return -1.0", "return 1.0"),
         ("measure.py", "level: float = 0.5", "level: float = 0.25"),
