@@ -1,36 +1,16 @@
 """Methods and worlds that several simulation studies share, by the names of their tables."""
 
+from madpo_theory import METHODS as KINDS
 from madpo_theory import MarginSchedule
-from madpo_theory.simulate.methods import (
-    BetaDpo,
-    BoundedRatio,
-    Cdpo,
-    Distillation,
-    Dpo,
-    Efficient,
-    Ipo,
-    Madpo,
-    Rdpo,
-    TargetShaped,
-)
+from madpo_theory.methods import method_named
 from madpo_theory.simulate.worlds import GaussianRewards, WorldsConfig
 
 RELEASED = MarginSchedule.released()
-METHODS = {
-    "dpo": Dpo(),
-    "madpo": Madpo(RELEASED),
-    "madpo_4": Madpo(MarginSchedule.released(4)),
-    "madpo_class": Madpo(MarginSchedule.class_defaults()),
-    "madpo_flat": Madpo(MarginSchedule(2.0, 0.5, 1.0, 1e6)),  # c = 2 at every margin
-    "bounded_ratio": BoundedRatio(RELEASED),
-    "target_shaped": TargetShaped(),
-    "efficient": Efficient(RELEASED),
-    "distillation": Distillation(RELEASED),
-    "ipo": Ipo(),
-    "beta_dpo": BetaDpo("authors"),
-    "beta_dpo_madpo": BetaDpo("madpo"),
-    "cdpo": Cdpo(0.1),
-    "rdpo": Rdpo(0.1),  # needs labels flipped that often: none of clean labels fits it
+# The defaults of every method, but the released schedule; and a few with settings of their own.
+METHODS = {name: method_named(name, schedule=RELEASED) for name in KINDS} | {
+    "madpo_4": method_named("madpo", schedule=MarginSchedule.released(4)),
+    "madpo_class": method_named("madpo", schedule=MarginSchedule.class_defaults()),
+    "madpo_flat": method_named("madpo", c_max=2.0, tau=1e6),  # c = 2 at every margin
 }
 WORLDS = WorldsConfig(prompts=16, responses=6)
 WIDE = WorldsConfig(prompts=16, responses=6, rewards=GaussianRewards(2.0))  # margins up to 8 nats

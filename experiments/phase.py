@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 
+from madpo_theory.methods import Rdpo
 from madpo_theory.simulate.bands import stacked
 from madpo_theory.simulate.cell import Cell, Repeated, measure_repeated
-from madpo_theory.simulate.methods import Rdpo
 from madpo_theory.simulate.predictions import Prediction, estimate, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study

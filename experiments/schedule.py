@@ -4,9 +4,9 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from madpo_theory import MarginSchedule, safe_tau
+from madpo_theory.methods import Madpo
 from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, measure_cell
-from madpo_theory.simulate.methods import Madpo
 from madpo_theory.simulate.predictions import Estimate, Prediction, estimate, matrix, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study

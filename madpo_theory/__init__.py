@@ -1,15 +1,19 @@
 """madpo_theory: the theory of margin-adaptive DPO, verified, simulated and trained with.
 
 The formulas below take Python floats, NumPy arrays, torch tensors, SymPy expressions and
-python-flint Arb balls, and return the same kind. Losses are in :mod:`madpo_theory.losses`,
-the ledger of claims in :mod:`madpo_theory.claims`.
+python-flint Arb balls, and return the same kind. Methods are in :mod:`madpo_theory.methods`,
+their losses as functions in :mod:`madpo_theory.losses`, the ledger of claims in
+:mod:`madpo_theory.claims`.
 """
 
+from . import losses
+from .methods import METHODS, Method
 from .order import monotone_limit, safe_lam, safe_tau
 from .risk import pair_risk, risk_curvature, risk_slope
 from .schedule import MarginSchedule, coefficient
 from .targets import dpo_target, effective_target, influence_bound, ipo_target
 from .weights import (
+    WEIGHTS,
     BoundedRatioWeight,
     EfficientWeight,
     PowerTarget,
@@ -25,9 +29,12 @@ from .weights import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "METHODS",
+    "WEIGHTS",
     "BoundedRatioWeight",
     "EfficientWeight",
     "MarginSchedule",
+    "Method",
     "PowerTarget",
     "PublishedWeight",
     "ScaledWeight",
@@ -40,6 +47,7 @@ __all__ = [
     "ipo_target",
     "log_weight",
     "log_weight_ratio",
+    "losses",
     "monotone_limit",
     "pair_risk",
     "risk_curvature",

@@ -12,10 +12,13 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
 from .ops import elementwise
-from .schedule import LARGEST, MarginSchedule, coefficient
+from .ops.checks import check_elements
+from .schedule import LARGEST, MarginSchedule, coefficient, kappa
+from .targets import effective_target
 
 __all__ = [
     "amplified_limit",
+    "falling_stretches",
     "limit_decides",
     "monotone_limit",
     "safe_lam",
@@ -33,10 +36,20 @@ def amplified_limit(xp, c_max, c_min):
 
     ``2 (c_max + c_min)/(c_max - c_min) + log(kappa c_min/c_max)``, kappa = (c_max - 1)/(1 - c_min),
     for c_min > 0; where it is negative no schedule's does, nor at c_min = 0, where c(u) u falls
-    back to 0. Arguments and result as in :func:`monotone_limit`. Statement N1; derived here.
+    back to 0. Arguments, result and errors as in :func:`monotone_limit`. N1; derived here.
     """
-    kappa = (c_max - 1) / (1 - c_min)
-    return 2 * (c_max + c_min) / (c_max - c_min) + xp.log(kappa * c_min / c_max)
+    return _turned(xp, *_checked(c_max, c_min))
+
+
+def _turned(xp, c_max, c_min):
+    return 2 * (c_max + c_min) / (c_max - c_min) + xp.log(kappa(c_max, c_min) * c_min / c_max)
+
+
+def _checked(c_max, c_min):
+    return (
+        check_elements("c_max", c_max, "c_max > 1", lambda v: v > 1),
+        check_elements("c_min", c_min, "0 <= c_min < 1", lambda v: (v >= 0) & (v < 1)),
+    )
 
 
 @elementwise("c_max", "c_min")
@@ -51,13 +64,14 @@ def monotone_limit(xp, c_max, c_min):
     ----------
     c_max, c_min : as in MarginSchedule, c_max > 1 and 0 <= c_min < 1; broadcast.
 
-    Returns lam tau (no unit), of the kind of the arguments. Statement T5; derived here.
+    Returns lam tau (no unit), of the kind of the arguments. ValueError for parameters of no
+    schedule, with the first such element. Statement T5; derived here.
     """
+    c_max, c_min = _checked(c_max, c_min)
     knee = (c_max - c_min) / ((1 - c_min) * (c_max - 1))
     early = 2 * c_min * c_max - (c_min + c_max)  # > 0: the harmonic mean lies in (1, c_max)
     positive = xp.where_greater(early, 0, c_min, 1 / c_max)  # keeps the unused branch finite
-    turned = amplified_limit.formula(xp, c_max, positive)
-    return xp.where_greater(early, 0, turned, knee)
+    return xp.where_greater(early, 0, _turned(xp, c_max, positive), knee)
 
 
 @elementwise("u")
@@ -145,6 +159,41 @@ def limit_decides(c_max, c_min):
     return _lowest_right(c_max, c_min, LARGEST, tau) >= 0
 
 
+def falling_stretches(weighting, sizes):
+    """Sizes of margins on which an exact reward model's target falls: (n, 2), from and to, nats.
+
+    Found on a grid: a stretch between two of its points is not seen; the ends of the others are
+    searched to 1e-10 of their size, but for an end of the grid and a corner, as at tau, which the
+    grid should hold.
+
+    Parameters
+    ----------
+    weighting : what :func:`~madpo_theory.effective_target` takes.
+    sizes : the grid (points,), >= 0, nats, ascending.
+
+    Statement T5; derived here.
+    """
+
+    def target(u):
+        return effective_target(u, u, weighting)
+
+    def turn(k, sign):
+        low, high = sizes[max(k - 1, 0)], sizes[min(k + 1, len(sizes) - 1)]
+        found = minimize_scalar(
+            lambda u: sign * target(float(u)),
+            bounds=(low, high),
+            method="bounded",
+            options={"xatol": 1e-10 * (1 + high)},
+        )
+        # The grid meets a corner, which the search only approaches.
+        return float(found.x) if found.fun < sign * values[k] else float(sizes[k])
+
+    values = target(sizes)
+    falls = np.diff(values) < 0
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], falls, [False]]))).reshape(-1, 2)
+    return np.array([(turn(begin, -1), turn(end, 1)) for begin, end in edges]).reshape(-1, 2)
+
+
 def _floats(schedule):
     return (float(v) for v in (schedule.c_max, schedule.c_min, schedule.lam, schedule.tau))
 
@@ -156,9 +205,8 @@ def _lowest_right(c_max, c_min, lam, tau):
     t = lam (u - tau) >= 0: beyond some t it no longer can.
     """
     schedule = MarginSchedule(c_max, c_min, lam, tau)
-    kappa = (c_max - 1) / (1 - c_min)
     far = 1.0
-    while (far + lam * tau) * (c_max - c_min) * np.exp(-far) > kappa:
+    while (far + lam * tau) * (c_max - c_min) * np.exp(-far) > kappa(c_max, c_min):
         far += 1.0
     t = np.linspace(0.0, far, _POINTS)
 

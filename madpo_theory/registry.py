@@ -29,16 +29,17 @@ class Look:
     dash: object = "-"
 
 
-def setting(default, rule, holds, origin, **options):
+def setting(default, rule, holds, origin, *, training=False, **options):
     """A field of a method or weight: its default, its range, and where the default comes from.
 
     Parameters
     ----------
     rule : the range in words, "0 < gamma < 1"; `holds` the same as a function of the value.
     origin : "paper", "code" (what the authors released) or "here".
+    training : whether it is one of the training and none of the loss.
     options : of :func:`dataclasses.field`, such as ``kw_only=True``.
     """
-    metadata = {"rule": rule, "holds": holds, "origin": origin}
+    metadata = {"rule": rule, "holds": holds, "origin": origin, "training": training}
     return dataclasses.field(default=default, metadata=metadata, **options)
 
 
@@ -112,8 +113,11 @@ class Registry(Mapping):
             )
         self._found[name] = cls
 
-    def find(self, name):
-        """The class that a name, or ``path/to/file.py:Name``, stands for; ValueError if none."""
+    def find(self, name, argument=None):
+        """The class that a name, or ``path/to/file.py:Name``, stands for.
+
+        Raises ValueError that names the `argument`, by default the kind, if there is none.
+        """
         if ".py:" in name:
             cls = class_of_file(name)
             if not (isinstance(cls, type) and getattr(cls, "registry", None) is self):
@@ -121,8 +125,9 @@ class Registry(Mapping):
             return cls
         if name not in self:
             raise ValueError(
-                f"no {self._kind} is called {name!r}; choose among {', '.join(sorted(self))}, or "
-                "give a file and a class in it, path/to/file.py:Name"
+                f"{argument or self._kind} = {name!r} breaks the rule that it is a {self._kind}, "
+                f"one of {', '.join(self)}; correct it, or give a class in a file, "
+                "path/to/file.py:Name"
             )
         return self[name]
 

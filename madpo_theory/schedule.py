@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from .ops import check_number, elementwise, world_of
+from .ops.stable import magnitude
 
-__all__ = ["MarginSchedule", "check_schedule", "coefficient"]
+__all__ = ["MarginSchedule", "check_schedule", "coefficient", "kappa"]
 
 
 # Beyond it kappa and lam tau leave float32's range, and a formula would return inf/inf.
@@ -75,7 +76,12 @@ class MarginSchedule:
         c_max, c_min, lam, tau = (
             xp.number(value, like) for value in (self.c_max, self.c_min, self.lam, self.tau)
         )
-        return c_max, c_min, lam, tau, (c_max - 1) / (1 - c_min)
+        return c_max, c_min, lam, tau, kappa(c_max, c_min)
+
+
+def kappa(c_max, c_min):
+    """``(c_max - 1)/(1 - c_min)``, which makes c(tau) = 1; of numbers of any world."""
+    return (c_max - 1) / (1 - c_min)
 
 
 def check_schedule(schedule):
@@ -86,11 +92,6 @@ def check_schedule(schedule):
             "MarginSchedule(c_max=..., c_min=..., lam=..., tau=...) or MarginSchedule.released()"
         )
     return schedule
-
-
-def magnitude(xp, h):
-    """|h|, with slope -1 at 0 to match the branch h <= 0 of every formula here."""
-    return xp.where_greater(h, 0, h, -h)
 
 
 @elementwise("h")
@@ -121,3 +122,16 @@ def excess(xp, h, schedule):
     """
     c_max, _, lam, tau, kappa = check_schedule(schedule).in_world(xp, h)
     return (c_max - 1) * xp.mobius_exp(lam * (magnitude(xp, h) - tau), kappa)
+
+
+def stretch(xp, far, schedule):
+    """A bound on u |c'(u)| for all u >= far; None where this one does not hold.
+
+    ``lam far (c_max - c_min) e^(-lam (far - tau)) / kappa``, from c' = -lam (c - c_min)(c_max - c)
+    / (c_max - c_min) and c - c_min < (c_max - c_min)/(kappa E). It falls with `far` once
+    lam far >= 1; with far > tau too, the tail bounds that use it have c < 1. Derived here.
+    """
+    c_max, c_min, lam, tau, kappa = check_schedule(schedule).in_world(xp, far)
+    if not (far > tau and lam * far >= 1):
+        return None
+    return lam * far * (c_max - c_min) * xp.exp(-lam * (far - tau)) / kappa

@@ -1,6 +1,7 @@
 """Effective targets: where each method's population loss sends a pair's implicit margin."""
 
 from .ops import check_number, elementwise
+from .ops.stable import maximum
 from .schedule import check_schedule
 from .weights import log_weight_ratio
 
@@ -48,5 +49,4 @@ def influence_bound(schedule):
     """
     xp = check_schedule(schedule).world()
     c_max, c_min, _, tau, _ = schedule.in_world(xp, 0.0)
-    amplified, dampened = (c_max - 1) * tau, xp.softplus(-c_min * tau)
-    return -xp.minimum(-amplified, -dampened)
+    return maximum(xp, (c_max - 1) * tau, xp.softplus(-c_min * tau))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from madpo_theory import MarginSchedule, coefficient, effective_target
+from madpo_theory.methods import Madpo, Rdpo
 from madpo_theory.simulate.cell import (
     Binned,
     Cell,
@@ -19,7 +20,6 @@ from madpo_theory.simulate.cell import (
     reversals,
     shift_slopes,
 )
-from madpo_theory.simulate.methods import Madpo, Rdpo
 from madpo_theory.simulate.reward_models import (
     BradleyTerryTable,
     ExactModel,

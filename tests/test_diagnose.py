@@ -8,6 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import own_weight
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -18,12 +19,21 @@ from scipy.special import expit
 from madpo_theory import MarginSchedule, cli, effective_target, log_weight_ratio, safe_tau, weight
 from madpo_theory.diagnose import Reading, diagnose
 from madpo_theory.diagnose.calibration import EDGES, calibration
-from madpo_theory.diagnose.effects import KINDS, falling_stretches, weighting_of_kind
+from madpo_theory.diagnose.diagnosis import COMPARED
+from madpo_theory.diagnose.effects import BOXES, falling_stretches, robustness
 from madpo_theory.diagnose.page import write_page
 from madpo_theory.diagnose.recommendation import recommend
 from madpo_theory.diagnose.sketch import WIDTH, sketch
 from madpo_theory.theory.efficiency import effective_sample_size
 from madpo_theory.theory.temperature import match_temperature
+from madpo_theory.weights import (
+    AmpOnlyWeight,
+    BoundedRatioWeight,
+    PublishedWeight,
+    ScaledWeight,
+    Weighting,
+    weighting_named,
+)
 
 MARGINS = drawn_margins(20_000, scale=0.8)
 RELEASED = MarginSchedule.released(4)
@@ -64,10 +74,10 @@ def test_shares_of_the_asked_schedule_are_exact(found, schedule):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", COMPARED)
 def test_effects_are_those_of_the_whole_data(found, schedule, kind):
-    effect = found[schedule].effects[KINDS.index(kind)]
-    weighting = weighting_of_kind(kind, schedule)
+    effect = found[schedule].effects[COMPARED.index(kind)]
+    weighting = weighting_named(kind, schedule)
     weights, shift = weight(MARGINS, weighting), log_weight_ratio(MARGINS, weighting)
     assert effect.mean == pytest.approx(weights.mean(), rel=1e-5)
     assert effect.ess == pytest.approx(effective_sample_size(weights) / len(weights), rel=1e-5)
@@ -165,18 +175,32 @@ def test_targets_fall_just_where_safe_tau_is_exceeded(c_max, lam, share):
         assert (np.diff(effective_target(inside, inside, schedule)) < 0).all()
 
 
-def test_constants_that_no_certificate_covers_are_measured(found):
-    """A concave target's shift is steepest at 0, where its slope is c_max - 1."""
-    effect = found[RELEASED].effects[KINDS.index("target-shaped")]
-    assert not effect.certified and effect.influence is None
-    assert effect.sensitivity == pytest.approx(3.0, rel=1e-5)
+def test_a_concave_target_is_certified_and_has_no_influence_bound(found):
+    """Its shift is steepest at 0, where its slope is c_max - 1."""
+    effect = found[RELEASED].effects[COMPARED.index("target_shaped")]
+    assert effect.certified and effect.influence is None
+    assert 3.0 <= effect.sensitivity <= 3.0 + 1e-4  # the tolerance
+
+
+def test_what_takes_too_many_boxes_is_measured_and_says_so():
+    schedule = MarginSchedule(3.0, 0.4, 1.0, 2.0 * BOXES)  # a box a nat does not reach tau
+    for weighting, influence in (
+        (PublishedWeight(schedule), 2 * schedule.tau),  # the closed form of R2, attained near tau
+        (BoundedRatioWeight(schedule), None),
+    ):
+        made = robustness(weighting, schedule)
+        assert (made["certified"], made["known"]) == (False, "measured")
+        assert (made["influence"] is None) == (influence is None)
+        if influence is not None:
+            # c is above 2.9 up to 10 nats left of tau, where the grid has a point
+            assert 1.9 * (schedule.tau - 10) < made["influence"] <= influence
 
 
 def test_a_target_that_vanishes_falls_without_end():
     schedule = MarginSchedule(2.0, 0.0, 1.0, 3.0)
-    (fall,) = falling_stretches(weighting_of_kind("bounded-ratio", schedule), schedule)
+    (fall,) = falling_stretches(BoundedRatioWeight(schedule), schedule)
     assert fall.end == math.inf
-    top = effective_target(fall.start, fall.start, weighting_of_kind("bounded-ratio", schedule))
+    top = effective_target(fall.start, fall.start, BoundedRatioWeight(schedule))
     assert fall.drop == top
 
 
@@ -214,6 +238,94 @@ def test_the_released_schedule_loses_its_order_and_is_told_safe_tau(found):
     limit = safe_tau(4.0, 0.25, 1.0)
     assert limit - 0.01 < advice.schedule.tau <= limit
     assert f"tau <= {limit:.4g}" in advice.reasons[0]
+
+
+# --- any weight -----------------------------------------------------------------------------------
+
+OWN = Path(own_weight.__file__)
+
+
+@pytest.mark.parametrize("kind", ("SoftStep", "BoundedSoftStep"))
+def test_a_weight_of_ones_own_is_diagnosed_like_those_of_the_house(found, kind):
+    weighting = getattr(own_weight, kind)()
+    for asked in (weighting, weighting.name, weighting.name.replace("_", "-"), f"{OWN}:{kind}"):
+        d = diagnose(MARGINS, RELEASED, weight=asked)
+        assert d.effects[:4] == found[RELEASED].effects
+        assert d.recommendation == found[RELEASED].recommendation
+        (effect,) = d.effects[4:]
+        assert (d.weight, effect.kind, effect.label) == (
+            weighting.name, weighting.name, weighting.label,
+        )  # fmt: skip
+        weights = weight(MARGINS, weighting)
+        assert effect.mean == pytest.approx(weights.mean(), rel=1e-5)
+        assert effect.suppressed == 0 and effect.falls == ()
+        # L = size = 1/2 and D = 2 size = 1, and the tolerance
+        assert 0.5 <= effect.sensitivity <= 0.5 + 1e-4
+        assert 1.0 - 1e-12 <= effect.influence <= 1.0 + 1e-4
+        bounded = kind == "BoundedSoftStep"
+        assert effect.certified == bounded
+        assert effect.known == ("certified" if bounded else "|h| <= 60")
+        assert effect.known in str(d) and effect.label in str(d)
+
+
+def test_warnings_are_about_the_weight_asked_for(found):
+    assert any(w.startswith("target:") for w in found[RELEASED].warnings)
+    soft = diagnose(MARGINS, RELEASED, weight=own_weight.SoftStep(2.5), bound=4.0)
+    (warning,) = [w for w in soft.warnings if not w.startswith("calibration")]
+    assert warning.startswith("D: a wrong reward model can move a target by 5.00 nats")
+    ratio = diagnose(MARGINS, RELEASED, weight="bounded-ratio", bound=4.0)
+    assert len(ratio.effects) == 4 and ratio.weight == "bounded_ratio"
+    assert any(w.startswith("D: a wrong reward model can move a target without bound")
+               for w in ratio.warnings)  # fmt: skip
+
+
+def test_a_weighting_or_a_schedule_is_taken_as_it_is():
+    other = MarginSchedule.class_defaults()
+    for asked in (other, PublishedWeight(other)):
+        d = diagnose(MARGINS[:500], RELEASED, weight=asked)
+        assert d.effects[4].schedule == other
+        assert d.effects[4].weighting == PublishedWeight(other)
+        assert d.effects[4].influence == diagnose(MARGINS[:500], other).effects[0].influence
+    same = diagnose(MARGINS[:500], RELEASED, weight=RELEASED)
+    assert len(same.effects) == 4 and same.weight == "published"
+    scaled = diagnose(MARGINS[:500], RELEASED, weight=ScaledWeight(own_weight.SoftStep(), 1.0))
+    assert scaled.effects[4].schedule is None and scaled.weight == "ScaledWeight"
+    assert scaled.effects[4].influence == pytest.approx(1.0, abs=1e-4)  # the base's
+
+
+def test_a_subclass_without_a_name_does_not_pass_for_its_base():
+    class Halved(PublishedWeight):
+        def log_weight(self, xp, h):
+            return PublishedWeight(self.schedule).log_weight(xp, h) / 2
+
+        def log_ratio(self, xp, h):
+            return PublishedWeight(self.schedule).log_ratio(xp, h) / 2
+
+    d = diagnose(MARGINS[:500], RELEASED, weight=Halved(RELEASED))
+    halved, published = d.effects[4], d.effects[0]
+    assert halved.kind == halved.label == "Halved" and halved.known == "|h| <= 60"
+    assert halved.influence == pytest.approx(published.influence / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("weighting", (AmpOnlyWeight(RELEASED), own_weight.SoftStep()))
+def test_a_page_shows_any_weight(tmp_path, weighting):
+    d = diagnose(MARGINS[:500], RELEASED, weight=weighting)
+    page = write_page(d, tmp_path / "d.html").read_text()
+    assert f"<th>{weighting.label}</th>" in page and page.count('<svg class="plot"') == 4
+
+
+def test_what_a_schedule_alone_cannot_make_is_refused():
+    class Demanding(Weighting):
+        name = "demanding"
+
+        def __init__(self, more):
+            self.more = more
+
+        def log_weight(self, xp, h):
+            return 0 * h
+
+    with pytest.raises(ValueError, match="weight = 'demanding' cannot be made with a schedule"):
+        diagnose(MARGINS[:9], weight="demanding")
 
 
 # --- the sketch -----------------------------------------------------------------------------------
@@ -435,13 +547,21 @@ def test_files_that_are_no_pairs_are_refused(tmp_path):
     [
         ([[1.0]], {}, TypeError, "margins must be real numbers in one dimension"),
         (["a"], {}, TypeError, "margins must be real numbers"),
-        ([], {}, ValueError, "margins must|holds no rows|there are none"),
+        ([], {}, ValueError, "margins: holds no rows; give one row"),
         ([1.0, NAN], {}, ValueError, "margins, index 1: missing or NaN"),
         ([1.0], {"schedule": 4}, TypeError, "schedule must be a MarginSchedule"),
         ([1.0], {"beta": 0.0}, ValueError, "beta = 0.0 breaks the rule beta > 0"),
         ([1.0], {"ess": 1.0}, ValueError, "ess = 1.0 breaks the rule 0 < ess < 1"),
         ([1.0], {"bound": -1.0}, ValueError, "bound = -1.0 breaks the rule bound > 0"),
         ([1.0], {"gamma": 1.0}, ValueError, "gamma = 1.0 breaks the rule 0 < gamma < 1"),
+        ([1.0], {"weight": 4}, TypeError, "weighting must be a MarginSchedule"),
+        (
+            [1.0],
+            {"weight": "fame"},
+            ValueError,
+            "weight = 'fame' breaks the rule that it is a weight",
+        ),
+        ([1.0], {"weight": "nowhere.py:Fame"}, ValueError, "there is no file"),
     ],
 )
 def test_wrong_arguments_are_refused(source, options, error, words):
@@ -492,12 +612,16 @@ def test_exit_codes_and_outputs(tmp_path, capsys):
     assert "WARNING      D" in capsys.readouterr().out
     assert cli.main(["diagnose", str(fine), *gentle, "--ess", "0.999"]) == 1
     assert "WARNING      ESS" in capsys.readouterr().out
+    assert cli.main(["diagnose", str(fine), *gentle, "--weight", f"{OWN}:SoftStep"]) == 0
+    assert "soft step" in capsys.readouterr().out
     assert cli.main(["diagnose", str(fine), *gentle, "--scale", "2"]) == 1
     assert "WARNING      calibration: margins are overconfident" in capsys.readouterr().out
     for wrong, words in (
         (["--c-max", "0"], "c_max = 0.0 breaks the rule"),
         (["--margin", "h"], "no column 'h'"),
         (["--ess", "2"], "ess = 2.0 breaks the rule"),
+        (["--weight", "best"], "no weight is called 'best'"),
+        (["--weight", f"{OWN}:Fame"], "defines no Fame"),
     ):
         assert cli.main(["diagnose", str(fine), *wrong]) == 2
         assert words in capsys.readouterr().err
@@ -507,7 +631,7 @@ def test_exit_codes_and_outputs(tmp_path, capsys):
 
     stored = json.loads(record.read_text(), parse_constant=strict)
     assert stored["pairs"] == 3000 and stored["schedule"]["tau"] == 2.0
-    assert [effect["kind"] for effect in stored["effects"]] == list(KINDS)
+    assert [effect["kind"] for effect in stored["effects"]] == list(COMPARED)
 
 
 def test_the_page_needs_nothing_from_outside(tmp_path):

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import agree, assert_weighted_gradient, blocks, run
 
+from madpo_theory import BoundedRatioWeight
 from madpo_theory.align.tasks import TASKS
 from madpo_theory.claims import CLAIMS
 from madpo_theory.cli import COMMANDS
@@ -17,16 +19,38 @@ WITH_CODE = [page for page in PAGES[:-1] if "```python" in page.read_text(encodi
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
-def test_code_blocks_run(page, capsys, monkeypatch):
+def test_code_blocks_print_what_the_page_shows(page, monkeypatch):
     monkeypatch.setattr("madpo_theory.align.tasks.TASKS", dict(TASKS))  # a page registers its own
     namespace = {}
-    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
-        exec(compile(block, str(page), "exec"), namespace)
-    assert capsys.readouterr().out or "losses" in namespace
+    for code, shown in blocks(page.read_text(encoding="utf-8")):
+        printed = run(code, namespace, page)
+        assert agree(printed, shown), f"{page.name} shows\n{shown}but its block prints\n{printed}"
+
+
+def test_a_page_that_shows_another_number_or_word_is_found():
+    shown = "a = 1.50, b = [2.e+00 3.125]\n"
+    assert agree("a = 1.51,  b = [2.e+00\n 3.125]", shown)
+    for printed in (
+        "a = 1.52, b = [2.e+00 3.125]",
+        "a = 1.50, b = [2.e+00 3.123]",
+        "a = 1.50, b = [2.e+01 3.125]",
+        "a = 1.50, c = [2.e+00 3.125]",
+        "a = 1.50",
+        "",
+    ):
+        assert not agree(printed, shown)
 
 
 def test_pages_with_code_are_found():
-    assert {"index", "verify", "simulate", "weigh"} <= {page.stem for page in WITH_CODE}
+    assert {"index", "verify", "simulate", "weigh", "worlds"} <= {page.stem for page in WITH_CODE}
+
+
+def test_the_loss_on_the_page_has_the_gradient_of_its_weights():
+    namespace = {}
+    for code, _ in blocks((ROOT / "docs" / "how-to" / "weigh.md").read_text(encoding="utf-8")):
+        run(code, namespace, "weigh.md")
+    weighting = BoundedRatioWeight(namespace["schedule"])
+    assert_weighted_gradient(namespace, namespace["margins"][:8], weighting)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

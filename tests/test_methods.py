@@ -1,6 +1,7 @@
 """Every method's table: the gradient of its actual loss vanishes there, and its formula holds."""
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,50 +12,110 @@ from scipy.optimize import brentq
 from strategies import floats
 
 from madpo_theory import (
+    METHODS,
     BoundedRatioWeight,
     EfficientWeight,
     MarginSchedule,
+    Method,
     PowerTarget,
     TargetShapedWeight,
     effective_target,
     ipo_target,
     losses,
 )
-from madpo_theory.simulate import fit_table
-from madpo_theory.simulate.methods import (
-    METHODS,
+from madpo_theory.methods import (
+    AmpOnly,
     BetaDpo,
+    BetaDpoMadpo,
     BoundedRatio,
     Cdpo,
     Distillation,
     Dpo,
+    DpoMatched,
     Efficient,
     Ipo,
+    IpoPerToken,
     Madpo,
-    PairProblem,
     Rdpo,
+    RegOnly,
+    Simpo,
+    Slots,
     TargetShaped,
-    masses_of,
-    solve,
 )
+from madpo_theory.simulate import PairProblem, first_step, fit_table, pair_targets, solve
+from madpo_theory.simulate.problem import slot_tables
 from madpo_theory.simulate.solve.descent import train_tables
 from madpo_theory.simulate.solve.fits import Reason
 
 SCHEDULE = MarginSchedule(4.0, 0.25, 1.0, 3.0)
 TARGET = PowerTarget.with_slope(3.0, 0.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Odpo(Method):
+    """An odd offset: what ODPO does with a reward model."""
+
+    needs = frozenset({"reference", "margin"})
+    alpha: float = 0.5
+
+    def slots(self, xp, h):
+        return Slots(offset=self.alpha * h)
+
+
+@dataclass(frozen=True)
+class Everything(Method):
+    """All slots, the offset even and the label soft: no table of masses and offsets."""
+
+    needs = frozenset({"reference", "margin"})
+
+    def slots(self, xp, h):
+        label = 0.9 + 0 * h, 0.1 + 0 * h
+        return Slots(log_weight=-0.1 * h * h, label=label, offset=0.2 * h * h, temperature=0.5)
+
+
+@dataclass(frozen=True)
+class Quartic(Method):
+    """No slots: a smooth loss of the margin."""
+
+    needs = frozenset({"reference", "margin"})
+
+    def margin_loss(self, xp, z, h):
+        return xp.softplus(-z) + 0.01 * (z - 0.1 * h) ** 4
+
+
+@dataclass(frozen=True)
+class WithLikelihood(Method):
+    """DPO + NLL: no function of the margin."""
+
+    def pair_loss(self, xp, chosen, rejected, h):
+        return xp.softplus(-self.beta * (chosen - rejected)) - 0.2 * self.beta * chosen
+
+
 SETTINGS = [
     Dpo(),
+    DpoMatched(),
     Ipo(),
+    IpoPerToken(),
     BetaDpo("authors"),
     BetaDpo("madpo", 0.6, 0.2),
+    BetaDpoMadpo(),
     Madpo(SCHEDULE),
+    AmpOnly(SCHEDULE),
+    RegOnly(SCHEDULE),
     BoundedRatio(SCHEDULE),
-    TargetShaped(TARGET),
+    TargetShaped(SCHEDULE),
+    Madpo(TargetShapedWeight(TARGET)),
     Efficient(SCHEDULE),
     Distillation(SCHEDULE),
     Cdpo(0.2),
     Rdpo(0.02),
+    Simpo(gamma=0.7),
+    Odpo(),
+    Everything(),
+    Quartic(),
+    WithLikelihood(),
 ]
+GENERAL = (Everything, Quartic, WithLikelihood)
 NAMES = [f"{type(m).__name__}{i}" for i, m in enumerate(SETTINGS)]
 
 
@@ -87,41 +148,15 @@ def gap(solution):
     return solution.scores[:, 0] - solution.scores[:, 1]
 
 
-def training_loss(method, logps, mass, problem, b, winner, loser, temperature):
-    """The library's loss of the labels of one prompt, by the method's name, as it would train."""
-    beta, margin = problem.beta, problem.margins[b][winner, loser]
-    kind = type(method)
-    back = [logps[k] for k in (1, 0, 3, 2)]
-    if kind is BetaDpo:
-        each, _, _ = losses.beta_dpo(
-            *(side.repeat_interleave(mass.long()) for side in logps),
-            beta=beta,
-            alpha=method.alpha,
-            running_mean=method.running_mean,
-            variant=method.variant,
-        )
-        return each.sum()
-    if kind is Dpo:
-        each = losses.dpo(*logps, beta=beta)[0]
-    elif kind is Ipo:
-        each = losses.ipo(*logps, beta=beta)[0]
-    elif kind is Distillation:
-        each = losses.distillation(*logps, margin=margin, weighting=method.weighting, beta=beta)[0]
-    elif kind in (Cdpo, Rdpo):
-        plain, swapped = (losses.dpo(*order, beta=beta)[0] for order in (logps, back))
-        if kind is Cdpo:
-            each = (1 - method.eps) * plain + method.eps * swapped
-        else:
-            each = ((1 - method.eps) * plain - method.eps * swapped) / (1 - 2 * method.eps)
-    else:
-        weighting = {
-            Madpo: lambda: method.weighting,
-            BoundedRatio: lambda: BoundedRatioWeight(method.schedule),
-            TargetShaped: lambda: TargetShapedWeight(method.target),
-            Efficient: lambda: EfficientWeight(method.base),
-        }[kind]()
-        each = losses.madpo(*logps, margin=margin, weighting=weighting, beta=beta)[0]
-    return (mass * each).sum()
+def training_loss(method, logps, mass, problem, b, winner, loser):
+    """The method's own loss of the labels of one prompt, in the field's signature."""
+    method = replace(method, beta=problem.beta)
+    given = {"margin": problem.margins[b][winner, loser]}
+    given |= {name: torch.ones_like(mass) for name in ("chosen_lengths", "rejected_lengths")}
+    asked = {name: value for name, value in given.items() if name in method.arguments()}
+    if "batch" in method.needs:
+        return method(*(side.repeat_interleave(mass.long()) for side in logps))[0].sum()
+    return (mass * method(*logps, **asked)[0]).sum()
 
 
 # ------------------------------------------------------------------------------- the actual losses
@@ -140,7 +175,7 @@ def test_the_gradient_of_the_loss_that_trains_vanishes(method):
         policy = torch.log_softmax(reference + shift, 0)
         logps = [side[index] for side in (policy, reference) for index in (winner, loser)]
         mass = problem.labels[b][winner, loser]
-        loss = training_loss(method, logps, mass, problem, b, winner, loser, solution.temperature)
+        loss = training_loss(method, logps, mass, problem, b, winner, loser)
         (slope,) = torch.autograd.grad(loss, shift)
         # The solver's tolerance in its own unit is 1e-10 of the largest pair's 14 labels; a slope
         # in m is beta (IPO: 1/beta) times one in z. beta-DPO's z may be off by its tolerance.
@@ -183,7 +218,8 @@ def test_population_tables_agree_with_one_by_one():
         (Dpo(), None),
         (Madpo(SCHEDULE), SCHEDULE),
         (BoundedRatio(SCHEDULE), BoundedRatioWeight(SCHEDULE)),
-        (TargetShaped(TARGET), TargetShapedWeight(TARGET)),
+        (TargetShaped(SCHEDULE), TargetShapedWeight.of(SCHEDULE)),
+        (Madpo(TargetShapedWeight(TARGET)), TargetShapedWeight(TARGET)),
         (Efficient(SCHEDULE), EfficientWeight(SCHEDULE)),
         (Madpo(BoundedRatioWeight(SCHEDULE)), BoundedRatioWeight(SCHEDULE)),
     ):
@@ -219,7 +255,8 @@ def test_two_responses_settle_at_the_formulas(pairs, beta):
     for method, weighting in (
         (Madpo(SCHEDULE), SCHEDULE),
         (BoundedRatio(SCHEDULE), BoundedRatioWeight(SCHEDULE)),
-        (TargetShaped(TARGET), TargetShapedWeight(TARGET)),
+        (TargetShaped(SCHEDULE), TargetShapedWeight.of(SCHEDULE)),
+        (Madpo(TargetShapedWeight(TARGET)), TargetShapedWeight(TARGET)),
         (Efficient(SCHEDULE), SCHEDULE),
     ):
         settles(method, effective_target(h, model, weighting))
@@ -346,28 +383,63 @@ def test_extreme_margins_are_flagged_where_a_weight_underflows():
 
 def test_every_name_is_a_method_with_defaults():
     problem = random_problem(3, 3, 10)
-    assert set(METHODS) == {
-        "dpo", "ipo", "beta_dpo", "madpo", "bounded_ratio", "target_shaped", "efficient",
-        "distillation", "cdpo", "rdpo",
-    }  # fmt: skip
+    certain = {"dpo_filtered", "dpo_relabelled", "hinge"}  # no smooth finite minimum
     for name, kind in METHODS.items():
-        assert kind.__doc__
+        assert kind.__doc__ and kind.label and kind.source and kind.name == name
         by_name, by_class = solve(name, problem), solve(kind(), problem)
-        assert torch.equal(by_name.scores, by_class.scores) and by_name.converged.all()
+        assert torch.equal(by_name.scores, by_class.scores) or name in certain
+        assert by_name.converged.all() == (name not in certain)
 
 
 def test_masses_train_to_the_solution():
     problem = random_problem(2, 3, 11)
-    masses, signed = masses_of(Madpo(SCHEDULE), problem)
-    path = train_tables(
-        masses / masses.sum((1, 2), keepdim=True), rate=3.0, record=(3000,), signed=signed
-    )
+    masses, offsets, temperature, lost = slot_tables(Madpo(SCHEDULE), problem)
+    assert offsets is None and temperature == 1 and not lost.any()
+    path = train_tables(masses / masses.sum((1, 2), keepdim=True), rate=3.0, record=(3000,))
     # gradient descent contracts by a constant a step; 3000 leave rounding alone
     solution = solve(Madpo(SCHEDULE), problem)
     torch.testing.assert_close(path.scores[0], solution.scores, rtol=0, atol=1e-9)
-    assert masses_of("rdpo", problem)[1]
-    with pytest.raises(TypeError, match="Ipo's loss is not a logistic loss"):
-        masses_of("ipo", problem)
+    assert (slot_tables("rdpo", problem)[0] < slot_tables("dpo", problem)[0]).any()
+    assert slot_tables("ipo", problem) is None and slot_tables(Everything(), problem) is None
+
+
+@pytest.mark.parametrize("method", SETTINGS, ids=NAMES)
+def test_two_responses_settle_at_the_methods_own_target(method):
+    """T, C1 to C3: the closed form, or the searched root, beside the exact table."""
+    h, model = torch.tensor([0.7, -2.0, 3.5, 0.0]), torch.tensor([1.5, 1.0, -2.5, 0.3])
+    problem = population(h, model, 0.4)
+    if not method.is_margin_loss:
+        assert pair_targets(method, problem).isnan().all()
+        return
+    solution = solve(method, problem)
+    assert solution.converged.all()
+    own = pair_targets(method, problem)[:, 0, 1]
+    error = math.sqrt(2) * solution.error_bound + 2 * ULPS
+    assert ((gap(solution) - own).abs() <= error).all()
+    target = replace(method, beta=0.4).target(h.double(), model.double())
+    torch.testing.assert_close(own, target, rtol=1e-12, atol=1e-12)
+
+
+def test_the_first_step_is_one_of_gradient_descent():
+    problem = random_problem(3, 4, 12)
+    masses, *_ = slot_tables(Madpo(SCHEDULE), problem)
+    path = train_tables(masses, rate=1.0, record=(1,))
+    torch.testing.assert_close(
+        first_step(Madpo(SCHEDULE), problem), path.scores[0], rtol=1e-13, atol=1e-13
+    )
+    assert first_step("ipo", problem).isnan().all()
+
+
+def test_a_method_without_reference_ignores_it():
+    plain = random_problem(3, 4, 13)
+    reference = torch.rand(3, 4, dtype=torch.float64) + 0.1
+    given = replace(plain, reference=reference)
+    free, held = solve(Simpo(), plain), solve(Simpo(), given)
+    torch.testing.assert_close(free.scores, held.scores)
+    policies = [(m + log).softmax(1) for m, log in ((free.m, 0.0), (held.m, reference.log()))]
+    torch.testing.assert_close(*policies)
+    assert not torch.equal(solve(WithLikelihood(), plain).m, solve(WithLikelihood(), given).m)
+    assert torch.equal(solve("dpo", plain).m, solve("dpo", given).m)
 
 
 PAIR = torch.tensor([[[0, 1.0], [1.0, 0]]])
@@ -387,15 +459,19 @@ MARGIN = torch.tensor([[[0, 1.0], [-1.0, 0]]])
         (lambda: PairProblem(PAIR, MARGIN * math.nan), ValueError, "margins must be finite"),
         (lambda: PairProblem(PAIR, MARGIN, 0.0), ValueError, "beta = 0.0 breaks"),
         (lambda: solve("madpo", PairProblem(PAIR)), ValueError, "margins is None, but Madpo"),
-        (lambda: solve("sft", PairProblem(PAIR)), ValueError, "method must be a Method or one of"),
+        (
+            lambda: solve("sft", PairProblem(PAIR)),
+            ValueError,
+            "method = 'sft' breaks the rule that it is a method",
+        ),
         (lambda: solve("dpo", PAIR), TypeError, "problem must be a PairProblem, got Tensor"),
         (lambda: Madpo(0.1), TypeError, "weighting must be a MarginSchedule"),
         (lambda: BoundedRatio(BoundedRatioWeight(SCHEDULE)), TypeError, "schedule must be"),
-        (lambda: TargetShaped(1.0), TypeError, "target must be a TargetMap"),
+        (lambda: TargetShaped(TARGET), TypeError, "schedule must be"),
         (lambda: Efficient(1.0), TypeError, "weighting must be a MarginSchedule"),
         (lambda: Distillation(None), TypeError, "weighting must be a MarginSchedule"),
-        (lambda: Cdpo(0.6), ValueError, "eps = 0.6 breaks the rule 0 <= eps <= 1/2"),
-        (lambda: Rdpo(0.5), ValueError, "eps = 0.5 breaks the rule 0 <= eps < 1/2"),
+        (lambda: Cdpo(0.6), ValueError, "epsilon = 0.6 breaks the rule 0 <= epsilon <= 1/2"),
+        (lambda: Rdpo(0.5), ValueError, "epsilon = 0.5 breaks the rule 0 <= epsilon < 1/2"),
         (lambda: BetaDpo("paper"), ValueError, "variant must be one of"),
         (lambda: BetaDpo(alpha=math.inf), ValueError, "alpha must be finite"),
     ],

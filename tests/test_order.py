@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sympy as sp
+import torch
 from flint import arb, arb_series, ctx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,12 @@ from madpo_theory import (
     safe_tau,
 )
 from madpo_theory.certify.enclosure import precision
-from madpo_theory.order import amplified_limit, limit_decides, scaled_slope
+from madpo_theory.order import (
+    amplified_limit,
+    falling_stretches,
+    limit_decides,
+    scaled_slope,
+)
 
 RELEASED, CLASS_DEFAULTS = MarginSchedule.released(), MarginSchedule.class_defaults()
 
@@ -61,13 +67,55 @@ def test_below_the_limit_the_target_rises_up_to_tau(s, share):
     assert np.diff(effective_target(at, at, s)).min() >= -rounding
 
 
-@given(schedules())
-def test_the_limit_is_the_smaller_of_the_knee_and_the_turn(s):
-    knee = (s.c_max - s.c_min) / ((1 - s.c_min) * (s.c_max - 1))
-    limit = monotone_limit(s.c_max, s.c_min)
-    assert limit <= knee * (1 + 1e-12)
-    if s.c_min > 1e-3:
-        assert amplified_limit(s.c_max, s.c_min) <= limit * (1 + 1e-9) + 1e-9
+@given(schedules(), floats(1.001, 1.5))
+@example(RELEASED, 1.001)
+@example(MarginSchedule(7.1637, 0.9666, 1.0, 1.0), 1.001)
+def test_above_the_limit_the_target_falls_somewhere_before_tau(s, factor):
+    """By T' = c + (t + lam tau) dc/dt of t = lam (u - tau), at tau and at a turn before it."""
+    c_max, c_min, product = s.c_max, s.c_min, factor * monotone_limit(s.c_max, s.c_min)
+
+    def slope(c):
+        t = math.log((c_max - c) / (c - c_min) * (1 - c_min) / (c_max - 1))
+        return c - (t + product) * (c - c_min) * (c_max - c) / (c_max - c_min)
+
+    turn = max(1.0, 2 * c_max * c_min / (c_max + c_min))
+    # At the limit one of the two is 0 and its second term is -c or more in size: no rounding.
+    assert min(slope(1.0), slope(turn)) <= -(factor - 1) / 2
+
+
+def test_parameters_of_no_schedule_are_refused_in_every_world():
+    for limit in (monotone_limit, amplified_limit):
+        for c_max, c_min, rule in (
+            (0.5, 2.0, r"c_max = 0\.5 breaks the rule c_max > 1; choose"),
+            (2.0, 1.0, r"c_min = 1\.0 breaks the rule 0 <= c_min < 1"),
+            (2.0, -0.1, r"c_min = -0\.1 breaks"),
+            (np.array([3.0, 1.0]), np.array(0.5), r"c_max = 1\.0 at index \(1,\) breaks"),
+            (torch.tensor([[3.0]]), torch.tensor([[1.5]]), r"c_min = 1\.5 at index \(0, 0\) br"),
+            (sp.Rational(1, 2), sp.Rational(1, 3), "c_max = 1/2 breaks"),
+            (arb("1.05 +/- 0.1"), arb("0.5"), "c_max = .* breaks the rule c_max > 1"),
+        ):
+            with pytest.raises(ValueError, match=rule):
+                limit(c_max, c_min)
+
+
+def test_falling_stretches_are_where_the_target_falls():
+    grid = np.union1d(np.linspace(0, 12, 2001), RELEASED.tau)
+    ((start, end),) = falling_stretches(RELEASED, grid)
+    assert end == RELEASED.tau  # a corner, which the grid holds
+    # The slope at the start is 0: the search finds the flat top to the root of an ulp.
+    assert abs(slope_of_target(start, RELEASED)) < 1e-7
+    assert slope_of_target(start - 0.01, RELEASED) > 0 > slope_of_target(start + 0.01, RELEASED)
+    assert falling_stretches(CLASS_DEFAULTS, grid).shape == (0, 2)
+
+
+def test_a_stretch_may_reach_both_ends_of_the_grid():
+    ends = falling_stretches(RELEASED, np.linspace(5.5, 6.5, 101))
+    assert ends.tolist() == [[5.5, 6.5]]
+
+
+def slope_of_target(u, s):
+    c = coefficient(u, s)
+    return c - u * s.lam * (c - s.c_min) * (s.c_max - c) / (s.c_max - s.c_min)
 
 
 def test_limits_broadcast_and_keep_their_kind():

@@ -1,10 +1,11 @@
 """The README: its code runs, and its table is the ledger's."""
 
 import importlib
-import re
 from pathlib import Path
 
 import pytest
+import torch
+from pages import agree, assert_weighted_gradient, blocks, run
 
 from madpo_theory import MarginSchedule
 from madpo_theory.claims import CLAIMS
@@ -13,23 +14,18 @@ from madpo_theory.claims.markdown import BEGIN, END, insert_table, table
 README = Path(__file__).parents[1] / "README.md"
 
 
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-TRL = [block for block in BLOCKS if "WeightedDPOTrainer" in block]
+BLOCKS = blocks(README.read_text(encoding="utf-8"))
+TRL = [code for code, _ in BLOCKS if "WeightedDPOTrainer" in code]
 
 
-def run(block, namespace):
-    exec(compile(block, str(README), "exec"), namespace)
-
-
-def test_code_blocks_run(capsys):
+def test_code_blocks_print_what_the_readme_shows():
     assert len(BLOCKS) == 4 and len(TRL) == 1
     namespace = {}
-    for block in BLOCKS:
-        if block not in TRL:
-            run(block, namespace)
-    printed = capsys.readouterr().out
-    assert "8.32" in printed and "6.90" in printed
-    assert namespace["policy_chosen"].grad_fn is not None or namespace["losses"].shape == (8,)
+    for code, shown in BLOCKS:
+        if code not in TRL:
+            printed = run(code, namespace, README)
+            assert agree(printed, shown), f"{shown}\nis shown, but this is printed:\n{printed}"
+    assert_weighted_gradient(namespace, torch.linspace(-4, 4, 8), namespace["schedule"])
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -51,7 +47,7 @@ def test_the_block_for_trl_runs(monkeypatch, tmp_path):
         peft_config=peft.LoraConfig(target_modules="all-linear"),
         schedule=MarginSchedule.released(2),
     )
-    run(TRL[0], namespace)
+    run(TRL[0], namespace, README)
     logged = namespace["trainer"].state.log_history[0]
     assert 0 < logged["weights/min"] < logged["weights/mean"] < logged["weights/max"] < 2
     assert {"weights/ess"} < logged.keys()

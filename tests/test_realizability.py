@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import floats
 
-from madpo_theory.theory.realizability import cycle_residual, ford_condition, margin_edges
+from madpo_theory.theory.realizability import check_margins, cycle_residual, ford_condition
 
 CHAIN = np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]])
 CYCLE = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])
@@ -148,13 +148,6 @@ def test_a_pure_cycle_is_all_remainder_and_no_target_is_none():
     assert nothing.norm == nothing.relative == 0
 
 
-def test_margin_edges_list_every_pair_once():
-    scores = np.array([0.0, 2.0, 6.0])
-    edges, targets = margin_edges(scores[:, None] - scores[None, :])
-    assert edges.tolist() == [[0, 1], [0, 2], [1, 2]]
-    assert targets.tolist() == [-2.0, -6.0, -4.0]
-
-
 @pytest.mark.parametrize(
     ("wins", "error", "rule"),
     [
@@ -195,7 +188,8 @@ def test_edges_targets_and_weights_are_checked(edges, targets, weights, error, r
 
 
 def test_margins_that_depend_on_the_order_are_refused():
-    with pytest.raises(ValueError, match=r"margins\[0, 1\] = 1 breaks .*swapping two responses"):
-        margin_edges(np.array([[0.0, 1.0], [1.0, 0.0]]))
-    with pytest.raises(ValueError, match=r"margins\[0, 0\] = 1 breaks"):
-        margin_edges(np.array([[1.0, 1.0], [-1.0, 0.0]]))
+    rule = r"margins must be antisymmetric: .* margins\[0, 1\] = 1 and margins\[1, 0\] = 1; pass"
+    with pytest.raises(ValueError, match=rule):
+        check_margins("margins", np.array([[0.0, 1.0], [1.0, 0.0]]))
+    with pytest.raises(ValueError, match=r"margins\[0, 0\] = 1"):
+        check_margins("margins", np.array([[1.0, 1.0], [-1.0, 0.0]]))

@@ -11,11 +11,13 @@ import sympy as sp
 import torch
 from formulas import SCHEDULES
 from hypothesis import example, given
+from hypothesis import strategies as st
 from oracle import relative_error
 from strategies import POSITIVE_C_MIN, scheduled_margins, telling_margins
 
-from madpo_theory import MarginSchedule, coefficient
-from madpo_theory.schedule import excess
+from madpo_theory import BoundedRatioWeight, MarginSchedule, coefficient
+from madpo_theory.ops import numpy_world
+from madpo_theory.schedule import excess, stretch
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES.keys())
@@ -120,3 +122,27 @@ def test_symbolic_parameters_are_accepted_undecided():
     h = sp.Symbol("h", positive=True)
     c = coefficient(h, MarginSchedule(c_max, sp.Rational(1, 2), 1, tau))
     assert sp.simplify(c.subs(h, tau)) == 1
+
+
+@pytest.mark.parametrize("function", (coefficient, excess), ids=lambda f: f.__name__)
+def test_a_coefficient_is_of_a_schedule(function):
+    with pytest.raises(
+        TypeError, match="schedule must be a MarginSchedule, got BoundedRatioWeight"
+    ):
+        function(1.0, BoundedRatioWeight(MarginSchedule()))
+
+
+@given(
+    c_max=st.floats(1.01, 20), c_min=st.floats(0, 0.95), lam=st.floats(0.05, 10),
+    tau=st.floats(0.05, 20), far=st.floats(0.01, 60), beyond=st.floats(0, 60),
+)  # fmt: skip
+@example(c_max=2.0, c_min=0.5, lam=1.0, tau=2.0, far=2.5, beyond=0.0)
+def test_stretch_bounds_the_slope_of_the_coefficient(c_max, c_min, lam, tau, far, beyond):
+    schedule = MarginSchedule(c_max, c_min, lam, tau)
+    bound = stretch(numpy_world, far, schedule)
+    assert (bound is None) == (far <= tau or lam * far < 1)
+    if bound is not None:
+        u = torch.tensor(far + beyond, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(coefficient(u, schedule), u)
+        # The slope of c is rounded as c is, relative to c_max - c_min.
+        assert u.item() * abs(slope.item()) <= bound * (1 + 1e-9) + 1e-12

@@ -1,5 +1,8 @@
 """Studies: one table, whoever does the work and however often it is stopped."""
 
+import importlib
+import itertools
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -10,7 +13,8 @@ import pytest
 pyarrow = pytest.importorskip("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
-from madpo_theory.simulate.study import Study, run_study  # noqa: E402
+from madpo_theory.simulate import study as studies  # noqa: E402
+from madpo_theory.simulate.study import InProcess, Study, run_study  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,21 @@ class Stop(Exception):
     pass
 
 
-def stops(setting, indices, seed, device):
-    if setting.noise == 0.5 and 4 in indices:
-        raise Stop
-    return measured(setting, indices, seed, device)
+class Stops(InProcess):
+    """An executor that gives out after four parts."""
+
+    left = 4
+
+    def submit(self, *work):
+        self.left -= 1
+        if self.left < 0:
+            raise Stop
+        return super().submit(*work)
 
 
 def test_a_stopped_run_goes_on_to_the_same_table(plain, tmp_path):
     with pytest.raises(Stop):
-        run(tmp_path, replace(STUDY, measure=stops))
+        run(tmp_path, executor=Stops())
     assert not (tmp_path / "toy.parquet").exists()
     done = sorted((tmp_path / "parts").rglob("*.parquet"))
     assert len(done) == 4  # what came before it is kept
@@ -91,6 +101,93 @@ def test_other_settings_or_another_seed_share_nothing(tmp_path):
     assert run(tmp_path, worlds=4, seed=1).read_bytes() != first
     assert run(tmp_path, replace(STUDY, settings=(Cell(1.0),)), worlds=4).read_bytes() != first
     assert len(list((tmp_path / "parts").iterdir())) == 3
+
+
+USERS = '''"""Of a user.
+
+Measures a level.
+"""
+from dataclasses import dataclass
+
+import helpers_of_a_user
+
+
+@dataclass(frozen=True)
+class Level:
+    value: float
+
+    def doubled(self):
+        return 2.0 * self.value
+
+
+def measure(setting, indices, seed, device):
+    return {
+        "world": list(indices),
+        "value": [helpers_of_a_user.moved(setting.doubled()) for _ in indices],
+    }
+'''
+
+
+def users_study(folder, *edit, moved="value + 1.0"):
+    """The study of a user's file, and of another beside it, as a fresh process would find it."""
+    folder.mkdir(exist_ok=True)
+    helper = f"def moved(value):\n    return {moved}\n"
+    (folder / "study_of_a_user.py").write_text(USERS.replace(*edit) if edit else USERS)
+    (folder / "helpers_of_a_user.py").write_text(helper)
+    for name in ("study_of_a_user", "helpers_of_a_user"):
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    module = importlib.import_module("study_of_a_user")
+    return Study("users", (module.Level(1.0), module.Level(2.0)), module.measure, block=2)
+
+
+@pytest.fixture
+def values(tmp_path, monkeypatch):
+    """The values that a user's study measures on four worlds, its files edited, in one folder."""
+    path, counter = list(sys.path), itertools.count()
+
+    def values(*edit, executor=None, **options):
+        folder = tmp_path / str(next(counter))
+        monkeypatch.setattr(sys, "path", [str(folder), *path])
+        study = users_study(folder, *edit, **options)
+        table = run(tmp_path / "out", study, worlds=4, executor=executor)
+        return parquet.read_table(table)["value"].to_pylist()
+
+    return values
+
+
+def test_what_a_user_changed_is_measured_anew_and_nothing_else(tmp_path, values):
+    """Same name, settings and block: only the code tells the studies apart."""
+    assert values() == [3.0] * 4 + [5.0] * 4
+    parts = tmp_path / "out" / "parts"
+    times = {file: file.stat().st_mtime_ns for file in parts.rglob("*.parquet")}
+    assert len(times) == 4
+    assert values("Measures a level.", "In other words.") == [3.0] * 4 + [5.0] * 4
+    assert values("import helpers_of_a_user\n", "import helpers_of_a_user  # beside\n")[0] == 3.0
+    assert times == {file: file.stat().st_mtime_ns for file in parts.rglob("*.parquet")}
+    assert values("doubled()) for", "doubled()) - 1.0 for") == [2.0] * 4 + [4.0] * 4
+    assert values("2.0 * self", "3.0 * self") == [4.0] * 4 + [7.0] * 4
+    assert values(moved="value - 1.0") == [1.0] * 4 + [3.0] * 4
+    assert len(list(parts.iterdir())) == 4
+
+
+def test_spawned_workers_measure_with_the_changed_code_under_its_key(tmp_path, values):
+    first = values()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
+        assert values(moved="value - 1.0", executor=processes) == [1.0] * 4 + [3.0] * 4
+    assert values() == first and values(moved="value - 1.0")[0] == 1.0
+    assert len(list((tmp_path / "out" / "parts").iterdir())) == 2
+
+
+def test_number_worlds_and_versions_are_of_the_key(tmp_path, monkeypatch):
+    """No name in a formula leads to its world."""
+    run(tmp_path, worlds=4)
+    for name, value in (("version", str), ("numpy_world", len), ("torch_world", len)):
+        monkeypatch.setattr(studies, name, value)
+        run(tmp_path, worlds=4)
+        monkeypatch.undo()
+    run(tmp_path, worlds=4)
+    assert len(list((tmp_path / "parts").iterdir())) == 4
 
 
 @pytest.mark.parametrize(

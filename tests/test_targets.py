@@ -1,23 +1,29 @@
-"""Effective targets: the statements' numbers, gradients, extremes."""
+"""Effective targets and how far a reward model moves them: numbers, gradients, extremes."""
 
 import math
 
 import numpy as np
 import oracle
 import pytest
+import sympy as sp
 import torch
+from flint import arb
 from formulas import SCHEDULES
 from scipy.optimize import brentq
 
 from madpo_theory import (
+    BoundedRatioWeight,
     MarginSchedule,
     dpo_target,
     effective_target,
+    influence_bound,
     ipo_target,
+    log_weight_ratio,
     risk_slope,
 )
 
 RELEASED = MarginSchedule.released()
+scheduled = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES.keys())
 
 
 def exact_model_target(h, schedule):
@@ -83,3 +89,48 @@ def test_gradcheck():
     assert torch.autograd.gradcheck(lambda t, h: effective_target(t, h, RELEASED), (t, h))
     assert torch.autograd.gradcheck(lambda t: ipo_target(t, 0.3), t)
     assert torch.autograd.gradcheck(dpo_target, t)
+
+
+# --- the influence bound, in every world of its parameters, against a search ---
+
+
+@scheduled
+def test_influence_bound_is_the_textbook_value(schedule):
+    amplified = (schedule.c_max - 1) * schedule.tau
+    dampened = math.log(1 + math.exp(-schedule.c_min * schedule.tau))
+    bound = influence_bound(schedule)
+    assert isinstance(bound, float)
+    assert math.isclose(bound, max(amplified, dampened), rel_tol=1e-15)
+
+
+def test_influence_bound_is_dampening_where_amplification_is_slight():
+    assert math.isclose(
+        influence_bound(MarginSchedule(1.001, 0.5, 1.0, 0.1)), math.log1p(math.exp(-0.05))
+    )
+
+
+def test_the_influence_bound_lives_in_the_world_of_the_parameters():
+    exact = influence_bound(MarginSchedule.released(exact=True))
+    assert math.isclose(float(exact), influence_bound(MarginSchedule.released()), rel_tol=1e-15)
+    digits = influence_bound(MarginSchedule(*map(sp.Float, ("2", "0.5", "1", "2"), (40,) * 4)))
+    assert isinstance(digits, sp.Expr) and abs(digits - 2) < 1e-35
+    ball = influence_bound(MarginSchedule(arb(2), arb("0.5"), arb(1), arb(2)))
+    assert isinstance(ball, arb) and ball.overlaps(arb(2))
+
+
+def test_r2_supremum_at_the_defaults_is_3_475():
+    delta = np.abs(log_weight_ratio(np.linspace(-60.0, 60.0, 1_200_001), MarginSchedule.released()))
+    assert math.isclose(delta.max(), 3.475, abs_tol=5e-4)
+
+
+def test_r1_steepest_slope_at_the_defaults_is_2_30677():
+    h = torch.linspace(-30, 30, 120_001, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(log_weight_ratio(h, MarginSchedule.released()).sum(), h)
+    assert math.isclose(slope.abs().max().item(), 2.306766, abs_tol=1e-6 + 1e-6)
+
+
+def test_the_influence_bound_is_of_a_schedule():
+    with pytest.raises(
+        TypeError, match="schedule must be a MarginSchedule, got BoundedRatioWeight"
+    ):
+        influence_bound(BoundedRatioWeight(RELEASED))

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from trl import DPOConfig, DPOTrainer
 
 from madpo_theory import (
+    METHODS,
     BoundedRatioWeight,
     MarginSchedule,
     PowerTarget,
@@ -25,8 +27,9 @@ from madpo_theory import (
 )
 from madpo_theory.align.policy import SPECIAL, tiny_gemma
 from madpo_theory.integrations import trl as integration
-from madpo_theory.integrations.trl import WeightedDPOTrainer
+from madpo_theory.integrations.trl import PreferenceTrainer, WeightedDPOTrainer
 from madpo_theory.losses import dpo, ipo, madpo
+from madpo_theory.methods import Dpo, Hinge, IpoPerToken, Madpo, Method, Rdpo, Simpo
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # transformers of its own names
@@ -77,7 +80,8 @@ def tiny():
 def trainer(tiny, tmp_path):
     """Makes trainers on the same tiny policy, reference and pairs."""
 
-    def make(kind, rows=PAIRS, *, weighting=None, column=None, peft=False, evaluation=None, **args):
+    def make(kind, rows=PAIRS, *, weighting=None, column=None, method=None, peft=False,
+             evaluation=None, **args):  # fmt: skip
         causal_lm, tokenizer = tiny
         settings = dict(
             output_dir=str(tmp_path), max_steps=3, per_device_train_batch_size=2,
@@ -88,6 +92,8 @@ def trainer(tiny, tmp_path):
         # Only the policy that has no adapter needs a second model for its reference.
         shared = peft or args.get("precompute_ref_log_probs")
         extra = {} if kind is DPOTrainer else {"weighting": weighting, "column": column}
+        if kind is PreferenceTrainer:
+            extra = {"method": method} | ({} if column is None else {"column": column})
         torch.manual_seed(0)  # TRL before 1.15 draws the adapters' start without a seed
         return kind(
             copy.deepcopy(causal_lm),
@@ -175,12 +181,12 @@ def test_loss_and_gradient_are_the_formulas(trainer, tiny, loss_type, precompute
         fixed = pair_logps(reference, batch)[averaged]
     formula = ipo if averaged else dpo
     losses, *_ = formula(*logps, *fixed, beta=0.5)
-    expected = (batch["pair_weight"] * losses).mean()
+    expected = (batch[integration.KEY] * losses).mean()
     (slope,) = torch.autograd.grad(expected, policy.lm_head.weight)
     # float32 log-probabilities of about 50 nats from two forward passes
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(found, slope, rtol=1e-3, atol=1e-5 * slope.abs().max().item())
-    assert sorted(batch["pair_weight"].tolist()) == sorted(pair["weight"] for pair in PAIRS)
+    assert sorted(batch[integration.KEY].tolist()) == sorted(pair["weight"] for pair in PAIRS)
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS.values(), ids=WEIGHTINGS)
@@ -315,3 +321,114 @@ def test_a_replaced_collator_is_noticed(trainer):
     made.data_collator = made.data_collator.collate
     with pytest.raises(RuntimeError, match="replaced the collator"):
         made.train()
+
+
+# ------------------------------------------------------------------------------- any other method
+
+TWINS = {
+    "sigmoid": (Dpo(beta=0.3), {}),
+    "ipo": (IpoPerToken(beta=0.3), {}),
+    "hinge": (Hinge(beta=0.3), {}),
+    "robust": (Rdpo(0.1, beta=0.3), {"label_smoothing": 0.1}),
+}
+
+
+@pytest.mark.parametrize("loss_type", TWINS)
+@pytest.mark.parametrize("settings", ({}, {"precompute_ref_log_probs": True, "peft": True}))
+def test_where_the_method_is_trls_own_it_is_trls_to_the_last_bit(trainer, loss_type, settings):
+    method, more = TWINS[loss_type]
+    run = {"max_steps": 10, "evaluation": PAIRS[:4]} | settings
+    stock, stock_log = trained(trainer(DPOTrainer, loss_type=loss_type, beta=0.3, **run, **more))
+    ours, our_log = trained(trainer(PreferenceTrainer, method=method, **run))
+    assert same(stock, ours)
+    for theirs, mine in zip(stock_log[:-1], our_log[:-1], strict=True):  # the last is of times
+        assert theirs == mine
+
+
+PAIRWISE = {name: cls for name, cls in METHODS.items() if "batch" not in cls.needs}
+
+
+@pytest.mark.parametrize("name", PAIRWISE)
+def test_every_pairwise_method_trains_with_its_own_loss(trainer, tiny, name):
+    made = trainer(PreferenceTrainer, method=name, per_device_train_batch_size=8, beta=0.5)
+    assert made.method == PAIRWISE[name](beta=0.5) and made.beta == 0.5
+    batch = next(iter(made.get_train_dataloader()))
+    policy, (reference, _) = made.model, tiny
+    with torch.no_grad():  # away from the reference, where the margins are not all zero
+        generator = torch.Generator().manual_seed(0)
+        for parameter in policy.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    loss = made.compute_loss(policy, batch)
+    found = torch.autograd.grad(loss, policy.lm_head.weight)[0]
+    logps = pair_logps(policy, batch)[0]
+    with torch.no_grad():
+        fixed = pair_logps(reference, batch)[0]
+    lengths = batch["completion_mask"].sum(1).float().chunk(2)
+    given = {"margin": batch.get(integration.KEY)}
+    given |= dict(zip(("chosen_lengths", "rejected_lengths"), lengths, strict=True))
+    asked = {k: v for k, v in given.items() if k in made.method.arguments()}
+    expected = made.method(*logps, *fixed, **asked)[0].mean()
+    (slope,) = torch.autograd.grad(expected, policy.lm_head.weight)
+    # float32 log-probabilities of about 50 nats from two forward passes
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found, slope, rtol=1e-3, atol=1e-5 * slope.abs().max().item())
+
+
+def test_madpo_is_weighted_dpo(trainer):
+    method = Madpo(SCHEDULE, beta=0.1)
+    ours, _ = trained(trainer(PreferenceTrainer, method=method, optim="sgd"))
+    weighted, _ = trained(trainer(WeightedDPOTrainer, weighting=SCHEDULE, optim="sgd"))
+    for name in ours:  # three updates by weights computed in float32 here, in float64 there
+        torch.testing.assert_close(ours[name], weighted[name], rtol=1e-5, atol=1e-6)
+
+
+def test_a_method_of_the_users_own_trains(trainer):
+    @dataclass(frozen=True)
+    class Squared(Method):
+        def margin_loss(self, xp, z, h):
+            return (z - 1) ** 2
+
+    start = trainer(PreferenceTrainer, method=Squared(), learning_rate=3e-2, max_steps=12)
+    _, log = trained(start)
+    assert log[0]["loss"] == pytest.approx(1.0, abs=1e-5) and log[-2]["loss"] < 0.9
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    (
+        ([{k: v for k, v in p.items() if k != "margin"} for p in PAIRS], {"method": "madpo"},
+         "the train dataset has no column 'margin'"),
+        (altered("margin", math.nan), {"method": "madpo"}, "'margin' must be finite, got nan"),
+        (PAIRS, {"method": "beta_dpo"}, "beta_dpo takes statistics of whole batches"),
+        (PAIRS, {"method": "dpo", "loss_type": "ipo"}, "loss_type = .*the loss is the method's"),
+        (PAIRS, {"method": "dpo", "use_weighting": True}, "use_weighting = True"),
+        (PAIRS, {"method": "rdpo", "label_smoothing": 0.1}, "label_smoothing = 0.1"),
+        (PAIRS, {"method": "sft"}, "method = 'sft' breaks the rule"),
+    ),
+)  # fmt: skip
+def test_what_no_method_can_train_is_refused(trainer, rows, options, message):
+    with pytest.raises(ValueError, match=message):
+        trainer(PreferenceTrainer, rows, **options)
+
+
+def test_a_margin_column_is_asked_for_by_the_methods_that_use_it(trainer):
+    bare = [{k: p[k] for k in ("prompt", "chosen", "rejected")} for p in PAIRS]
+    trained(trainer(PreferenceTrainer, bare, method=Simpo(), max_steps=1))
+    renamed = [row | {"h": pair["margin"]} for row, pair in zip(bare, PAIRS, strict=True)]
+    ours, _ = trained(trainer(PreferenceTrainer, renamed, method="madpo", column="h"))
+    assert same(ours, trained(trainer(PreferenceTrainer, method="madpo"))[0])
+
+
+@pytest.mark.parametrize(
+    ("halves", "message"), ((1, "splits log-probabilities in another way"), (2, "is not the mean"))
+)
+def test_another_trl_is_refused_by_the_preference_trainer(trainer, monkeypatch, halves, message):
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        logps = torch.zeros(len(inputs["input_ids"]), requires_grad=True)
+        for _ in range(halves):
+            chosen, rejected = logps.chunk(2, dim=0)
+        return 2 * (chosen - rejected).mean()
+
+    monkeypatch.setattr(DPOTrainer, "compute_loss", compute_loss)
+    with pytest.raises(RuntimeError, match=f"{message}.*tested with TRL {integration.TESTED}"):
+        trainer(PreferenceTrainer, method="dpo").train()

@@ -1,4 +1,4 @@
-"""The KL-regularized value: its optimum, the exact regret, and the bounds on it."""
+"""The KL-regularized value: its optimum, regret and its bounds, the nearest DPO optimum."""
 
 import math
 
@@ -6,22 +6,33 @@ import mpmath as mp
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from scipy.special import log_softmax
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 from strategies import floats
 
+from madpo_theory import MarginSchedule
+from madpo_theory.simulate import fit_table
 from madpo_theory.theory.value import (
     kl_divergence,
+    nearest_dpo,
     optimal_policy,
     policy_value,
     regret,
     regret_bound,
+    reward_and_kl,
     score_error,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
 HALF = np.log([0.5, 0.5])
+RELEASED = MarginSchedule.released()
+CONSTANT = MarginSchedule(2.0, 0.5, 1.0, 1e6)  # c = 2 wherever e^-1e6 is 0
+
+
+def lists(elements, size):
+    return st.lists(elements, min_size=size, max_size=size).map(np.array)
 
 
 def problem(seed, size=2.0, rows=3, responses=5):
@@ -166,3 +177,89 @@ def test_scalars_are_no_policies():
         regret_bound(math.nan)
     with pytest.raises(ValueError, match="beta = -1 breaks"):
         regret_bound(1.0, beta=-1)
+
+
+@given(lists(floats(-5, 5), 4), lists(floats(-5, 5), 4), lists(floats(0.05, 1), 4), floats(0.1, 3))
+def test_reward_and_kl_against_the_softmax(scores, rewards, reference, beta):
+    reference = reference / reference.sum()
+    policy = softmax(scores / beta + np.log(reference))
+    found = reward_and_kl(scores, rewards, beta, reference)
+    assert found.reward == pytest.approx(policy @ rewards, abs=1e-13)
+    held = policy > 0
+    kl = policy[held] @ np.log(policy[held] / reference[held])
+    assert found.kl == pytest.approx(kl, abs=1e-13) and found.kl >= 0
+    shifted = reward_and_kl(scores + 7, rewards, beta, reference)
+    assert shifted.reward == pytest.approx(found.reward, abs=1e-12)
+
+
+def test_equal_scores_are_the_reference():
+    value = reward_and_kl(np.zeros(4), np.arange(4.0), 0.5)
+    assert value.reward == pytest.approx(1.5) and value.kl == pytest.approx(0, abs=1e-16)
+
+
+@given(lists(floats(-3, 3), 5), floats(0.3, 3), floats(0.2, 5))
+def test_dpo_is_its_own_nearest(rewards, beta, factor):
+    assume(np.ptp(rewards) > 0.1)
+    near = nearest_dpo(factor * rewards, rewards, beta)
+    # The root's conditioning: a relative ulp of regrets whose logarithm moves with the gap.
+    assert near.beta == pytest.approx(beta / factor, rel=1e-10)
+    assert near.divergence < 1e-18
+
+
+@given(lists(floats(-3, 3), 6), lists(floats(-1, 1), 6), lists(floats(0.05, 1), 6), floats(0.3, 3))
+@example(np.arange(6.0), np.zeros(6), np.ones(6), 0.01)
+def test_the_divergence_is_the_excess_kl_at_equal_reward(rewards, noise, reference, beta):
+    assume(np.ptp(rewards) > 0.1)
+    reference = reference / reference.sum()
+    scores = 2 * rewards + noise
+    gain = reward_and_kl(scores, rewards, beta, reference).reward - reference @ rewards
+    assume(gain > 1e-3)
+    near = nearest_dpo(scores, rewards, beta, reference)
+    assert near.dpo.reward == pytest.approx(near.policy.reward, abs=1e-12)
+    # (1/beta') times the equality of rewards: rounding grows with 1/beta' * |r|.
+    assert near.policy.kl - near.dpo.kl == pytest.approx(near.divergence, abs=1e-11)
+
+
+def test_no_other_temperature_is_nearer():
+    rewards = np.array([0.0, 1.0, 2.5, -1.0, 5.5])
+    scores = fit_table(rewards, RELEASED).scores
+    near = nearest_dpo(scores, rewards, 1.0)
+
+    def divergence(log_beta):
+        p, q = softmax(scores), softmax(rewards / np.exp(log_beta))
+        return p @ np.log(p / q)
+
+    best = minimize_scalar(divergence, bounds=(-3, 1), method="bounded", options={"xatol": 1e-9})
+    # A minimum is found to the root of an ulp only.
+    assert near.beta == pytest.approx(np.exp(best.x), rel=1e-6)
+    assert near.divergence == pytest.approx(best.fun, abs=1e-14)
+
+
+def test_madpo_with_a_constant_coefficient_is_dpo_at_beta_over_c():
+    rewards = np.array([0.0, 1.0, 2.5, -1.0, 3.5])
+    near = nearest_dpo(fit_table(rewards, CONSTANT).scores, rewards, 0.5)
+    assert near.beta == pytest.approx(0.25, rel=1e-9) and near.divergence < 1e-18
+
+
+def test_mixed_margins_are_not_dpo_at_any_temperature():
+    rewards = np.random.default_rng(np.random.SeedSequence(1)).normal(0, 2, 16)
+    near = nearest_dpo(fit_table(rewards, MarginSchedule(2, 0.5, 1, 7)).scores, rewards, 0.5)
+    assert 0.25 < near.beta < 0.27
+    assert 1e-9 < near.divergence < 1e-4 * near.policy.kl
+
+
+@pytest.mark.parametrize(
+    ("call", "rule"),
+    [
+        (lambda: reward_and_kl([0, 1], [0, 1], 0.0), "beta > 0"),
+        (lambda: reward_and_kl([0, 1], [0, 1, 2], 1.0), "one entry a response"),
+        (lambda: reward_and_kl([0, 1], [0, 1], 1.0, [0.5, 0.6]), "sum to 1"),
+        (lambda: reward_and_kl([0, 1], [0, 1], 1.0, [1.0, 0.0]), "must be positive"),
+        (lambda: reward_and_kl([0, 1e300], [0, 1], 1e-10), "overflows float64"),
+        (lambda: nearest_dpo([1, 0], [0, 1], 1.0), "no more than the reference"),
+        (lambda: nearest_dpo([1, 0], [1, 1], 1.0), "no more than the reference"),
+    ],
+)
+def test_invalid_tables_are_named(call, rule):
+    with pytest.raises(ValueError, match=rule):
+        call()

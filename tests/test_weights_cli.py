@@ -6,6 +6,7 @@ import json
 import math
 
 import numpy as np
+import own_weight
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -16,8 +17,8 @@ from pyarrow import parquet
 from madpo_theory import MarginSchedule, cli, weight
 from madpo_theory.diagnose import Reading, write_weights
 from madpo_theory.diagnose import weights as module
-from madpo_theory.diagnose.effects import KINDS, weighting_of_kind
-from madpo_theory.diagnose.reading import _Csv, _Jsonl
+from madpo_theory.diagnose.formats import Csv, Jsonl
+from madpo_theory.weights import BoundedRatioWeight, ScaledWeight, weighting_named
 
 H = np.round(64 * drawn_margins(500)) / 64 + 1 / 128
 COLUMNS = {
@@ -41,17 +42,32 @@ def read(path):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("weighting", KINDS)
+@pytest.mark.parametrize(
+    "weighting",
+    ("published", "bounded-ratio", "target_shaped", "efficient", "amp-only", "soft_step",
+     f"{own_weight.__file__}:SoftStep"),
+)  # fmt: skip
 def test_weights_are_the_librarys_and_the_rest_is_as_it_was(tmp_path, kind, weighting):
     source = write_pairs(tmp_path, kind, COLUMNS)
     out = tmp_path / f"out.{SUFFIX[kind]}"
     status = cli.main(
-        ["weights", str(source), "-o", str(out), "--kind", weighting, "--c-max", "3", "--tau", "2"]
+        [
+            "weights",
+            str(source),
+            "-o",
+            str(out),
+            "--weight",
+            weighting,
+            "--c-max",
+            "3",
+            "--tau",
+            "2",
+        ]
     )
     assert status == 0
     found, schedule = read(out), MarginSchedule(3.0, 1 / 3, 1.0, 2.0)
     assert list(found) == [*COLUMNS, "weight"]
-    expected = weight(H, weighting_of_kind(weighting, schedule))
+    expected = weight(H, weighting_named(weighting, schedule))
     assert [float(w) for w in found.pop("weight")] == expected.tolist()  # the same bits
     assert {name: list(map(str, values)) for name, values in found.items()} == {
         name: list(map(str, values)) for name, values in COLUMNS.items()
@@ -63,7 +79,9 @@ def test_weights_are_the_librarys_and_the_rest_is_as_it_was(tmp_path, kind, weig
     else:
         stored = sidecar.read_bytes()
     record = json.loads(stored)
-    assert (record["kind"], record["margin"], record["column"]) == (weighting, "margin", "weight")
+    made = weighting_named(weighting, schedule)
+    assert (record["kind"], record["weighting"]) == (made.name, repr(made))
+    assert (record["margin"], record["column"]) == ("margin", "weight")
     again = MarginSchedule(*(record[name] for name in ("c_max", "c_min", "lam", "tau")))
     assert again == schedule
 
@@ -107,7 +125,7 @@ def test_text_keeps_every_character(tmp_path, end):
 )
 def test_a_spliced_object_has_one_more_entry(entries, value):
     text = json.dumps(entries) + "\n"
-    assert json.loads(_Jsonl.with_column(None, text, "weight", value, 1)) == {
+    assert json.loads(Jsonl.with_column(None, text, "weight", value, 1)) == {
         **entries, "weight": value,
     }  # fmt: skip
 
@@ -116,7 +134,7 @@ def test_a_spliced_object_has_one_more_entry(entries, value):
 def test_a_spliced_record_has_one_more_cell(cells):
     buffer = io.StringIO()
     csv.writer(buffer).writerow(cells)
-    text = _Csv.with_column(None, buffer.getvalue(), "weight", 0.5, 1)
+    text = Csv.with_column(None, buffer.getvalue(), "weight", 0.5, 1)
     assert next(csv.reader(io.StringIO(text, newline=""))) == [*cells, "0.5"]
 
 
@@ -145,7 +163,7 @@ def test_mean_one_and_another_name(tmp_path):
                      "--mean-one", "--column", "w, 1"]) == 0  # fmt: skip
     found = np.array([float(w) for w in read(out)["w, 1"]])
     assert found.mean() == pytest.approx(1, abs=1e-6)  # as promised
-    plain = weight(H, weighting_of_kind("bounded-ratio", MarginSchedule.released(4)))
+    plain = weight(H, BoundedRatioWeight(MarginSchedule.released(4)))
     scale = json.loads((tmp_path / "o.csv.schedule.json").read_text())["log_scale"]
     assert found == pytest.approx(plain * math.exp(scale), rel=1e-12)  # exp of a sum of logs
 
@@ -198,7 +216,7 @@ def test_what_is_stopped_half_way_leaves_everything_as_it_was(tmp_path, kind, mo
             raise KeyboardInterrupt
         return weight(margins, weighting)
 
-    monkeypatch.setattr(module, "weight", failing)
+    monkeypatch.setattr(module, "weight_of", failing)
     with pytest.raises(KeyboardInterrupt):
         write_weights(source, out, force=True, rows=50)
     assert len(calls) > 1, "some of it had been written"
@@ -228,14 +246,17 @@ def test_the_label_turns_the_margin_but_not_the_columns(tmp_path):
     ("arguments", "words"),
     [
         (["-o", "o.csv"], ["out = ", "o.csv", "must end in .parquet"]),
-        (["-o", "o.parquet", "--kind", "best"], ["kind = 'best' must be one of published"]),
+        (["-o", "o.parquet", "--kind", "best"], ["no weight is called 'best'", "bounded_ratio"]),
         (["-o", "o.parquet", "--column", "turns"], ["has a column 'turns'", "--column NAME"]),
-        (["-o", "o.parquet", "--gamma", "2"], ["gamma = 2.0 breaks the rule 0 < gamma < 1"]),
+        (["-o", "o.parquet", "--weight", "target-shaped", "--gamma", "2"],
+         ["gamma = 2.0 breaks the rule 0 < gamma < 1"]),
+        (["-o", "o.parquet", "--gamma", "0.3"],
+         ["weight = 'published' cannot be made", "gamma = 0.3", "leave out"]),
         (["-o", "o.parquet", "--lam", "-1"], ["lam = -1.0 breaks the rule 0 < lam"]),
         (["-o", "o.parquet", "--c-max", "1"], ["c_max = 1.0 breaks the rule 1 < c_max"]),
         ([], ["-o"]),
     ],
-)
+)  # fmt: skip
 def test_wrong_use_is_refused_and_writes_nothing(tmp_path, arguments, words, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     source = write_pairs(tmp_path, "parquet", COLUMNS)
@@ -247,6 +268,18 @@ def test_wrong_use_is_refused_and_writes_nothing(tmp_path, arguments, words, cap
     complaint = capsys.readouterr().err
     assert all(word in complaint for word in words), complaint
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_weighting_is_taken_as_it_is(tmp_path):
+    source = write_pairs(tmp_path, "jsonl", COLUMNS)
+    mine = ScaledWeight(own_weight.SoftStep(2.0), 0.5)
+    made = write_weights(source, tmp_path / "o.jsonl", weight=mine)
+    assert read(made.path)["weight"] == weight(H, mine).tolist()
+    assert made.record["c_max"] is None and made.record["weighting"] == repr(mine)
+    schedule = MarginSchedule.class_defaults()
+    made = write_weights(source, tmp_path / "s.jsonl", weight=schedule)
+    assert read(made.path)["weight"] == weight(H, schedule).tolist()
+    assert made.record["tau"] == schedule.tau
 
 
 def test_an_entry_of_that_name_further_down_is_refused(tmp_path):

@@ -15,9 +15,10 @@ import torch
 
 from madpo_theory import MarginSchedule, coefficient, weight
 from madpo_theory.align.config import MarginConfig
-from madpo_theory.align.methods import Method, weighting_of
 from madpo_theory.align.preference import disturbed
 from madpo_theory.simulate.predictions import Estimate, Prediction, judge, worst, write_judgements
+from madpo_theory.theory.bootstrap import percentiles, resampled_counts
+from madpo_theory.weights import weighting_named
 
 from .study import load_tables
 
@@ -47,13 +48,12 @@ def crossed(values, statistic):
     if seeds == 0 or prompts < 2:
         return NOTHING
     generator = np.random.default_rng(0)
-    of_prompts = generator.multinomial(prompts, np.full(prompts, 1 / prompts), RESAMPLES) / prompts
-    of_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+    of_prompts = resampled_counts(generator, prompts, RESAMPLES) / prompts
+    of_seeds = resampled_counts(generator, seeds, RESAMPLES) / seeds
     means = np.einsum("rp,spn->rsn", of_prompts, values)
     resampled = (statistic(means) * of_seeds).sum(-1)
-    low, high = np.quantile(resampled, (0.025, 0.975))
     value = statistic(values.mean(axis=1)).mean()
-    return Estimate(float(value), float(low), float(high), seeds * prompts)
+    return Estimate(float(value), *percentiles(resampled), seeds * prompts)
 
 
 # ------------------------------------------------------------------------- reading the tables
@@ -139,7 +139,7 @@ def gap_of(tables, runs):
 def _gaps(values):
     """(gap, resampled gaps) of one cell; the resamples of prompts are the same in every cell."""
     prompts = len(values)
-    draws = np.random.default_rng(0).multinomial(prompts, np.full(prompts, 1 / prompts), RESAMPLES)
+    draws = resampled_counts(np.random.default_rng(0), prompts, RESAMPLES)
     return float(above(values.mean(axis=0))), above(draws @ values / prompts), prompts
 
 
@@ -148,13 +148,12 @@ def _average(found):
     if not found:
         return NOTHING
     count = len(found)
-    shares = np.random.default_rng(1).multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    shares = resampled_counts(np.random.default_rng(1), count, RESAMPLES)
     resampled = np.stack([r for _, r, _ in found], axis=1)
     known = np.isfinite(resampled)  # a resample may leave the curve
     total = (np.where(known, resampled, 0) * shares).sum(1) / np.maximum((known * shares).sum(1), 1)
-    low, high = np.quantile(total, (0.025, 0.975))
     value = np.mean([v for v, _, _ in found])
-    return Estimate(float(value), float(low), float(high), sum(n for _, _, n in found))
+    return Estimate(float(value), *percentiles(total), sum(n for _, _, n in found))
 
 
 def beside(first, second):
@@ -188,8 +187,8 @@ def training(tables, **where):
 
 
 def weights_of(margins, c_max=4.0, tau=TAU, name="published"):
-    method = Method("", "madpo", BETA, name, c_max, 1 / c_max, 1.0, tau)
-    return weight(np.asarray(margins, dtype=float), weighting_of(method))
+    weighting = weighting_named(name, MarginSchedule(c_max, 1 / c_max, 1.0, tau))
+    return weight(np.asarray(margins, dtype=float), weighting)
 
 
 def largest_weight(tables):

@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass, field
 
+from ..methods import METHODS
+from ..weights import WEIGHTS
+
 __all__ = [
     "AlignConfig",
     "DataConfig",
@@ -17,22 +20,6 @@ __all__ = [
 ]
 
 TIERS = ("high", "medium", "low")
-METHODS = (
-    "dpo",
-    "dpo_matched",
-    "dpo_relabelled",
-    "dpo_filtered",
-    "ipo",
-    "ipo_per_token",
-    "beta_dpo",
-    "beta_dpo_madpo",
-    "madpo",
-    "amp_only",
-    "reg_only",
-    "bounded_ratio",
-    "target_shaped",
-    "distillation",
-)
 DISTURBANCES = ("none", "noisy", "scaled", "flipped", "exact")
 Rows = tuple[int, int]
 
@@ -259,7 +246,8 @@ class AlignConfig:
     """The methods compared and their hyper-parameters."""
 
     methods: tuple[str, ...] = ("dpo", "ipo", "beta_dpo", "madpo", "dpo_matched")
-    """Rows of the result, see :data:`METHODS`; dpo_matched is DPO at beta / c_max."""
+    """Rows of the result, names of :data:`madpo_theory.METHODS` or path/to/file.py:Name;
+    dpo_matched is DPO at beta / c_max."""
     beta: float = 0.1
     """Temperature of every method, before beta-DPO and the weights adapt it."""
     c_max: float = 4.0
@@ -272,6 +260,10 @@ class AlignConfig:
     """beta-DPO's sensitivity to the batch margin."""
     fraction: float = 0.8
     """Share of a batch that beta-DPO keeps."""
+    weight: str = later("published")
+    """What `madpo` weighs pairs by, a name of :data:`madpo_theory.WEIGHTS` or of a file."""
+    settings: tuple[tuple[str, float], ...] = later(())
+    """Any other setting, by name, of the methods that have one of that name: gamma 1.6."""
     margins: MarginConfig = field(default_factory=MarginConfig)
     """Errors put into the reward model's margins."""
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -279,7 +271,8 @@ class AlignConfig:
 
     def __post_init__(self):
         for name in self.methods:
-            require(name in METHODS, "methods", name, f"each is one of {METHODS}", "correct it")
+            METHODS.find(name, "methods")
+        WEIGHTS.find(self.weight)
         for name, lowest in (("beta", 0), ("c_max", 1), ("lam", 0), ("tau", 0)):
             value = getattr(self, name)
             rule = f"it is finite and above {lowest}"

@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 from ..files import RunError, replacing
+from ..registry import Named
 from . import processes
 from .extras import optional
 
@@ -39,7 +40,8 @@ def canonical(value):
 def _plain(value):
     if is_dataclass(value) and not isinstance(value, type):
         settings = {field: getattr(value, field.name) for field in fields(value)}
-        return {
+        kind = {"kind": value.name or type(value).__qualname__} if isinstance(value, Named) else {}
+        return kind | {
             field.name: setting
             for field, setting in settings.items()
             if not (field.metadata.get("later") and setting == field.default)

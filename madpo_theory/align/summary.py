@@ -1,9 +1,10 @@
 """The experiment's result: one row a method, the details behind it, and reading them back."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from ..methods import settings_of
 from .extras import optional
 from .store import Run, RunError, seconds, stage
 
@@ -56,7 +57,7 @@ def load_result(path):
 
 def row_of(method, seed, samples, baseline, held_out, generator_of, evaluation):
     """One row of the summary, from the tables of an evaluation stage."""
-    from .statistics import bootstrap_mean
+    from ..theory.bootstrap import bootstrap_mean
 
     def interval(name, values):
         mean, low, high = bootstrap_mean(
@@ -69,8 +70,9 @@ def row_of(method, seed, samples, baseline, held_out, generator_of, evaluation):
 
     row = {"method": "sft", "beta": math.nan, "c_max": math.nan, "tau": math.nan, "seed": seed}
     if method is not None:
-        about = {"method": method.name, "beta": method.beta}
-        row |= about | {k: v for k, v in asdict(method).items() if k in ("c_max", "tau") and v}
+        settings = settings_of(method.method)
+        row |= {k: settings[k] for k in ("beta", "c_max", "tau") if k in settings}
+        row["method"] = method.name
     row |= interval("reward", samples["reward"])
     row |= interval("gain", samples["reward"] - baseline["reward"])
     row |= interval("kl", samples["kl"]) | {"kl_mc": float(samples["kl_mc"].mean())}
@@ -116,13 +118,13 @@ def details_of(config, table, data, scorer, model, sft, reward_model, precision)
         },
     }
     for method in config["methods"]:
-        if method.loss == "madpo":
+        weighting = method.method.slot_weighting
+        if weighting is not None:
             from ..weights import weight
-            from .methods import weighting_of
             from .statistics import weight_statistics
 
             # Of the reward model's own margins, whatever errors the method was given on top.
-            weights = weight(margin, weighting_of(method))
+            weights = weight(margin, weighting)
             details.setdefault("weights", {})[method.name] = weight_statistics(margin, weights)
     return details
 

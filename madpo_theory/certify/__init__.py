@@ -5,13 +5,14 @@ from .certificate import certify, certify_box, kept_certificate, write_certifica
 from .checker import check
 from .grid import Cell, monotone_cells, section_cells
 from .optimize import Supremum, supremum
-from .quantities import QUANTITIES, Quantity
+from .quantities import QUANTITIES, InfiniteSupremum, Quantity
 
 __all__ = [
     "QUANTITIES",
     "BoxSupremum",
     "Cell",
     "ExceedsBound",
+    "InfiniteSupremum",
     "Quantity",
     "ScheduleBox",
     "Supremum",

@@ -21,7 +21,7 @@ from . import jets
 from .enclosure import above as _above
 from .enclosure import below as _below
 from .enclosure import precision
-from .quantities import WEIGHTINGS, quantity_of
+from .quantities import checked_weight, quantity_of
 
 __all__ = ["BoxSupremum", "ExceedsBound", "ScheduleBox", "box_supremum"]
 
@@ -137,13 +137,15 @@ class _Search:
     """Best-first branch and bound on one quantity over one box of schedules."""
 
     def __init__(self, quantity, kind, box, bound, tolerance, limit):
-        self.quantity, self.kind, self.box = quantity, kind, box
+        self.quantity, self.weight, self.box = quantity, checked_weight(kind), box
         self.bound, self.tolerance, self.limit = bound, tolerance, limit
         self.sides = tuple(tuple(map(_rational, side)) for side in box.sides)
         self.inside = [arb((low + high) / 2) for low, high in self.sides]
         self.lower, self.witness = -math.inf, None
         self.heap, self.order = [], itertools.count()
         self.roots = {sign: [] for sign in quantity.signs}
+        self.schedules = MarginSchedule(*(_ball(*side) for side in self.sides))
+        self.tail(1)  # refuses a quantity without a finite supremum
 
     @property
     def upper(self):
@@ -153,6 +155,11 @@ class _Search:
     def threshold(self):
         """What a box must stay below to need no further splitting."""
         return self.lower + self.tolerance if self.bound is None else self.bound
+
+    def tail(self, far):
+        """Bound on the quantity beyond `far` taus for every schedule of the box; inf if unknown."""
+        ball = self.quantity.tail(self.weight.of(self.schedules), far * self.schedules.tau)
+        return math.inf if ball is None else _above(ball)
 
     def add(self, low, high):
         """Search the margins low tau <= h <= high tau, between two integers, and below."""
@@ -185,22 +192,19 @@ class _Search:
 
     def add_tail(self, start):
         """Extend the search to the right until the proved tail bound decides nothing."""
-        box, schedule = self.box, MarginSchedule(*(_ball(*side) for side in self.sides))
-        near = 1 / (float(box.lam[0]) * float(box.tau[0])) * (1 + 1e-9)
-        far, tail = start, math.inf
-        while True:
-            if far >= near:
-                tail = _above(self.quantity.tails[self.kind](schedule, far * schedule.tau))
-            if tail <= max(self.threshold, self.upper):
-                return tail
-            if far > 64 * (near + 1):
+        far, first = start, None  # the first multiple of tau from which a bound is known
+        while (tail := self.tail(far)) > max(self.threshold, self.upper):
+            if first is None and tail < math.inf:
+                first = far
+            if far > (64 * first if first else self.limit):
                 raise RuntimeError(
-                    f"{self.quantity.name} over {box}: beyond {far} tau only <= {tail} is known, "
-                    f"which is above {self.threshold}; raise bound or tolerance"
+                    f"{self.quantity.name} over {self.box}: beyond {far} tau only <= {tail} is "
+                    f"known, which is above {self.threshold}; raise bound or tolerance"
                 )
             self.add(fmpq(far), fmpq(far + 1))
             self.run()
             far += 1
+        return tail
 
     def _push(self, node, region, sign):
         while True:
@@ -258,7 +262,7 @@ class _Search:
             f_p={4: (s, _ZERO)} if varies[4] else None,
             inside=arb(fmpq(2 * region + 1, 2)) * tau.inside,
         )
-        weighting = WEIGHTINGS[self.kind](jets.JetSchedule(c_max, c_min, lam, tau))
+        weighting = self.weight.of(jets.JetSchedule(c_max, c_min, lam, tau))
         found = self.quantity.formula(jets, h, weighting)
         derivative = self.quantity.derivative
         value, slope = (found.f_h, found.f_hh) if derivative else (found.f, found.f_h)
@@ -276,7 +280,7 @@ def box_supremum(
     ----------
     name : a key of :data:`~madpo_theory.certify.quantities.QUANTITIES`.
     box : ScheduleBox.
-    kind : "published" or "bounded ratio", the weight.
+    kind : "published" or "bounded_ratio", the weight.
     bound : prove sup <= bound, and stop there; without it, enclose the supremum.
     tolerance : absolute width upper - lower to stop at, if there is no bound.
     within : (low, high) in taus, exact: only the margins low tau <= h <= high tau.
@@ -286,7 +290,7 @@ def box_supremum(
     Returns a :class:`BoxSupremum`. Raises :class:`ExceedsBound`, with a schedule and a margin,
     if the bound is false.
     """
-    quantity = quantity_of(name, kind)
+    quantity = quantity_of(name)
     with precision(_BITS):
         search = _Search(quantity, kind, box, bound, tolerance, limit)
         for low, high in unit_intervals(quantity.two_sided, within):

@@ -9,6 +9,9 @@ from pathlib import Path
 import flint
 
 from ..files import replacing
+from ..ops import arb_world
+from ..reached import digest_of
+from ..weights import WEIGHTS
 from .boxes import PARAMETERS, ScheduleBox, box_supremum
 from .checker import BOX_FORMAT, FORMAT, check
 from .optimize import supremum
@@ -24,7 +27,8 @@ def certify(name, weighting, *, tolerance=1e-6):
     ----------
     name : a key of :data:`~madpo_theory.certify.quantities.QUANTITIES`.
     weighting : MarginSchedule (the published weight) or BoundedRatioWeight, whose parameters are
-        exact (Fraction, or log of an integer).
+        exact (Fraction, or log of an integer). TypeError for another, whose formula the checker
+        does not know.
     tolerance : absolute width of the enclosure.
 
     Returns a dict of JSON types: the weight and its schedule, the enclosure [lower, upper], the
@@ -32,7 +36,7 @@ def certify(name, weighting, *, tolerance=1e-6):
     2^level, on which the quantity stays below `upper`.
     """
     kind, schedule = weighting_kind(weighting)
-    found = supremum(quantity_of(name, kind), weighting, tolerance=tolerance)
+    found = supremum(quantity_of(name), weighting, tolerance=tolerance)
     return {
         "format": FORMAT,
         "quantity": name,
@@ -102,9 +106,10 @@ def write_certificate(certificate, folder, *, key=None):
 def kept_certificate(folder, name, subject, **options):
     """(certificate, path): read from `folder` if it is there, produced and written if not.
 
-    The file's name holds a hash of everything the certificate depends on: what was asked for,
-    and the source of the formulas and of this package. A file found there is believed only once
-    the checker has accepted it and it answers the question; otherwise it is produced anew.
+    The file's name holds a hash of everything the certificate depends on: what was asked for, and
+    the code of the search, of the quantities and of the weight. A file found there is believed
+    only once the checker has accepted it and it answers the question; otherwise it is produced
+    anew.
 
     Parameters
     ----------
@@ -112,7 +117,8 @@ def kept_certificate(folder, name, subject, **options):
         take the options.
     """
     asked, produce = _asked(name, subject, options)
-    key = _hash({**asked, "options": {k: str(v) for k, v in options.items()}, "by": _sources()})
+    by = _sources(produce.func, asked["weighting"])
+    key = _hash({**asked, "options": {k: str(v) for k, v in options.items()}, "by": by})
     path = Path(folder) / _file_name(asked, key)
     try:
         certificate = json.loads(path.read_text())
@@ -159,7 +165,7 @@ def _file_name(entries, key):
     sides = entries["schedule" if "schedule" in entries else "box"].values()
     texts = [s if isinstance(s, str) else "_to_".join(dict.fromkeys(s)) for s in sides]
     tag = "-".join(t.replace("/", "_").replace("(", "").replace(")", "") for t in texts)
-    weight = "" if entries["weighting"] == "published" else "-bounded_ratio"
+    weight = "" if entries["weighting"] == "published" else f"-{entries['weighting']}"
     return f"{entries['quantity']}{weight}-{tag}-{key[:12]}.json"
 
 
@@ -167,12 +173,8 @@ def _hash(data):
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-@functools.cache
-def _sources():
-    """Hash of the formulas, of this package, and of the arithmetic's version."""
-    root, digest = Path(__file__).parents[1], hashlib.sha256(flint.__version__.encode())
-    files = [root / f"{name}.py" for name in ("schedule", "targets")]
-    files += sorted(root.glob("weights/*.py"))
-    for path in files + sorted(root.glob("ops/*.py")) + sorted(root.glob("certify/*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
+def _sources(produce, weight):
+    """Hash of the code that produces a certificate, and of the arithmetic's version."""
+    # A weight and a number world are found by their names, which no reader of the code can follow.
+    found = WEIGHTS.find(weight.replace(" ", "_"))
+    return digest_of(produce, found, arb_world, flint.__version__)

@@ -173,15 +173,15 @@ def _function(name, weighting, schedule, region):
     side = -1 if region in ("rejected", "minus") else 1
 
     def log_w(h):
-        if region == "rejected" or (weighting == "bounded ratio" and region == "plus"):
+        if region == "rejected" or (weighting == "bounded_ratio" and region == "plus"):
             return 0 * h
-        if weighting == "bounded ratio":
+        if weighting == "bounded_ratio":
             return (schedule.c(side * h) - 1) * h
         return schedule.log_w(h, side)
 
     def delta(h):
         """log w(h) - log w(-h) for h >= 0; beyond tau the second weight is 1."""
-        if weighting == "bounded ratio":
+        if weighting == "bounded_ratio":
             return (schedule.c(h) - 1) * h
         return log_w(h) if region == "beyond" else log_w(h) - schedule.log_w(-h, -1)
 
@@ -218,7 +218,7 @@ def _ratio_slope_tail(schedule, far):
 
 def _quantity(name, weighting):
     """(derivative, sign, two-sided, bound on the tail) of a quantity."""
-    if weighting not in ("published", "bounded ratio"):
+    if weighting not in ("published", "bounded_ratio"):
         raise ValueError(f"unknown weighting {weighting!r}")
     negated, plain = arb.__neg__, arb.__pos__
     table = {
@@ -248,7 +248,7 @@ def _quantity(name, weighting):
     if weighting == "published":
         return table[name]
     if name not in ratio_table:
-        raise ValueError(f"{name} of the bounded ratio weight has no finite supremum")
+        raise ValueError(f"{name} of the bounded_ratio weight has no finite supremum")
     return ratio_table[name]
 
 

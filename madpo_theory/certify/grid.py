@@ -12,7 +12,7 @@ from ..targets import effective_target
 from .boxes import ScheduleBox
 from .certificate import certify_box
 from .checker import check
-from .quantities import WEIGHTINGS
+from .quantities import checked_weight
 
 __all__ = ["Cell", "monotone_cells", "section_cells"]
 
@@ -40,7 +40,7 @@ def monotone_cells(c_max, c_min, lam, tau, *, kind="published", within=None, lim
     ----------
     c_max, c_min, lam, tau : edges of the cells, exact (as in ScheduleBox) and increasing; a
         single number for a parameter that does not vary, a pair of edges for one interval.
-    kind : the weight, "published" or "bounded ratio".
+    kind : the weight, "published" or "bounded_ratio".
     within : (low, high) in taus, e.g. (0, 1) for T on [0, tau]; None for every margin.
     limit : boxes to spend on a cell before it counts as undecided.
 
@@ -93,9 +93,8 @@ def _lowest(box, kind, within):
     schedule = MarginSchedule(*(float(low + high) / 2 for low, high in box.sides))
     low, high = (0, 4) if within is None else within
     edges = np.linspace(float(low), float(high), 64 * int(np.ceil(float(high - low))) + 1)
-    target = effective_target(
-        edges * schedule.tau, edges * schedule.tau, WEIGHTINGS[kind](schedule)
-    )
+    h, weighting = edges * schedule.tau, checked_weight(kind).of(schedule)
+    target = effective_target(h, h, weighting)
     slopes = np.diff(target)
     worst = int(np.argmin(slopes))
     return Fraction(edges[worst] + edges[worst + 1]) / 2 if slopes[worst] < 0 else None

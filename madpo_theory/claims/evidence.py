@@ -133,7 +133,7 @@ def certified_box(
 
     With a `tolerance` the supremum is enclosed and must lie between `above` and `below`; without
     one only sup <= `below` is proved, which costs less. `kind` is the weight, "published" or
-    "bounded ratio"; `within` a range of margins in taus, or one margin. Certificates as in
+    "bounded_ratio"; `within` a range of margins in taus, or one margin. Certificates as in
     :func:`certified`.
     """
     options = {"kind": kind, "within": within}

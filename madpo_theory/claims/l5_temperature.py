@@ -13,7 +13,8 @@ from ..risk import risk_slope
 from ..schedule import MarginSchedule, coefficient
 from ..simulate.solve.table import fit_table, minimize_table, sampled_wins, weigh_wins
 from ..targets import effective_target
-from ..theory.temperature import match_temperature, nearest_dpo, reward_and_kl
+from ..theory.temperature import match_temperature
+from ..theory.value import nearest_dpo, reward_and_kl
 from .evidence import enclosed, observed, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, OUTSIDE, C, beta, c_max, d, h_true, in_c, lam, m, sigma, u

@@ -1,17 +1,15 @@
 """N4: of all weights with the same targets, the one that wastes no label."""
 
-import functools
 import math
 
 import numpy as np
 import sympy as sp
-import torch
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from ..losses import madpo
+from ..ops import numpy_world
+from ..risk import damping, logistic_curvature, logistic_slope
 from ..schedule import MarginSchedule
-from ..simulate import minimize_margins
 from ..targets import effective_target
 from ..theory.efficiency import efficient_covariance, target_covariance
 from ..weights import BoundedRatioWeight, EfficientWeight, log_weight_ratio, weight
@@ -55,23 +53,20 @@ def n4_monte_carlo():
     s, repeats, labels = MarginSchedule.class_defaults(), 4000, 200
     h = np.linspace(-4, 4, 16)
     rng, scores, spread = np.random.default_rng(np.random.SeedSequence(75)), [], {}
-    share = torch.as_tensor(rng.binomial(labels, expit(h), (repeats, len(h))) / labels).flatten()
-    targets = effective_target(h, h, s)
-    margin, x = (torch.as_tensor(v).repeat(repeats) for v in (h, targets))
-    zero = torch.zeros_like(x)
+    share = rng.binomial(labels, expit(h), (repeats, len(h))) / labels
+    x = effective_target(h, h, s)
     for name, w in (("published", s), ("efficient", EfficientWeight(s))):
-        loss = functools.partial(madpo, weighting=w, beta=1.0)
-
-        def risk(theta, loss=loss):
-            m = theta.repeat_interleave(len(h)) * x
-            won = loss(m, zero, zero, zero, margin=margin)[0]
-            lost = loss(zero, m, zero, zero, margin=-margin)[0]
-            return (share * won + (1 - share) * lost).reshape(repeats, -1).sum(1)
-
-        start = torch.ones(repeats, dtype=torch.float64)  # where the targets are met
-        theta = minimize_margins(risk, start, longest_step=1 / targets.max())
-        theory = target_covariance(targets[:, None], h, h, w, beta=1.0)[0, 0] / labels
-        spread[name] = float(theta.var())
+        p, q = share * weight(h, w), (1 - share) * weight(-h, w)
+        theta = np.ones((repeats, 1))  # where the targets are met; one convex problem a data set
+        for _ in range(50):
+            slope = (x * logistic_slope(numpy_world, theta * x, p, q)).sum(1, keepdims=True)
+            bend = (x**2 * logistic_curvature(numpy_world, theta * x, p, q)).sum(1, keepdims=True)
+            step = -slope / bend
+            theta = theta + damping(numpy_world, np.abs(step) * np.abs(x).max()) * step
+        if not np.abs(slope).max() < 1e-10:
+            raise RuntimeError(f"Newton has not converged: slope {np.abs(slope).max()}")
+        theory = target_covariance(x[:, None], h, h, w, beta=1.0)[0, 0] / labels
+        spread[name] = float(theta.var(ddof=1))
         # variance of a variance of near-normal draws; the estimator's own bias is O(1/labels)
         scores.append((spread[name] / theory - 1) / math.sqrt(2 / repeats))
     text = f"variance {spread['published']:.3e} published, {spread['efficient']:.3e} efficient"

@@ -46,7 +46,8 @@ def diagnose(
     beta: float = 0.1,
     ess: float = 0.5,
     bound: float | None = None,
-    gamma: float = 0.5,
+    weight: str = "published",
+    gamma: float | None = None,
     json: Path | None = None,
     html: Path | None = None,
 ) -> int:
@@ -62,17 +63,20 @@ def diagnose(
         beta: DPO temperature that the matched one is relative to.
         ess: effective share of the pairs that the weights should keep.
         bound: most nats that a wrong reward model may move a target.
-        gamma: exponent of the target-shaped weight's target, between 0 and 1.
+        weight: the weight that warnings are about: a name, such as bounded-ratio, or
+            path/to/file.py:Class for one of your own; made with the schedule.
+        gamma: exponent of the target-shaped weight's target, between 0 and 1; by default its own.
         json: also write everything here, as JSON.
         html: also write one self-contained page with plots here.
     """
     from .diagnosis import diagnose
     from .page import write_page
-    from .table import text
+    from .text import text
 
     found = diagnose(
-        pairs, schedule.made(), reading=reading, beta=beta, ess=ess, bound=bound, gamma=gamma
-    )
+        pairs, schedule.made(), weight=weight, reading=reading, beta=beta, ess=ess, bound=bound,
+        gamma=gamma,
+    )  # fmt: skip
     print(text(found))
     if json is not None:
         found.write(json)
@@ -85,10 +89,10 @@ def weights(
     pairs: Annotated[Path, tyro.conf.arg(metavar="PAIRS")],
     /,
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
-    kind: str = "published",
+    weight: Annotated[str, tyro.conf.arg(aliases=["--kind"])] = "published",
     reading: Annotated[Reading, Flat] = Guessed,
     schedule: Annotated[Schedule, Flat] = Released,
-    gamma: float = 0.5,
+    gamma: float | None = None,
     mean_one: bool = False,
     column: str = "weight",
     force: bool = False,
@@ -101,8 +105,9 @@ def weights(
     Args:
         pairs: the file or folder.
         out: .parquet for Parquet and folders, .jsonl for JSONL, .csv for CSV.
-        kind: published, bounded-ratio, target-shaped or efficient.
-        gamma: exponent of the target-shaped weight's target, between 0 and 1.
+        weight: a name, such as bounded-ratio, target-shaped or efficient, or path/to/file.py:Class
+            for one of your own; made with the schedule.
+        gamma: exponent of the target-shaped weight's target, between 0 and 1; by default its own.
         mean_one: scale the weights to the mean 1 over the file, which is read twice.
         column: name of the new column.
         force: overwrite what is there.
@@ -110,10 +115,10 @@ def weights(
     from .weights import write_weights
 
     made = write_weights(
-        pairs, out, schedule.made(), kind=kind, reading=reading, gamma=gamma, mean_one=mean_one,
+        pairs, out, schedule.made(), weight=weight, reading=reading, gamma=gamma, mean_one=mean_one,
         column=column, force=force,
     )  # fmt: skip
-    print(f"{made.path}: {made.pairs:,} pairs, {kind} weights in column {column}")
+    print(f"{made.path}: {made.pairs:,} pairs, {made.label} weights in column {column}")
     if made.dropped:
         print("left out: " + ", ".join(f"{number:,} {reason}" for reason, number in made.dropped))
     if made.sidecar is not None:

@@ -2,21 +2,24 @@
 
 import json
 import math
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 
 import numpy as np
 
 from ..files import replacing
 from ..ops import check_number
 from ..schedule import MarginSchedule, check_schedule
+from ..weights import weighting_named
 from .calibration import Calibration, calibration
-from .effects import KINDS, breaks_of, effect
+from .effects import asked_weighting, breaks_of, effect
 from .reading import Pairs, Reading
 from .recommendation import Recommendation, recommend
 from .sketch import WIDTH, MarginSketch, sketch
 
 __all__ = ["Diagnosis", "MarginSummary", "Regime", "diagnose"]
 
+COMPARED = ("published", "bounded_ratio", "target_shaped", "efficient")
+"""The weights, made with the schedule, that every diagnosis compares."""
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 FALLING = 0.01
 """Share of the pairs on a falling stretch above which it is a warning."""
@@ -66,8 +69,10 @@ class Diagnosis:
     pairs : how many there are. dropped : (reason, number) of the rows left out.
     margins : :class:`MarginSummary`. calibration : :class:`~.calibration.Calibration`.
     schedule : the one asked for. beta, ess, bound : as asked.
+    weight : name of the weight asked for, which the warnings are about.
     regimes : four :class:`Regime`.
-    effects : the :class:`~.effects.Effect` of the published weight, and of those corrected.
+    effects : the :class:`~.effects.Effect` of the published weight, of those corrected, and of the
+        weight asked for, if it is another.
     recommendation : :class:`~.recommendation.Recommendation`.
     warnings : sentences; empty if there is nothing to mend. notes : sentences.
     sketch : the margins themselves, as far as they are kept.
@@ -85,6 +90,7 @@ class Diagnosis:
     beta: float
     ess: float
     bound: float | None
+    weight: str
     regimes: tuple
     effects: tuple
     recommendation: Recommendation
@@ -93,8 +99,8 @@ class Diagnosis:
     sketch: MarginSketch = field(repr=False)
 
     def __str__(self):
-        """The table of `madpo diagnose`."""
-        from .table import text
+        """The text of `madpo diagnose`."""
+        from .text import text
 
         return text(self)
 
@@ -118,7 +124,16 @@ def _plain(value):
 
 
 def diagnose(
-    source, schedule=None, *, reading=None, beta=0.1, ess=0.5, bound=None, gamma=0.5, rows=None
+    source,
+    schedule=None,
+    *,
+    weight="published",
+    reading=None,
+    beta=0.1,
+    ess=0.5,
+    bound=None,
+    gamma=None,
+    rows=None,
 ):
     """What a margin-adaptive schedule does to pairs with the given margins: a :class:`Diagnosis`.
 
@@ -127,12 +142,14 @@ def diagnose(
     source : a file of pairs (see :class:`~.reading.Pairs`), read in batches, or an array (n,) of
         margins toward the observed labels, nats.
     schedule : MarginSchedule; default the released one with c_max = 4.
+    weight : the weight that warnings are about: a name in WEIGHTS or path/to/file.py:Class, made
+        with the schedule, or a Weighting, or a MarginSchedule for its published weight.
     reading : :class:`~.reading.Reading`, how the file is read; of an array, its scale,
         drop_invalid and keep_ties.
     beta : DPO temperature that the matched one is relative to, > 0.
     ess : effective share of the pairs to keep, in (0, 1); less is a warning.
     bound : most nats that a wrong reward model may move a target, > 0, or None.
-    gamma : exponent of the target-shaped weight's target, in (0, 1).
+    gamma : exponent of the target-shaped weight's target, in (0, 1); default that of the weight.
     rows : rows to a batch; the result does not depend on it.
 
     Counts and the shares of the asked schedule are exact; the rest is to 1e-6, see
@@ -145,12 +162,22 @@ def diagnose(
     reading = Reading() if reading is None else reading
     check_number("beta", beta, "beta > 0", lambda v: v > 0)
     check_number("ess", ess, "0 < ess < 1", lambda v: (v > 0) & (v < 1))
-    check_number("gamma", gamma, "0 < gamma < 1", lambda v: (v > 0) & (v < 1))
     if bound is not None:
         check_number("bound", bound, "bound > 0", lambda v: v > 0)
+    settings = {} if gamma is None else {"target_shaped": {"gamma": gamma}}
+    compared = {n: weighting_named(n, schedule, **settings.get(n, {})) for n in COMPARED}
+    name = weight.replace("-", "_") if isinstance(weight, str) else None
+    asked, made_from = compared.get(name), schedule
+    if asked is None:
+        asked, made_from = asked_weighting(weight, schedule)
+    others = [] if asked in compared.values() else [asked]
     pairs = Pairs(source, reading)
-    found = sketch(pairs.margins(rows), breaks_of(schedule, gamma=gamma))
-    effects = tuple(effect(found, kind, schedule, beta=beta, gamma=gamma) for kind in KINDS)
+    found = sketch(pairs.margins(rows), breaks_of(schedule, [*compared.values(), *others]))
+    effects = [effect(found, w, schedule, beta=beta) for w in compared.values()]
+    for weighting in others:
+        own = effect(found, weighting, made_from or schedule, beta=beta)
+        effects.append(replace(own, schedule=made_from))
+    concerned = next(e for e in effects if e.weighting == asked)
     labels = calibration(found)
     advice = recommend(found, schedule, ess=ess, bound=bound, beta=beta)
     return Diagnosis(
@@ -166,10 +193,11 @@ def diagnose(
         beta=beta,
         ess=ess,
         bound=bound,
+        weight=concerned.kind,
         regimes=_regimes(found, schedule),
-        effects=effects,
+        effects=tuple(effects),
         recommendation=advice,
-        warnings=tuple(_warnings(labels, effects[0], ess, bound)),
+        warnings=tuple(_warnings(labels, concerned, ess, bound)),
         notes=tuple(_notes(found, labels, effects, schedule)),
         sketch=found,
     )
@@ -198,21 +226,19 @@ def _regimes(found, schedule):
     )
 
 
-def _warnings(labels, published, ess, bound):
-    if published.falling_share > FALLING:
-        first, last = published.falls[0], published.falls[-1]
+def _warnings(labels, asked, ess, bound):
+    if asked.falling_share > FALLING:
+        first, last = asked.falls[0], asked.falls[-1]
         yield (
-            f"target: {published.falling_share:.1%} of the pairs lie where it falls, at margins of "
+            f"target: {asked.falling_share:.1%} of the pairs lie where it falls, at margins of "
             f"{first.start:.2f} to {last.end:.2f} nats: there an easier pair gets a smaller one, "
-            f"by up to {max(f.drop for f in published.falls):.2f} nats"
+            f"by up to {max(f.drop for f in asked.falls):.2f} nats"
         )
-    if published.ess < ess:
-        yield f"ESS: the weights are worth {published.ess:.1%} of the pairs, less than {ess:.0%}"
-    if bound is not None and published.influence > bound:
-        yield (
-            f"D: a wrong reward model can move a target by {published.influence:.2f} nats, more "
-            f"than {bound:g}"
-        )
+    if asked.ess < ess:
+        yield f"ESS: the weights are worth {asked.ess:.1%} of the pairs, less than {ess:.0%}"
+    if bound is not None and (asked.influence is None or asked.influence > bound):
+        far = "without bound" if asked.influence is None else f"by {asked.influence:.2f} nats"
+        yield f"D: a wrong reward model can move a target {far}, more than {bound:g}"
     if labels.disputed == 1 or (labels.scale is not None and labels.scale <= 0):
         yield (
             f"labels: the reward model disputes {labels.disputed:.1%} of them, and no positive "
@@ -249,7 +275,7 @@ def _notes(found, labels, effects, schedule):
     if easy > 0:
         yield (
             f"{easy:.1%} of the pairs are easy (h >= tau): their targets stay at h, within "
-            f"{math.log(2):.2f} nats (T3); bounded-ratio dampens them to c h"
+            f"{math.log(2):.2f} nats (T3); the {ratio.label} weight dampens them to c h"
         )
     if published.distance is not None and published.distance < 0.05:
         yield (
@@ -258,6 +284,6 @@ def _notes(found, labels, effects, schedule):
         )
     if ratio.mean < 0.8:
         yield (
-            f"the bounded-ratio weights have the mean {ratio.mean:.2f}, and so take smaller steps; "
+            f"the {ratio.label} weights have the mean {ratio.mean:.2f}, and so take smaller steps; "
             "--mean-one scales them (N1)"
         )

@@ -3,47 +3,66 @@
 import functools
 import math
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq
 
+from .. import order
+from ..ops import numpy_world
 from ..schedule import LARGEST, MarginSchedule
 from ..targets import effective_target
 from ..theory.efficiency import effective_sample_size
 from ..theory.temperature import match_temperature
-from ..weights import (
-    BoundedRatioWeight,
-    EfficientWeight,
-    PowerTarget,
-    TargetShapedWeight,
-    Weighting,
-    log_weight,
-    log_weight_ratio,
-)
+from ..weights import Weighting, log_weight, log_weight_ratio, weighting_named, weighting_of
 from .sketch import size_breaks
 
-__all__ = ["KINDS", "Effect", "Stretch", "effect", "falling_stretches", "weighting_of_kind"]
+__all__ = [
+    "Effect",
+    "Stretch",
+    "asked_weighting",
+    "effect",
+    "falling_stretches",
+    "label_of",
+    "name_of",
+    "robustness",
+    "suppressed_where",
+]
 
-KINDS = ("published", "bounded-ratio", "target-shaped", "efficient")
-TOLERANCE, BOXES, SPAN = 1e-4, 2000, 1000.0
-"""Of certified suprema: their width, and the boxes and nats of tau or 1/lam that they may take."""
+TOLERANCE, BOXES = 1e-4, 2000
+"""Of certified suprema: their width, and the boxes that they may take."""
+REACH = 60.0
+"""Size of margins, nats, that is looked at whatever the schedule."""
 HALF = 0.5
 """A pair whose weight is below this is called suppressed."""
 
 
-def weighting_of_kind(kind, schedule, *, gamma=0.5):
-    """The weight called `kind`, one of KINDS, of a schedule.
+def asked_weighting(weight, schedule, **settings):
+    """(weighting, schedule that it was made from, or None) of what a user asked for.
 
-    The target-shaped one keeps the target at tau and amplifies by c_max at 0, with exponent
-    `gamma` (:class:`~madpo_theory.PowerTarget`).
+    `weight` is a name in WEIGHTS or path/to/file.py:Class, made with the schedule and the settings
+    of its kind, or a Weighting or MarginSchedule, which is taken as it is.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind = {kind!r} must be one of {', '.join(KINDS)}; choose one")
-    if kind == "target-shaped":
-        return TargetShapedWeight(PowerTarget.with_slope(schedule.tau, gamma, schedule.c_max))
-    plain = {"published": lambda s: s, "bounded-ratio": BoundedRatioWeight}
-    return plain.get(kind, EfficientWeight)(schedule)
+    if not isinstance(weight, str):
+        weighting = weighting_of(weight)
+        return weighting, getattr(weighting, "schedule", None)
+    try:
+        return weighting_named(weight, schedule, **settings), schedule
+    except TypeError as error:
+        given = "".join(f", {name} = {value!r}" for name, value in settings.items())
+        raise ValueError(
+            f"weight = {weight!r} cannot be made with a schedule alone{given} ({error}); leave out "
+            "what it does not have, or make it in Python and pass it as weight"
+        ) from error
+
+
+def name_of(weighting):
+    """The name that a weight's own class is registered under, or that of the class."""
+    return vars(type(weighting)).get("name") or type(weighting).__name__
+
+
+def label_of(weighting):
+    """How pages and tables show a weight."""
+    return vars(type(weighting)).get("label") or name_of(weighting)
 
 
 @dataclass(frozen=True)
@@ -69,7 +88,8 @@ class Effect:
 
     Attributes
     ----------
-    kind : its name in KINDS; schedule : the schedule it was made from.
+    kind : its name in WEIGHTS, or that of its class; schedule : the schedule it was made from, or
+        None.
     mean, smallest, largest : of the weights of the pairs.
     ess : effective share of the pairs, (sum w)^2/(n sum w^2): how unequal the weights are. It is
         not what error bars follow from (R6).
@@ -77,8 +97,9 @@ class Effect:
     falls : the stretches on which the target falls, a tuple of :class:`Stretch`.
     sensitivity : L, nats of target per nat of reward-model error at worst (R1).
     influence : D, nats that the worst reward model moves a target (R2); None: no bound (N3).
-    certified : whether L and D are upper ends of certified enclosures, rather than measured on a
-        grid.
+    certified : whether L and D are upper ends of certified enclosures over all margins.
+    known : how L and D are known: "certified"; "|h| <= 60", certified on these margins alone; or
+        "measured", on a grid.
     influence_here : most nats that a target of these pairs is moved.
     rho, distance : DPO(beta/rho) has the nearest targets, and is off by this relative distance
         (L5), the reward model taken as exact; None if all margins are 0.
@@ -87,7 +108,7 @@ class Effect:
     """
 
     kind: str
-    schedule: MarginSchedule
+    schedule: MarginSchedule | None
     mean: float
     smallest: float
     largest: float
@@ -98,12 +119,18 @@ class Effect:
     sensitivity: float
     influence: float | None
     certified: bool
+    known: str
     influence_here: float
     rho: float | None
     distance: float | None
     dpo_beta: float | None
     target_change: float
-    weighting: Weighting | MarginSchedule = field(repr=False)
+    weighting: Weighting = field(repr=False)
+
+    @property
+    def label(self):
+        """How pages and tables show it."""
+        return label_of(self.weighting)
 
     @property
     def falling_share(self):
@@ -111,13 +138,16 @@ class Effect:
         return sum(stretch.share for stretch in self.falls)
 
 
-def effect(sketch, kind, schedule, *, beta, gamma=0.5):
+def effect(sketch, weighting, schedule, *, beta):
     """The :class:`Effect` of a weight on the pairs of a :class:`~.sketch.MarginSketch`.
 
-    Means are those over its cells; see there for their accuracy. The smallest and the largest
-    weight are those of cells' means.
+    `schedule` is the one that the weight was made from, or is compared with: its published target
+    is the measure of change, and where it bends the margins are looked at closely.
+
+    Means are those over the sketch's cells; see there for their accuracy. The smallest and the
+    largest weight are those of cells' means.
     """
-    weighting = weighting_of_kind(kind, schedule, gamma=gamma)
+    weighting = weighting_of(weighting)
     h, n = sketch.margins, sketch.counts
     logs, shift = log_weight(h, weighting), log_weight_ratio(h, weighting)
     with np.errstate(over="ignore"):  # the efficient weight of a pair may be e^D
@@ -125,7 +155,7 @@ def effect(sketch, kind, schedule, *, beta, gamma=0.5):
     where = suppressed_where(weighting, schedule)
     match = match_temperature(h, weighting, n) if h.any() else None
     return Effect(
-        kind,
+        name_of(weighting),
         schedule,
         mean=sketch.mean(weights),
         smallest=float(weights.min()),
@@ -134,7 +164,7 @@ def effect(sketch, kind, schedule, *, beta, gamma=0.5):
         suppressed=sum(sketch.share(low, high) for low, high in where),
         suppressed_where=where,
         falls=stretches_of(sketch, weighting, schedule),
-        **robustness(kind, schedule, weighting),
+        **robustness(weighting, schedule),
         influence_here=float(np.abs(shift).max()),
         rho=match and match.rho,
         distance=match and match.distance,
@@ -152,11 +182,10 @@ def stretches_of(sketch, weighting, schedule):
     )
 
 
-def breaks_of(schedule, *, gamma=0.5):
-    """The margins at which the shares of :func:`effect` change, for a schedule's four weights."""
+def breaks_of(schedule, weightings):
+    """The margins at which the schedule's regimes and the shares of :func:`effect` change."""
     found = [schedule.tau, -schedule.tau, np.nextafter(-schedule.tau, 0)]
-    for kind in KINDS:
-        weighting = weighting_of_kind(kind, schedule, gamma=gamma)
+    for weighting in weightings:
         found += [at for bounds in suppressed_where(weighting, schedule) for at in bounds]
         for stretch in falling_stretches(weighting, schedule):
             found += size_breaks((stretch.start, stretch.end))
@@ -168,32 +197,18 @@ def breaks_of(schedule, *, gamma=0.5):
 
 def _sizes(schedule):
     """Sizes of margins, 0 and tau among them, dense where the schedule bends."""
-    tau, reach = float(schedule.tau), 60.0 / float(schedule.lam)
+    tau, bend = float(schedule.tau), 60.0 / float(schedule.lam)
     near = np.geomspace(1e-9, 1.0, 2049)
-    sizes = [np.linspace(0, tau, 4097), tau * near, tau * (1 - near), tau + reach * near]
+    sizes = [np.linspace(0, tau, 4097), tau * near, tau * (1 - near), tau + bend * near]
+    sizes.append(np.linspace(0, REACH, 6001))
     return np.unique(np.concatenate(sizes))
 
 
 @functools.lru_cache(maxsize=256)
 def falling_stretches(weighting, schedule):
     """The stretches of sizes of margins on which the target of a weight falls, found on a grid."""
-    u = _sizes(schedule)
-    target = effective_target(u, u, weighting)
-    falling = np.diff(target) < 0
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], falling, [False]])))
-
-    def turn(k, sign):
-        low, high = u[max(k - 1, 0)], u[min(k + 1, len(u) - 1)]
-        found = minimize_scalar(
-            lambda x: sign * effective_target(float(x), float(x), weighting),
-            bounds=(low, high), method="bounded", options={"xatol": 1e-10 * (1 + high)},
-        )  # fmt: skip
-        # A corner, which tau is, is met by the grid and only approached by the search.
-        return float(found.x) if found.fun < sign * target[k] else float(u[k])
-
     found = []
-    for begin, end in edges.reshape(-1, 2):
-        start, stop = turn(begin, -1), turn(end, 1)
+    for start, stop in order.falling_stretches(weighting, _sizes(schedule)).tolist():
         top, bottom = (effective_target(x, x, weighting) for x in (start, stop))
         rounding = 1e-9 * (1 + top)
         if bottom < rounding:  # c_min = 0: the target of N1 falls to 0, and turns nowhere
@@ -229,51 +244,54 @@ def largest_shift(schedule):
     return float(np.abs(log_weight_ratio(_sizes(schedule), schedule)).max())
 
 
-def robustness(kind, schedule, weighting):
-    """L and D of a weight: certified if a tail bound is known, and it takes not too many boxes."""
-    bounded = kind in ("published", "efficient")  # which have the same ratios, so the same L and D
-    found = None if kind == "target-shaped" else _certified(schedule, bounded)
-    certified = found is not None
-    sensitivity, influence = found if certified else _measured(schedule, weighting)
+@functools.lru_cache(maxsize=256)
+def robustness(weighting, schedule):
+    """L and D of a weight, and how they are known; D is None where it has no bound.
+
+    Upper ends of enclosures over all margins if the weight bounds its own tail, and over
+    |h| <= REACH if not; where these take more than BOXES boxes, measured on grids.
+    """
+    from ..certify import QUANTITIES, InfiniteSupremum, supremum
+
+    def enclosed(name):
+        try:
+            return supremum(
+                QUANTITIES[name], weighting, tolerance=TOLERANCE, limit=BOXES, reach=REACH
+            )
+        except InfiniteSupremum:
+            return None
+
+    try:
+        steepest, widest = enclosed("sensitivity"), enclosed("influence")
+    except RuntimeError:
+        return _measured(weighting, schedule)
+    certified = all(found.tail for found in (steepest, widest) if found is not None)
     return {
-        "sensitivity": sensitivity,
-        "influence": influence if bounded else None,
+        "sensitivity": math.inf if steepest is None else steepest.upper,
+        "influence": None if widest is None else widest.upper,
         "certified": certified,
+        "known": "certified" if certified else f"|h| <= {REACH:g}",
     }
 
 
-@functools.lru_cache(maxsize=64)
-def _certified(schedule, bounded):
-    """Upper ends of L and of D (None unless `bounded`), of the very floats given; or None."""
-    from ..certify import QUANTITIES, supremum
-
-    if max(schedule.tau, 1 / schedule.lam) > SPAN:
-        return None
-    exact = MarginSchedule(
-        *(Fraction(v) for v in (schedule.c_max, schedule.c_min, schedule.lam, schedule.tau))
-    )
-    exact = exact if bounded else BoundedRatioWeight(exact)
-    try:
-        upper = [
-            supremum(QUANTITIES[name], exact, tolerance=TOLERANCE, limit=BOXES).upper
-            for name in ("sensitivity", "influence")[: 1 + bounded]
-        ]
-    except RuntimeError:
-        return None
-    return (*upper, None)[:2]
-
-
-def _measured(schedule, weighting):
-    """L and D over four taus and some, on grids as fine as the schedule bends."""
+def _measured(weighting, schedule):
+    """L and D over REACH, four taus and some, on grids as fine as the schedule bends."""
     tau, bend = schedule.tau, 60 / schedule.lam
     slopes, shifts = [], []
     for low, high in (
         (0.0, 4 * tau + bend),
         (max(tau - bend, 0.0), tau + bend),
         (0.0, tau / 100),
+        (0.0, REACH),
     ):
         u = np.unique(np.linspace(low, high, 100_001))
         shift = log_weight_ratio(u, weighting)
         slopes.append(np.abs(np.diff(shift) / np.diff(u)).max())
         shifts.append(np.abs(shift).max())
-    return float(max(slopes)), float(max(shifts))
+    unbounded = weighting.tail(numpy_world, "influence", REACH) == math.inf
+    return {
+        "sensitivity": float(max(slopes)),
+        "influence": None if unbounded else float(max(shifts)),
+        "certified": False,
+        "known": "measured",
+    }

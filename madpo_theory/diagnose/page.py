@@ -16,7 +16,7 @@ from ..theory.efficiency import effective_sample_size
 from ..weights import weight
 from .effects import largest_shift
 from .recommendation import in_order, with_c_max
-from .table import effect_rows, schedule_text
+from .text import effect_rows, schedule_text
 
 __all__ = ["tables", "write_page"]
 
@@ -99,7 +99,7 @@ class _Table:
 
 def _weightings(diagnosis):
     """(name, weighting) of all but the efficient weight, and of the recommended schedule."""
-    found = [(e.kind.replace("-", "_"), e.weighting) for e in diagnosis.effects[:3]]
+    found = [(e.kind, e.weighting) for e in diagnosis.effects if e.kind != "efficient"]
     if diagnosis.recommendation.changed:
         found.append(("recommended", diagnosis.recommendation.schedule))
     return found

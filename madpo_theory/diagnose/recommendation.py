@@ -66,7 +66,7 @@ def recommend(sketch, asked, *, ess, bound, beta):
         reason = f"no c_max down to 1 keeps {wanted} with c_min = {asked.c_min:g} and these margins"
         return Recommendation(None, False, (f"{reason}; ask for less, or raise c_min",), None)
     reasons = tuple(_reasons(sketch, asked, best, limited, wanted))
-    found = effect(sketch, "published", best, beta=beta)
+    found = effect(sketch, best, best, beta=beta)
     return Recommendation(best, best != asked, reasons, found)
 
 

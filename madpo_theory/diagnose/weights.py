@@ -9,11 +9,12 @@ import numpy as np
 
 from .. import __version__
 from ..files import replacing
-from ..ops import check_number
 from ..schedule import MarginSchedule, check_schedule
-from ..weights import ScaledWeight, weight
-from .effects import weighting_of_kind
-from .reading import Pairs, Reading, pyarrow
+from ..weights import ScaledWeight
+from ..weights import weight as weight_of
+from .effects import asked_weighting, label_of, name_of
+from .formats import pyarrow
+from .reading import Pairs, Reading
 from .sketch import sketch
 
 __all__ = ["METADATA", "WeightedPairs", "write_weights"]
@@ -30,13 +31,14 @@ class WeightedPairs:
     ----------
     path : the file. sidecar : the file with the schedule; None where it is in `path` itself.
     pairs : rows written. dropped : (reason, number) of the rows left out.
-    record : the schedule and all that makes the weights again.
+    label : of the weight, for people. record : the schedule and all that makes the weights again.
     """
 
     path: Path
     sidecar: Path | None
     pairs: int
     dropped: tuple
+    label: str
     record: dict
 
 
@@ -45,9 +47,9 @@ def write_weights(
     out,
     schedule=None,
     *,
-    kind="published",
+    weight="published",
     reading=None,
-    gamma=0.5,
+    gamma=None,
     mean_one=False,
     column="weight",
     force=False,
@@ -61,9 +63,10 @@ def write_weights(
     out : .parquet for Parquet and Arrow folders, .jsonl for JSONL, .csv for CSV. The schedule is
         recorded in the Parquet file's metadata (key ``madpo_theory``), or in OUT.schedule.json.
     schedule : MarginSchedule; default the released one with c_max = 4.
-    kind : published, bounded-ratio, target-shaped or efficient.
+    weight : a name in WEIGHTS or path/to/file.py:Class, made with the schedule, or a Weighting, or
+        a MarginSchedule for its published weight.
     reading : :class:`~.reading.Reading`.
-    gamma : exponent of the target-shaped weight's target.
+    gamma : exponent of the target-shaped weight's target; no other weight has it.
     mean_one : scale the weights to the mean 1 over the file; reads it twice. The mean is that over
         the cells of a :class:`~.sketch.MarginSketch`, within 1e-6 of 1.
     column : name of the new column.
@@ -74,14 +77,18 @@ def write_weights(
     with argument, value, rule and fix.
     """
     schedule = MarginSchedule.released(4) if schedule is None else check_schedule(schedule)
-    check_number("gamma", gamma, "0 < gamma < 1", lambda v: (v > 0) & (v < 1))
     reading = Reading() if reading is None else reading
     if not isinstance(source, (str, Path)):
         raise TypeError(
             f"source must be the path of a file, got {type(source).__qualname__}; for an array of "
             "margins call madpo_theory.weights"
         )
-    weighting = weighting_of_kind(kind, schedule, gamma=gamma)
+    settings = {} if gamma is None else {"gamma": gamma}
+    weighting, made_from = asked_weighting(weight, schedule, **settings)
+    label = label_of(weighting)
+    record = {"kind": name_of(weighting), "weighting": repr(weighting)}
+    for name in ("c_max", "c_min", "lam", "tau"):
+        record[name] = None if made_from is None else float(getattr(made_from, name))
     pairs, out = Pairs(source, reading), Path(out)
     suffix = pairs.format.suffix
     if out.suffix.lower() != suffix:
@@ -97,10 +104,7 @@ def write_weights(
     if mean_one:
         found = sketch(pairs.margins(rows))
         weighting = ScaledWeight.mean_one(weighting, found.margins, found.counts)
-    record = {
-        "kind": kind,
-        **{name: float(getattr(schedule, name)) for name in ("c_max", "c_min", "lam", "tau")},
-        "gamma": gamma if kind == "target-shaped" else None,
+    record |= {
         "log_scale": weighting.log_scale if mean_one else 0.0,
         "margin": str(pairs.columns),
         "scale": reading.scale,
@@ -118,9 +122,10 @@ def write_weights(
             for margins, kept, rows_of in pairs.rows(rows):
                 if kept is None:
                     kept = np.ones(len(margins), dtype=bool)
-                write(rows_of, kept, weight(margins[kept], weighting))
+                write(rows_of, kept, weight_of(margins[kept], weighting))
                 count += int(kept.sum())
-    return WeightedPairs(out, sidecar, count, tuple(sorted(pairs.dropped.items())), record)
+    dropped = tuple(sorted(pairs.dropped.items()))
+    return WeightedPairs(out, sidecar, count, dropped, label, record)
 
 
 @contextmanager

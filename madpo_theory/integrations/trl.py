@@ -1,17 +1,23 @@
-"""Weighted pairs in TRL's DPOTrainer: w_i times the loss of pair i, and nothing else changed.
+"""TRL's DPOTrainer with another loss for every pair, or a weight, and nothing else changed.
 
-TRL computes the losses of a batch's pairs and takes their mean inside one method.
-:class:`WeightedDPOTrainer` leaves that method alone and makes that one mean a weighted one; every
-loss, every option and the reference model's handling stay TRL's.
+:class:`PreferenceTrainer` trains any pairwise method of the registry, or of the user's.
+:class:`WeightedDPOTrainer` weighs TRL's own losses.
+
+A workaround: TRL computes a batch's losses and their mean inside one method, without a hook for
+either (its issue 5613 asks for weights; pull request 5804 was closed). Both trainers leave that
+method alone and, while it runs, listen to the tensor operations in which it splits
+log-probabilities by response and takes the mean over pairs. What they hear is checked: a version
+of TRL that computes otherwise is refused rather than trained wrongly.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ..weights import Weighting, weight, weighting_of
+from ..methods import Pairs, method_of
+from ..weights import weight, weighting_of
 
 TESTED = "1.12.0 to 1.16.0"
 
@@ -20,16 +26,16 @@ try:
     import trl
     from datasets import Dataset
     from torch.overrides import TorchFunctionMode
-    from trl import DPOTrainer
+    from trl import DPOConfig, DPOTrainer
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{__name__} needs the package {error.name!r}: pip install 'madpo-theory[trl]'"
     ) from error
 
-__all__ = ["WeightedDPOTrainer"]
+__all__ = ["PreferenceTrainer", "WeightedDPOTrainer"]
 
-KEY = "pair_weight"
-"""Where a batch carries its weights."""
+KEY = "pair_value"
+"""Where a batch carries its pairs' weights or margins."""
 NOT_PER_PAIR = {
     "sft": "a mean over tokens",
     "aot": "computed from sorted scores",
@@ -37,43 +43,11 @@ NOT_PER_PAIR = {
 }
 
 
-def _unsupported(what):
+def _unsupported(trainer, what):
     return RuntimeError(
-        f"TRL {trl.__version__} {what}; WeightedDPOTrainer is tested with TRL {TESTED}: install "
-        "one of these versions"
+        f"TRL {trl.__version__} {what}; {type(trainer).__name__} is tested with TRL {TESTED}: "
+        "install one of these versions"
     )
-
-
-def _pair_weights(values, column, weighting):
-    """Weights (pairs,), float64, of a column's values; ValueError for what cannot be weighed."""
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1:
-        raise ValueError(f"column {column!r} must hold one number a pair, got {values.shape}")
-    bad = ~np.isfinite(values) if weighting else ~(np.isfinite(values) & (values >= 0))
-    if bad.any():
-        rule = "finite" if weighting else "finite and not negative"
-        row = int(bad.argmax())
-        raise ValueError(
-            f"column {column!r} must be {rule}, got {values[row]} in row {row}; drop or repair "
-            "that pair"
-        )
-    return weight(values, weighting) if weighting else values
-
-
-@dataclass
-class _Collator:
-    """Another collator's batch, and with it the weights of its pairs."""
-
-    collate: Any
-    column: str
-    weighting: Weighting | None
-
-    def __call__(self, examples):
-        if any(self.column not in example for example in examples):
-            raise _missing(self.column, "a batch's dataset", examples[0])
-        rest = [{k: v for k, v in e.items() if k != self.column} for e in examples]
-        weights = _pair_weights([e[self.column] for e in examples], self.column, self.weighting)
-        return self.collate(rest) | {KEY: torch.as_tensor(weights, dtype=torch.float32)}
 
 
 def _missing(column, where, columns):
@@ -83,12 +57,99 @@ def _missing(column, where, columns):
     )
 
 
-@dataclass
-class _WeightedMean(TorchFunctionMode):
-    """While active, the first `count` means over all pairs are means of weight times value."""
+def _numbers(values, column, *, least=-np.inf):
+    """A column's values (pairs,) as float64; ValueError for what is no number of a pair."""
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"column {column!r} must hold one number a pair, got {values.shape}")
+    bad = ~(np.isfinite(values) & (values >= least))
+    if bad.any():
+        rule = "finite" if least < 0 else "finite and not negative"
+        row = int(bad.argmax())
+        raise ValueError(
+            f"column {column!r} must be {rule}, got {values[row]} in row {row}; drop or repair "
+            "that pair"
+        )
+    return values
 
-    weights: Any
+
+@dataclass
+class _Collator:
+    """Another collator's batch, and with it what a column says of its pairs."""
+
+    collate: Any
+    column: str
+    read: Any
+
+    def __call__(self, examples):
+        if any(self.column not in example for example in examples):
+            raise _missing(self.column, "a batch's dataset", examples[0])
+        rest = [{k: v for k, v in e.items() if k != self.column} for e in examples]
+        values = self.read([e[self.column] for e in examples])
+        return self.collate(rest) | {KEY: torch.as_tensor(values, dtype=torch.float32)}
+
+
+class _ColumnTrainer(DPOTrainer):
+    """DPOTrainer that carries a column's numbers, one a pair, to where the loss is taken.
+
+    Subclasses set `_column` (None: there is none) and say in :meth:`_read` what its values mean.
+    """
+
+    _column = None
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self._column is not None:
+            self.data_collator = _Collator(self.data_collator, self._column, self._read)
+
+    def _read(self, values):
+        return _numbers(values, self._column)
+
+    def _prepare_dataset(self, dataset, processing_class, args, dataset_name):
+        """Look at the column before the long work on the dataset begins."""
+        if self._column is not None:
+            columns = dataset.column_names or next(iter(dataset)).keys()
+            if self._column not in columns:
+                raise _missing(self._column, f"the {dataset_name} dataset", columns)
+            if isinstance(dataset, Dataset):  # a stream's values are checked as they come
+                self._read(dataset.with_format("numpy")[self._column][:])
+        return super()._prepare_dataset(dataset, processing_class, args, dataset_name)
+
+    def _set_signature_columns_if_needed(self):
+        super()._set_signature_columns_if_needed()
+        if self._column is not None and self._column not in self._signature_columns:
+            self._signature_columns.append(self._column)
+
+    def compute_ref_log_probs(self, *args):
+        *model, inputs = args
+        return super().compute_ref_log_probs(*model, {k: inputs[k] for k in inputs if k != KEY})
+
+    def _taken(self, inputs):
+        """(inputs without the column, its values or None)."""
+        inputs = dict(inputs)
+        if self._column is not None and KEY not in inputs:
+            raise _unsupported(self, "replaced the collator that carries the pairs' column")
+        return inputs, inputs.pop(KEY, None)
+
+    def _check(self, loss, means):
+        """The loss must be the sum of our means and nothing else: then ours is what trains."""
+        if len(means) != len(self.loss_types):
+            raise _unsupported(self, "takes no mean over the pairs of a batch")
+        expected = sum(m * w for m, w in zip(means, self.loss_weights, strict=True))
+        same = torch.allclose(loss, expected, rtol=0, atol=0, equal_nan=True)
+        if not same and not self.aux_loss_enabled:  # a mixture of experts adds a term of its own
+            raise _unsupported(
+                self, f"has a loss {loss.item()} that is not the mean {expected.item()}"
+            )
+
+
+@dataclass
+class _Means(TorchFunctionMode):
+    """While active, the first `count` means over the pairs are what `mean_of` makes of them."""
+
+    pairs: int
     count: int
+    mean_of: Any
     means: list = field(default_factory=list)
 
     def __post_init__(self):
@@ -98,15 +159,109 @@ class _WeightedMean(TorchFunctionMode):
         if (
             function is torch.Tensor.mean
             and len(self.means) < self.count
-            and args[0].shape == self.weights.shape
+            and args[0].shape == (self.pairs,)
         ):
-            losses, *axis = args
-            self.means.append(losses.mul(self.weights.to(losses.dtype)).mean(*axis))
+            self.means.append(self.mean_of(*args))
             return self.means[-1]
-        return function(*args, **(kwargs or {}))
+        result = function(*args, **(kwargs or {}))
+        self.heard(function, args, result)
+        return result
+
+    def heard(self, function, args, result):
+        """Another operation, and what came of it."""
 
 
-class WeightedDPOTrainer(DPOTrainer):
+@dataclass
+class _Splits(_Means):
+    """:class:`_Means` that keeps the log-probabilities which TRL splits by response.
+
+    They are the floating vectors of two a pair that it cuts in two halves, chosen and rejected:
+    the policy's and then, unless they come with the batch, the reference's.
+    """
+
+    halves: list = field(default_factory=list)
+
+    def heard(self, function, args, result):
+        whole = function is torch.Tensor.chunk and args[0].shape == (2 * self.pairs,)
+        if whole and args[0].is_floating_point():
+            self.halves.append(result)
+
+
+class PreferenceTrainer(_ColumnTrainer):
+    """TRL's DPOTrainer with the loss of any pairwise method.
+
+    It takes what DPOTrainer takes, and
+
+    >>> PreferenceTrainer(model, train_dataset=pairs, method="simpo")
+    >>> PreferenceTrainer(model, train_dataset=pairs, method=Madpo(MarginSchedule.released(4)))
+
+    Parameters
+    ----------
+    method : a Method of :mod:`madpo_theory.methods` or of the user's, whose beta then counts and
+        not that of `args`; or the name of one, at the beta of `args`.
+    column : name of the column of the reward model's margins (score of the chosen response minus
+        that of the rejected one, nats), for methods that ask for them; default "margin".
+
+    The loss is the mean over a batch's pairs. Where the method is TRL's own it is TRL's to the
+    last bit: dpo is its ``sigmoid``, ipo_per_token its ``ipo``, hinge its ``hinge``, rdpo its
+    ``robust``. TRL runs the reference model for every method, and logs rewards against it at the
+    method's beta.
+
+    Raises ValueError for a missing column, for margins that are not finite, for a method whose
+    loss is of a whole batch (beta_dpo), and for options of `args` that belong to a loss of TRL's;
+    RuntimeError if TRL computes its loss in another way than the tested versions do.
+    """
+
+    def __init__(self, *args, method, column="margin", **kwargs):
+        config = kwargs.get("args") or next((a for a in args if isinstance(a, DPOConfig)), None)
+        if isinstance(method, str):
+            method = method_of(method)
+            method = method if config is None else replace(method, beta=config.beta)
+        self.method = method_of(method)
+        if "batch" in self.method.needs:
+            raise ValueError(
+                f"method {self.method.name or type(method).__name__} takes statistics of whole "
+                "batches, which a trainer splits; use a method of single pairs"
+            )
+        self._column = column if "margin" in self.method.needs else None
+        super().__init__(*args, **kwargs)
+        self._refuse("loss_type", list(self.loss_types) == ["sigmoid"], "sigmoid, the default")
+        self._refuse("use_weighting", not self.args.use_weighting, "False")
+        self._refuse("label_smoothing", self.args.label_smoothing == 0, "0")
+        divergence = str(getattr(self.args, "f_divergence_type", "reverse_kl"))
+        self._refuse("f_divergence_type", divergence.endswith("reverse_kl"), "reverse_kl")
+        self.beta = self.method.beta
+
+    def _refuse(self, name, good, default):
+        if not good:
+            raise ValueError(
+                f"{name} = {getattr(self.args, name)!r} is an option of TRL's losses, but the loss "
+                f"is the method's; leave it at {default}"
+            )
+
+    def compute_loss(self, model, inputs, *args, **kwargs):
+        inputs, margin = self._taken(inputs)
+        mask = inputs["completion_mask"]
+        pairs = len(mask) // 2
+
+        def mean_of(*_):
+            if len(splits.halves) != (1 if self.precompute_ref_logps else 2):
+                raise _unsupported(self, "splits log-probabilities in another way")
+            policy, *reference = splits.halves
+            if not reference:
+                reference = [(inputs["ref_chosen_logps"], inputs["ref_rejected_logps"])]
+            lengths = mask.sum(1).clamp(min=1.0).chunk(2)
+            held = None if margin is None else margin.to(policy[0])
+            batch = Pairs(*policy, *reference[0], held, *lengths)
+            return self.method.train_loss(batch, state={}, generator=None)[0]
+
+        with _Splits(pairs, 1, mean_of) as splits:
+            result = super().compute_loss(model, inputs, *args, **kwargs)
+        self._check(result[0] if isinstance(result, tuple) else result, splits.means)
+        return result
+
+
+class WeightedDPOTrainer(_ColumnTrainer):
     """TRL's DPOTrainer with a weight for every pair: the mean of w_i times the loss of pair i.
 
     It takes what DPOTrainer takes, and reads the weights from a column of the training and
@@ -143,48 +298,24 @@ class WeightedDPOTrainer(DPOTrainer):
                 f"loss_type {name!r} is {NOT_PER_PAIR[name]}, so that a pair's weight has no place "
                 "in it; use a loss of single pairs, such as 'sigmoid' or 'ipo'"
             )
-        self.data_collator = _Collator(self.data_collator, self._column, self._weighting)
 
-    def _prepare_dataset(self, dataset, processing_class, args, dataset_name):
-        """Look at the weights before the long work on the dataset begins."""
-        columns = dataset.column_names or next(iter(dataset)).keys()
-        if self._column not in columns:
-            raise _missing(self._column, f"the {dataset_name} dataset", columns)
-        if isinstance(dataset, Dataset):  # a stream's values are checked as they come
-            values = dataset.with_format("numpy")[self._column][:]
-            _pair_weights(values, self._column, self._weighting)
-        return super()._prepare_dataset(dataset, processing_class, args, dataset_name)
-
-    def _set_signature_columns_if_needed(self):
-        super()._set_signature_columns_if_needed()
-        if self._column not in self._signature_columns:
-            self._signature_columns.append(self._column)
-
-    def compute_ref_log_probs(self, *args):
-        *model, inputs = args
-        return super().compute_ref_log_probs(*model, {k: inputs[k] for k in inputs if k != KEY})
+    def _read(self, values):
+        if self._weighting is None:
+            return _numbers(values, self._column, least=0.0)
+        return weight(_numbers(values, self._column), self._weighting)
 
     def compute_loss(self, model, inputs, *args, **kwargs):
-        inputs = dict(inputs)
-        if KEY not in inputs:
-            raise _unsupported("replaced the collator that carries the weights")
-        weights = inputs.pop(KEY)
-        with _WeightedMean(weights, len(self.loss_types)) as weighted:
+        inputs, weights = self._taken(inputs)
+
+        def mean_of(losses, *axis):
+            return losses.mul(weights.to(losses.dtype)).mean(*axis)
+
+        with _Means(len(weights), len(self.loss_types), mean_of) as weighted:
             result = super().compute_loss(model, inputs, *args, **kwargs)
-        loss = result[0] if isinstance(result, tuple) else result
-        self._check(loss, weighted.means)
+        self._check(result[0] if isinstance(result, tuple) else result, weighted.means)
         mode = "train" if self.model.training else "eval"
         self._weights_seen[mode].append(self.accelerator.gather_for_metrics(weights).cpu())
         return result
-
-    def _check(self, loss, means):
-        """The loss must be the sum of our means and nothing else: then the weights are in it."""
-        if len(means) != len(self.loss_types):
-            raise _unsupported("takes no mean over the pairs of a batch")
-        expected = sum(m * w for m, w in zip(means, self.loss_weights, strict=True))
-        same = torch.allclose(loss, expected, rtol=0, atol=0, equal_nan=True)
-        if not same and not self.aux_loss_enabled:  # a mixture of experts adds a term of its own
-            raise _unsupported(f"has a loss {loss.item()} that is not the mean {expected.item()}")
 
     def log(self, logs, *args, **kwargs):
         mode = "train" if self.model.training else "eval"

@@ -12,8 +12,9 @@ SymPy expression          :mod:`~madpo_theory.ops.sympy_world`  derive
 Arb ball, power series    :mod:`~madpo_theory.ops.arb_world`    certify
 ========================  =============================  ==========================
 
-Every world has the same primitives: ``exp log log1p sigmoid softplus tanh minimum
-where_greater stop_gradient`` and three whose numerical care is their whole point,
+Every world has the same primitives: ``exp expm1 log log1p sigmoid softplus tanh sinh asinh minimum
+where_greater stop_gradient``, the number ``infinity``, ``number`` and ``lift``, which bring
+settings and arguments into it, and three whose numerical care is their whole point,
 ``exp_difference(a, b, b - a) = e^-a - e^-b``, ``logistic(a, k) = 1/(1 + k e^a)`` and
 ``mobius_exp(a, k) = (1 - e^a)/(1 + k e^a)``.
 """

@@ -14,6 +14,7 @@ from flint import arb, arb_series, fmpq
 from . import not_finite_error
 
 _ZERO = arb(0)
+infinity = arb.pos_inf()
 
 
 def _apply(name, x):
@@ -62,6 +63,16 @@ def softplus(x):
 def tanh(x):
     """Hyperbolic tangent."""
     return 2 * sigmoid(2 * x) - 1
+
+
+def sinh(x):
+    """Hyperbolic sine."""
+    return (x.exp() - (-x).exp()) / 2 if isinstance(x, arb_series) else x.sinh()
+
+
+def asinh(x):
+    """Inverse hyperbolic sine."""
+    return x.asinh()
 
 
 def exp_difference(a, b, x):

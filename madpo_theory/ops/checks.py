@@ -1,10 +1,53 @@
-"""Arrays that come from outside: finite float64 of the wanted shape, or the error they earn."""
+"""Arguments that come from outside: a value of the wanted kind, or the error it earns."""
 
 import numpy as np
 
-from . import not_finite_error
+from . import check_number, not_finite_error
 
-__all__ = ["finite_array"]
+__all__ = [
+    "check_antisymmetric",
+    "check_choice",
+    "check_count",
+    "check_elements",
+    "check_kind",
+    "check_nonnegative",
+    "check_positive",
+    "finite_array",
+]
+
+
+def check_count(name, value, least):
+    """`value` as an integer of at least `least`, or the error it earns."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer, got {value!r}; the rule is {name} >= {least}")
+    if value < least:
+        raise ValueError(f"{name} = {value} breaks the rule {name} >= {least}; raise it")
+    return int(value)
+
+
+def check_kind(name, value, *kinds):
+    """`value`, or a TypeError that says which configs the argument takes."""
+    if not isinstance(value, kinds):
+        known = ", ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{name} must be one of {known}, got {type(value).__qualname__}; make one")
+    return value
+
+
+def check_choice(name, value, choices):
+    """`value`, or a ValueError that lists what it may be."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {tuple(choices)}, got {value!r}; choose one")
+    return value
+
+
+def check_positive(name, value):
+    """`value` if it is one finite number > 0, or the error it earns."""
+    return check_number(name, value, f"{name} > 0", lambda v: v > 0)
+
+
+def check_nonnegative(name, value):
+    """`value` if it is one finite number >= 0, or the error it earns."""
+    return check_number(name, value, f"{name} >= 0", lambda v: v >= 0)
 
 
 def finite_array(name, value, *, ndim=None, shape=None):
@@ -24,3 +67,32 @@ def finite_array(name, value, *, ndim=None, shape=None):
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise not_finite_error(name, index, array[index])
     return array
+
+
+def check_antisymmetric(name, margins):
+    """`margins` (..., K, K), an array or a tensor, if swapping two responses flips every sign."""
+    broken = margins != -margins.swapaxes(-1, -2)
+    if broken.any():
+        *where, i, j = map(int, np.argwhere(broken.tolist())[0])
+        raise ValueError(
+            f"{name} must be antisymmetric: swapping two responses flips a margin's sign, but "
+            f"{name}{[*where, i, j]} = {margins[*where, i, j]:g} and {name}{[*where, j, i]} = "
+            f"{margins[*where, j, i]:g}; pass ({name} - {name}^T)/2"
+        )
+    return margins
+
+
+def check_elements(name, values, rule, holds):
+    """`values` of any world, if `holds` of every element, or the error it earns.
+
+    An Arb ball holds what all of it holds. A SymPy relation that is undecided holds: the derivation
+    carries it as an assumption.
+    """
+    good = holds(values)
+    if not hasattr(good, "all"):
+        return check_number(name, values, rule, holds)
+    if not good.all():
+        index = tuple(map(int, np.argwhere(np.logical_not(good.tolist()))[0]))
+        where = f" at index {index}" if index else ""
+        raise ValueError(f"{name} = {values[index]}{where} breaks the rule {rule}; choose it so")
+    return values

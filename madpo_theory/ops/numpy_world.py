@@ -9,7 +9,8 @@ from scipy.special import expit
 from . import mixed_dtype_error, not_finite_error, shape_error, stable
 
 exp, expm1, log, log1p, tanh = np.exp, np.expm1, np.log, np.log1p, np.tanh
-minimum, sigmoid = np.minimum, expit
+minimum, sigmoid, sinh, asinh = np.minimum, expit, np.sinh, np.arcsinh
+infinity = np.inf
 
 
 def softplus(x):

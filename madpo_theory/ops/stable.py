@@ -1,12 +1,23 @@
-"""The primitives that carry the numerical care, over any world that rounds.
+"""Functions over the primitives of a world: two for all of them, three with the numerical care.
 
-Each splits its argument into a negative and a positive part, of which one is an exact zero,
-and only ever exponentiates a number <= 0: no overflow, no inf * 0, in value or in gradient.
+``exp_difference``, ``logistic`` and ``mobius_exp`` are primitives of the worlds that round. Each
+splits its argument into a negative and a positive part, of which one is an exact zero, and only
+ever exponentiates a number <= 0: no overflow, no inf * 0, in value or in gradient.
 """
 
 
+def magnitude(xp, x):
+    """|x|, with slope -1 at 0 to match the branch h <= 0 of every formula of a margin h."""
+    return xp.where_greater(x, 0, x, -x)
+
+
+def maximum(xp, x, y):
+    """max(x, y), with the ties and the hulls of the world's minimum."""
+    return -xp.minimum(-x, -y)
+
+
 def _parts(xp, x):
-    return xp.minimum(x, 0.0), -xp.minimum(-x, 0.0)
+    return xp.minimum(x, 0.0), maximum(xp, x, 0.0)
 
 
 def exp_difference(xp, a, b, x):

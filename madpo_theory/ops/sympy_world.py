@@ -2,7 +2,8 @@
 
 import sympy as sp
 
-exp, log, tanh, minimum = sp.exp, sp.log, sp.tanh, sp.Min
+exp, log, tanh, minimum, sinh, asinh = sp.exp, sp.log, sp.tanh, sp.Min, sp.sinh, sp.asinh
+infinity = sp.oo
 
 
 def expm1(x):

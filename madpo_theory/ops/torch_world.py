@@ -1,26 +1,30 @@
 """torch tensors: CPU or CUDA, autograd, float64 to bfloat16 (half types compute in float32)."""
 
+import math
 import sys
 from functools import partial
 
 import torch
-from torch.nn.functional import softplus as _softplus
+from torch.nn.functional import logsigmoid
 
 from . import mixed_dtype_error, not_finite_error, shape_error, stable
 
-exp, expm1, log, log1p, tanh, sigmoid = (
+exp, expm1, log, log1p, tanh, sigmoid, sinh, asinh = (
     torch.exp,
     torch.expm1,
     torch.log,
     torch.log1p,
     torch.tanh,
     torch.sigmoid,
+    torch.sinh,
+    torch.asinh,
 )
+infinity = math.inf
 
 
 def softplus(x):
-    """log(1 + e^x), exact far beyond torch's default switch to the identity at 20."""
-    return _softplus(x, threshold=50.0)
+    """log(1 + e^x), by the function that the field's losses are written in: the same bits."""
+    return -logsigmoid(-x)
 
 
 def minimum(x, y):

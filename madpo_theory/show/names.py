@@ -9,6 +9,7 @@ import itertools
 import zlib
 from typing import NamedTuple
 
+from ..methods import METHODS
 from ..registry import Look
 from ..weights import WEIGHTS
 
@@ -23,11 +24,10 @@ INK, GREY = "#222222", "#888888"
 SOLID, DASH, LONG = "-", (0, (4, 1.6)), (0, (9, 2.5))
 DOT, DASHDOT = (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5))
 
-REGISTRIES = (WEIGHTS,)
-_MADPO = WEIGHTS["published"].look
+REGISTRIES = (METHODS, WEIGHTS)
+_MADPO = METHODS["madpo"].look
 VARIANTS = {  # name: label and look; what no registry knows
     "sft": ("SFT", Look(INK, "*")),
-    "madpo": ("MADPO", _MADPO),
     "madpo_2": ("MADPO, c_max = 2", _MADPO),
     "madpo_1.5": ("MADPO, c_max = 1.5", Look("#88ccee", "s", DOT)),
     "madpo_3": ("MADPO, c_max = 3", Look("#7777cc", "^", DASH)),
@@ -35,17 +35,6 @@ VARIANTS = {  # name: label and look; what no registry knows
     "madpo_class": ("MADPO, class defaults", Look(SKY, "d", DOT)),
     "madpo_flat": ("MADPO, c = 2 throughout", Look(SKY, "*", LONG)),
     "recommended": ("recommended", Look(ORANGE, "d", LONG)),
-    "dpo": ("DPO", Look(BLACK, "^", DASH)),
-    "dpo_matched": ("DPO, β/4", Look(SKY, "v", DASH)),
-    "dpo_filtered": ("DPO, filtered", Look(SKY, "<", DOT)),
-    "dpo_relabelled": ("DPO, relabelled", Look(SKY, ">", DASHDOT)),
-    "ipo": ("IPO", Look(GREEN, "D", LONG)),
-    "ipo_per_token": ("IPO, per token", Look(GREEN, "d", DOT)),
-    "beta_dpo": ("β-DPO", Look(ORANGE, "P")),
-    "beta_dpo_madpo": ("β-DPO, MADPO's author's", Look(ORANGE, "X", DOT)),
-    "distillation": ("distillation", Look(ORANGE, "p", DASHDOT)),
-    "cdpo": ("cDPO", Look(GREY, "X", DASH)),
-    "rdpo": ("rDPO", Look(GREY, "P", DOT)),
 }
 
 

@@ -1,6 +1,7 @@
 """Bradley-Terry worlds in which the losses are trained on sampled labels."""
 
-from .solve.pairs import PairFit, fit_pairs, minimize_margins
+from .problem import PairProblem, Solution, first_step, pair_targets, solve
+from .solve.pairs import PairFit, fit_pairs
 from .solve.table import (
     TableFit,
     expected_wins,
@@ -13,13 +14,17 @@ from .solve.table import (
 
 __all__ = [
     "PairFit",
+    "PairProblem",
+    "Solution",
     "TableFit",
     "expected_wins",
+    "first_step",
     "fit_pairs",
     "fit_table",
-    "minimize_margins",
     "minimize_table",
+    "pair_targets",
     "sampled_wins",
+    "solve",
     "table_certificate",
     "weigh_wins",
 ]

@@ -12,25 +12,15 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from ..methods import method_of, settings_of
 from ..ops import check_number
+from ..ops.checks import check_kind
 from ..schedule import MarginSchedule
 from ..theory.linear import population_covariance, tabular_features
-from ..weights import BoundedRatioWeight, EfficientWeight, TargetShapedWeight, log_weight_ratio
+from ..weights import log_weight_ratio
 from .measure import frontier, measure, policy_of, rms_over_pairs
-from .methods import (
-    BoundedRatio,
-    Dpo,
-    Efficient,
-    LogisticMethod,
-    Madpo,
-    PairProblem,
-    TargetShaped,
-    masses_of,
-    method_of,
-    solve,
-)
+from .problem import PairProblem, first_step, pair_targets, solve
 from .reward_models import ExactModel, RewardModel, draw_margins
-from .solve.descent import train_tables
 from .worlds import (
     AllPairs,
     ExactLabels,
@@ -39,7 +29,6 @@ from .worlds import (
     SampledLabels,
     Worlds,
     WorldsConfig,
-    check_kind,
     draw_labels,
     draw_worlds,
     from_problems,
@@ -66,7 +55,7 @@ class Cell:
 
     Attributes
     ----------
-    methods : (name, Method) pairs, or names of :data:`~madpo_theory.simulate.methods.METHODS`.
+    methods : (name, Method) pairs, or names of :data:`~madpo_theory.methods.METHODS`.
     keys : (column, value) pairs that tell the cell from others in the table.
     constants : (method name, L, D) triples: the certified sensitivity and influence of a method's
         weight, for the theory's columns.
@@ -99,23 +88,6 @@ class Cell:
         return [(m, method_of(m)) if isinstance(m, str) else m for m in self.methods]
 
 
-def weighting_behind(method):
-    """What a method weighs labels by; None for unit weights and for distillation, whose do not."""
-    made = {
-        BoundedRatio: lambda m: BoundedRatioWeight(m.schedule),
-        TargetShaped: lambda m: TargetShapedWeight(m.target),
-        Efficient: lambda m: EfficientWeight(m.base),
-        Madpo: lambda m: m.weighting,
-    }
-    return made[type(method)](method) if type(method) in made else None
-
-
-def schedule_of(method):
-    """The margin schedule that a method was made from; None if there is none."""
-    parts = (getattr(method, name, None) for name in ("schedule", "weighting", "base"))
-    return next((part for part in parts if isinstance(part, MarginSchedule)), None)
-
-
 @dataclass(frozen=True, eq=False)
 class Scene:
     """What the methods of a cell share, drawn; `population` is the problem with exact labels."""
@@ -139,9 +111,14 @@ def _scene(cell, worlds, sampling, device, margins=None):
     labels = draw_labels(cell.labels, worlds, sampling)
     margins = draw_margins(cell.model, worlds, labels) if margins is None else margins
 
+    reference = to_problems(np.exp(worlds.log_reference), device)
+
     def problem(labels):
         return PairProblem(
-            to_problems(labels.masses, device), to_problems(margins, device), beta=cell.beta
+            to_problems(labels.masses, device),
+            to_problems(margins, device),
+            beta=cell.beta,
+            reference=reference,
         )
 
     drawn = problem(labels)
@@ -173,9 +150,9 @@ def measure_cell(cell, indices, seed, device):
 
 def _columns(cell, scene, name, method, seed, m, converged, **more):
     """Columns of one method, a row a world; `more` are further measurements (W,)."""
-    weighting, schedule = weighting_behind(method), schedule_of(method)
+    weighting, settings = method.slot_weighting, settings_of(method)
     sensitivity, influence = {n: limits for n, *limits in cell.constants}.get(name, (None, None))
-    target = pair_targets(scene, method)
+    target = scene_targets(scene, method)
     measured = measure(
         scene.worlds,
         scene.margins,
@@ -205,7 +182,7 @@ def _columns(cell, scene, name, method, seed, m, converged, **more):
     told = {
         **dict(cell.keys),
         "method": name,
-        **{c: getattr(schedule, c, np.nan) for c in ("c_max", "c_min", "lam", "tau")},
+        **{c: settings.get(c, np.nan) for c in ("c_max", "c_min", "lam", "tau")},
         "noise": float(cell.model.noise or 0),
         "beta": cell.beta,
         "prompts": scene.worlds.shape[1],
@@ -234,12 +211,12 @@ def shift_slopes(margins, weighting):
     return slopes.numpy()
 
 
-def pair_targets(scene, method):
+def scene_targets(scene, method):
     """The method's own targets (W, P, K, K), infinitely many labels a pair; NaN where it has none.
 
     An effective target, for methods that weigh labels (T1).
     """
-    return from_problems(method.pair_targets(scene.population), scene.worlds)
+    return from_problems(pair_targets(method, scene.population), scene.worlds)
 
 
 def reversals(scene, z):
@@ -287,7 +264,7 @@ def measure_bins(setting, indices, seed, device):
     Beside :func:`measure_cell`'s: low, high, the bin's edges; share of the world's pairs that lie
     in it; and means over those, each on the true side: true_margin |h*|, fitted z, pair_target (the
     method's own), first_step (z after one step of gradient descent from the reference, T6; NaN for
-    methods without masses). NaN where the bin is empty.
+    methods without slots). NaN where the bin is empty.
     """
     cell = setting.cell
     scene = draw_scene(cell, indices, seed, device)
@@ -299,8 +276,9 @@ def measure_bins(setting, indices, seed, device):
         values = {
             "true_margin": size,
             "fitted": side * gaps(cell.beta * m),
-            "pair_target": side * pair_targets(scene, method),
-            "first_step": side * _first_step(method, scene),
+            "pair_target": side * scene_targets(scene, method),
+            "first_step": side
+            * gaps(from_problems(first_step(method, scene.problem), scene.worlds)),
         }
         common = _columns(cell, scene, name, method, seed, m, converged)
         for (low, high), inside in zip(_bins(setting.edges), bins, strict=True):
@@ -324,15 +302,6 @@ def measure_bins(setting, indices, seed, device):
 
 def _bins(edges):
     return list(pairwise(edges))
-
-
-def _first_step(method, scene):
-    """z of the pairs (W, P, K, K) after one unit step of gradient descent from the reference."""
-    if not isinstance(method, LogisticMethod):
-        return np.full(scene.sampling.shape, np.nan)
-    masses, signed = masses_of(method, scene.problem)
-    moved = train_tables(masses, rate=1.0, record=(1,), signed=signed).scores[0]
-    return gaps(from_problems(moved, scene.worlds))
 
 
 # --------------------------------------------------------------------------- other pair samplings
@@ -421,13 +390,13 @@ def measure_repeated(setting, indices, seed, device):
         m_limit, there = fit(method, scene.population, scene.worlds)
         m_true, known = fit(method, informed, scene.worlds)
         z, z_limit = gaps(cell.beta * m), gaps(cell.beta * m_limit)
-        applies = plain and fresh and (isinstance(method, Dpo) or weighting_behind(method))
+        applies = plain and fresh and method.is_weighting
         count = len(scene.worlds.indices)
         more = {
             "sampling_error": rms_over_pairs(z - z_limit, scene.sampling),
             "full_error": rms_over_pairs(z - gaps(cell.beta * m_true), scene.sampling),
             "predicted_sampling_error": (
-                _sandwich_error(scene, weighting_behind(method), cell.beta * m_limit)
+                _sandwich_error(scene, method.slot_weighting, cell.beta * m_limit)
                 / np.sqrt(cell.labels.labels)
                 if applies
                 else np.full(count, np.nan)

@@ -11,12 +11,12 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp
 
 from ..ops import check_number
-from ..ops.checks import finite_array
+from ..ops.checks import check_kind, finite_array
 from ..targets import effective_target
-from ..theory.value import kl_divergence, regret, regret_bound, score_error
+from ..theory.value import divergence_terms, kl_divergence, regret, regret_bound, score_error
 from ..weights import log_weight_ratio, weight, weighting_of
 from .reward_models import check_margin_batch
-from .worlds import Worlds, check_kind, check_sampling, from_problems, gaps
+from .worlds import Worlds, check_sampling, from_problems, gaps
 
 __all__ = [
     "KLFrontier",
@@ -224,19 +224,14 @@ def reward_at_kl(scores, rewards, log_reference, kl, *, pooled=False):
 
 
 def _tilted_divergence(below, reference, t):
-    """Policy (..., K) and KL (..., 1) of pi_ref e^(t below); its terms are >= 0 and do not cancel.
-
-    With g = log pi - log pi_ref, KL = sum pi (g - 1 + e^-g).
-    """
+    """Policy (..., K) and KL (..., 1) of pi_ref e^(t below)."""
     tilt = t * below
     tilted = reference + tilt
     top = tilted.max(axis=-1, keepdims=True)
     # scipy's logsumexp takes five times as long, and this runs at every step of a bisection.
     gain = tilt - top - np.log(np.exp(tilted - top).sum(axis=-1, keepdims=True))
-    near = np.clip(gain, -1, 1)
     policy = np.exp(reference + gain)
-    close = policy * (near + np.expm1(-near))
-    terms = np.where(gain == near, close, policy * (gain - 1) + np.exp(reference))
+    terms = divergence_terms(gain, policy, np.exp(reference))
     return policy, terms.sum(axis=-1, keepdims=True)
 
 

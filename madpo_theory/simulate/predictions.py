@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files import replacing
+from ..theory.bootstrap import percentiles, resampled_counts
 
 __all__ = [
     "Estimate",
@@ -147,14 +148,11 @@ def estimate(values, statistic=lambda means: means[..., 0]):
     count = len(values)
     if count < 2:
         return Estimate(math.nan, math.nan, math.nan, count)
-    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    draws = resampled_counts(np.random.default_rng(0), count, RESAMPLES)
     with np.errstate(invalid="ignore", divide="ignore"):
         value = float(statistic(values.mean(axis=0)))
         resampled = statistic(draws @ values / count)
-    low, high = (
-        np.quantile(resampled, (0.025, 0.975)) if np.isfinite(resampled).all() else 2 * [math.nan]
-    )
-    return Estimate(value, float(low), float(high), count)
+    return Estimate(value, *percentiles(resampled), count)
 
 
 def worst(excess):

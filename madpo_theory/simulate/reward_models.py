@@ -3,30 +3,34 @@
 A reward model is a config with a `noise` level, whose unit the class states; most often it is the
 root mean square error of a margin in nats, so that a sweep over `noise` compares like with like.
 :func:`draw_margins` makes its margins (W, P, K, K) in worlds, row over column and antisymmetric to
-the bit; :func:`margin_error` is the error that the draw really has. A larger noise scales the same
-draws up (flips: adds to the same flips), so a sweep over it varies nothing else.
+the bit. A larger noise scales the same draws up (flips: adds to the same flips), so a sweep over it
+varies nothing else.
 """
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import expit
 
 from ..ops import check_number
-from ..ops.checks import finite_array
+from ..ops.checks import (
+    check_antisymmetric,
+    check_choice,
+    check_count,
+    check_kind,
+    finite_array,
+)
 from ..theory.linear import LinearRisk, SeparableDataError, fit_linear
+from ..theory.realizability import reachable
+from .solve.table import maximum_posterior
 from .worlds import (
     AllPairs,
     Labels,
     SampledLabels,
     Worlds,
-    check_choice,
-    check_count,
-    check_kind,
-    check_sampling,
+    both_orders,
     draw_labels,
     from_problems,
     gaps,
@@ -47,11 +51,9 @@ __all__ = [
     "SaturatingModel",
     "ScaledModel",
     "StudentModel",
-    "cycle_error",
     "draw_margins",
     "fit_linear_scores",
     "fit_table_scores",
-    "margin_error",
     "reward_model",
 ]
 
@@ -84,14 +86,7 @@ class RewardModel(ABC):
         """An independent error of each pair of responses, antisymmetric (W, P, K, K)."""
         _, prompts, size = worlds.shape
         draws = self._draws(worlds, replicate, draw, (prompts, size * (size - 1) // 2))
-        return _antisymmetric(draws, size)
-
-
-def _antisymmetric(upper, size):
-    first, second = np.triu_indices(size, 1)
-    full = np.zeros((*upper.shape[:-1], size, size))
-    full[..., first, second], full[..., second, first] = upper, -upper
-    return full
+        return both_orders(draws, -draws, size)
 
 
 def _normal(rng, shape):
@@ -243,7 +238,7 @@ class LengthModel(RewardModel):
     The attribute is standardized, with a long tail on one side: ``a = correlation s +
     sqrt(1 - correlation^2) e``, s the standardized true reward, e exponential less its mean. The
     margins stay differences of scores. With correlation 0 the error has the root mean square noise
-    over draws; the draw's own is :func:`margin_error`.
+    over draws.
     """
 
     additive: ClassVar[bool] = True
@@ -444,40 +439,11 @@ def draw_margins(model, worlds, labels=None, *, replicate=0):
     return model.margins(worlds, labels, check_count("replicate", replicate, 0))
 
 
-def margin_error(margins, worlds, sampling=None):
-    """Root mean square of h - h* over a world's sampled pairs (W,), nats.
-
-    `sampling` (W, P, K, K) are the shares of :func:`~madpo_theory.simulate.worlds.pair_sampling`,
-    default all pairs alike; prompts count alike.
-    """
-    margins = check_margin_batch("margins", margins, worlds)
-    sampling = pair_sampling(AllPairs(), worlds) if sampling is None else sampling
-    sampling = check_sampling(sampling, worlds)
-    return np.sqrt((sampling * (margins - worlds.margins) ** 2).sum(axis=(-1, -2)).mean(axis=-1))
-
-
-def cycle_error(margins):
-    """What of margins (..., K, K) is no difference of scores: its root mean square (...,), nats.
-
-    All pairs count alike; the nearest differences are those of the rows' means. It is 0, up to the
-    rounding of the means, iff the margins add up around every cycle.
-    """
-    margins = finite_array("margins", margins)
-    size = margins.shape[-1]
-    rest = margins - gaps(margins.mean(axis=-1))
-    return np.sqrt((rest**2).sum(axis=(-1, -2)) / (size * (size - 1)))
-
-
 def check_margin_batch(name, margins, worlds):
     """`margins` as (W, P, K, K), antisymmetric; or an error."""
     margins = from_problems(margins, worlds)
-    margins = finite_array(name, margins, shape=(*worlds.shape, worlds.shape[-1]))
-    if (margins != -np.swapaxes(margins, -1, -2)).any():
-        raise ValueError(
-            f"{name} must be antisymmetric: swapping two responses flips a margin's sign; take "
-            f"({name} - {name}^T)/2"
-        )
-    return margins
+    shape = (*worlds.shape, worlds.shape[-1])
+    return check_antisymmetric(name, finite_array(name, margins, shape=shape))
 
 
 def _refuse_flat(model, worlds, rms):
@@ -509,52 +475,14 @@ def fit_table_scores(counts, *, prior=3.0):
     counts = finite_array("counts", counts)
     check_number("prior", prior, "prior > 0", lambda v: v > 0)
     batch = counts.reshape(-1, *counts.shape[-2:])
-    needs = ~_strongly_connected(batch > 0)
-    scores = _fit_scores(batch, np.where(needs, prior**-2.0, 0.0))
+    needs = ~reachable(batch > 0).all(axis=(-1, -2))
+    scores, _, taken = maximum_posterior(batch, np.where(needs, prior**-2.0, 0.0))
+    if (taken < 0).any():
+        raise RuntimeError(
+            f"{(taken < 0).sum()} Bradley-Terry fits have not converged; draw more labels, or "
+            "lower the prior"
+        )
     return scores.reshape(counts.shape[:-1]), needs.reshape(counts.shape[:-2])
-
-
-def _strongly_connected(beaten):
-    """Ford's condition of digraphs (B, K, K), by squaring the relation "reaches"."""
-    size = beaten.shape[-1]
-    reaches = beaten | np.eye(size, dtype=bool)
-    for _ in range(max(1, math.ceil(math.log2(size)))):
-        reaches = np.matmul(reaches.astype(np.float32), reaches.astype(np.float32)) > 0
-    return reaches.all(axis=(-1, -2))
-
-
-def _fit_scores(counts, precision):
-    """Scores (B, K) of mean 0 of the largest posterior density; precision (B,) may be 0.
-
-    Newton's method. The prior's curvature is constant, so along a step whose largest change of a
-    gap is D the curvature grows at most by e^D, and log(1 + D)/D of it always lowers the loss. Each
-    problem stops on its own: what else is in the batch changes nothing.
-    """
-    size = counts.shape[-1]
-    scores = np.zeros(counts.shape[:-1])
-    active = np.arange(len(counts))
-    for _ in range(500):
-        wins, held, prior = counts[active], scores[active], precision[active, None]
-        z = gaps(held)
-        pull = wins * expit(-z)
-        slope = (np.swapaxes(pull, -1, -2) - pull).sum(axis=-1) + held * prior
-        link = (wins + np.swapaxes(wins, -1, -2)) * expit(z) * expit(-z)
-        degree = link.sum(axis=-1)
-        # The constant direction, which the labels do not see, is held at the scale of the others.
-        gauge = degree.mean(axis=-1)[:, None, None] / size
-        hessian = (degree + prior)[..., None] * np.eye(size) - link + gauge
-        change = -np.linalg.solve(hessian, slope[..., None])[..., 0]
-        reach = np.ptp(change, axis=-1, keepdims=True)
-        cut = np.where(reach > 0, np.log1p(reach) / np.where(reach > 0, reach, 1), 1)
-        scores[active] = held + cut * change
-        # The error left is about the square of the last step.
-        active = active[np.abs(change).max(axis=-1) > 1e-8 * (1 + np.abs(held).max(axis=-1))]
-        if not len(active):
-            return scores - scores.mean(axis=-1, keepdims=True)
-    raise RuntimeError(
-        f"{len(active)} Bradley-Terry fits have not converged in 500 steps; draw more labels, or "
-        "lower the prior"
-    )
 
 
 def fit_linear_scores(features, counts, *, prior=3.0):
@@ -587,25 +515,11 @@ def fit_linear_scores(features, counts, *, prior=3.0):
             direction = fit_linear(risk).theta if spans else None
         except SeparableDataError:
             direction = None
-        if direction is None:
-            needs[world], direction = True, _linear_posterior(risk, prior)
+        if direction is None:  # the risk is a mean over pairs
+            needs[world], precision = True, 1 / (prior**2 * len(risk.features))
+            direction = fit_linear(replace(risk, precision=precision)).theta
         scores[world] = of_world @ direction
     return scores, needs
-
-
-def _linear_posterior(risk, prior):
-    """The direction of the largest posterior density, by Newton steps as in :func:`_fit_scores`."""
-    precision = 1 / (prior**2 * len(risk.features))  # the risk is a mean over pairs
-    theta = np.zeros(risk.features.shape[1])
-    for _ in range(500):
-        slope = risk.gradient(theta) + precision * theta
-        hessian = risk.hessian(theta) + precision * np.eye(len(theta))
-        change = -np.linalg.solve(hessian, slope)
-        reach = np.abs(risk.features @ change).max()
-        theta = theta + (np.log1p(reach) / reach if reach > 0 else 1) * change
-        if np.abs(change).max() <= 1e-9 * (1 + np.abs(theta).max()):
-            return theta
-    raise RuntimeError("the posterior fit has not converged; lower the prior")
 
 
 def _features(worlds):

@@ -6,7 +6,6 @@ runs on one thread and is written when done. So the table is the same, bit for b
 executor, the number of workers, or how often the run was stopped.
 """
 
-import functools
 import hashlib
 import io
 import json
@@ -14,12 +13,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ..files import replacing
-from ..ops import check_number
+from ..ops import check_number, numpy_world, torch_world
+from ..reached import digest_of
 
 __all__ = ["InProcess", "Study", "run_study"]
 
@@ -31,7 +32,8 @@ class Study:
     Attributes
     ----------
     name : as in ``madpo simulate NAME``; the table is NAME.parquet.
-    settings : frozen dataclasses whose repr says everything, one a cell of the table.
+    settings : frozen dataclasses, one a cell of the table. They hold instances, such as methods,
+        and not names of them: code that is looked up by a name is not seen to have changed.
     measure : ``(setting, indices, seed, device) -> {column: list}``, equally long columns, one row
         a world of `indices` and whatever else is told apart; a function of a module.
     block : worlds of a part.
@@ -74,8 +76,9 @@ def run_study(study, *, worlds, out, seed=0, executor=None, device="cpu", progre
     device : torch device of the solvers.
     progress : show a bar with the time left.
 
-    Parts that are done, by the same code, settings and seed, are not done again. Raises ValueError
-    for a bad number before anything runs; an error of a part ends the run, what is done stays.
+    Parts that are done are not done again, if the settings, the seed, and the code that settings
+    and measure reach are the same (:mod:`madpo_theory.reached`). Raises ValueError for a bad number
+    before anything runs; an error of a part ends the run, what is done stays.
     """
     check_run(worlds, seed)
     out, executor = Path(out), executor or InProcess()
@@ -169,28 +172,9 @@ def _assemble(parts, path):
 
 
 def _digest(study, seed, device):
-    """Of all that a part depends on: the settings, the seed, the device's kind and the code."""
+    """Of all that a part depends on: what is measured how, and the code that this reaches."""
     kind = str(device).split(":")[0]
-    said = [study.name, study.block, seed, kind, _source(), *map(repr, study.settings)]
+    # Formulas find the world of their argument by its name, which no reader of the code can follow.
+    code = digest_of(_part, study.measure, study.settings, numpy_world, torch_world)
+    said = [study.block, seed, kind, code, *map(version, ("numpy", "scipy", "torch", "numba"))]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
-
-
-# Modules that read tables or show them; no part depends on these.
-SHOWING = {"cli.py", "predictions.py"}
-
-
-@functools.cache
-def _source():
-    """Hash of the formulas and the simulation, and of the versions that compute them."""
-    import numpy
-    import scipy
-    import torch
-
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
-    rooms = ("*.py", "ops/*.py", "weights/*.py", "theory/*.py", "simulate/**/*.py")
-    for path in sorted(path for room in rooms for path in root.glob(room)):
-        if path.name not in SHOWING:
-            digest.update(path.name.encode() + path.read_bytes())
-    for package in (numpy, scipy, torch):
-        digest.update(package.__version__.encode())
-    return digest.hexdigest()

@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from ..targets import effective_target
 from ..weights import log_weight, log_weight_ratio, weight
-from .efficiency import pair_information
+from .efficiency import effective_sample_size, pair_information
 
 __all__ = ["WeightProfile", "distillation_profile", "weight_profile"]
 
@@ -72,7 +72,6 @@ def weight_profile(weighting, margins, *, reach=20.0):
     delta, logs = log_weight_ratio(grid, weighting), log_weight(grid, weighting)
     slope = np.diff(delta) / np.diff(grid)
     up, down, p = weight(h, weighting), weight(-h, weighting), expit(h)
-    mean, square = p * up + (1 - p) * down, p * up**2 + (1 - p) * down**2
     curvature, variance = pair_information(h, h, weighting)
     target = effective_target(h, h, weighting)
     fisher = (p * (1 - p) * target**2).sum()
@@ -82,7 +81,7 @@ def weight_profile(weighting, margins, *, reach=20.0):
         influence=float(np.abs(delta).max()),
         largest_weight=float(np.exp(logs.max())),
         smallest_weight=float(np.exp(logs.min())),
-        ess=float(mean.mean() ** 2 / square.mean()),
+        ess=effective_sample_size(np.append(up, down), np.append(p, 1 - p)) / len(h),
         dampening=float(-delta[-1]),
         monotone=bool(slope.min() >= -1),
         efficiency=float(own / fisher),

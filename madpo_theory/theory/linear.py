@@ -20,8 +20,16 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
 from scipy.optimize import linprog
 from scipy.special import expit
 
-from ..ops import check_number, shape_error
+from ..ops import check_number, numpy_world, shape_error
 from ..ops.checks import finite_array
+from ..risk import (
+    damping,
+    distance,
+    label_masses,
+    logistic_curvature,
+    logistic_risk,
+    logistic_slope,
+)
 from ..weights import weight
 
 __all__ = [
@@ -32,7 +40,6 @@ __all__ = [
     "fit_linear",
     "gradient_change",
     "minimizer_change",
-    "minimizer_distance",
     "population_covariance",
     "sandwich",
     "separating_direction",
@@ -48,8 +55,8 @@ class SeparableDataError(ValueError):
 class LinearRisk:
     """The weighted logistic risk of pairs with linear margins, a function of theta.
 
-    ``F(theta) = mean_i [p_i l(z_i) + q_i l(-z_i)]``, z = beta features @ theta,
-    l(z) = log(1 + e^-z). Convex; all of its methods take theta (parameters,), float64.
+    ``F(theta) = mean_i [p_i l(z_i) + q_i l(-z_i)] + precision |theta|^2/2``, z = beta features @
+    theta, l(z) = log(1 + e^-z). Convex; all of its methods take theta (parameters,), float64.
 
     Parameters
     ----------
@@ -57,6 +64,7 @@ class LinearRisk:
     p, q : masses (pairs,), >= 0, of the labels "the first wins" and "the second wins".
         :meth:`observed` and :meth:`expected` give them for a data set and for its expectation.
     beta : > 0, per nat.
+    precision : >= 0, of a Gaussian prior on theta, divided by the number of pairs; 0 for none.
 
     Raises ValueError or TypeError with the argument, its value and the rule. Statement L2.
     """
@@ -65,6 +73,7 @@ class LinearRisk:
     p: np.ndarray
     q: np.ndarray
     beta: float = 0.1
+    precision: float = 0.0
 
     def __post_init__(self):
         features = finite_array("features", self.features, ndim=2)
@@ -77,6 +86,7 @@ class LinearRisk:
                 raise ValueError(f"{name} must be >= 0, got {mass.min()}; a mass is never negative")
             object.__setattr__(self, name, mass)
         check_number("beta", self.beta, "beta > 0", lambda v: v > 0)
+        check_number("precision", self.precision, "precision >= 0", lambda v: v >= 0)
 
     @classmethod
     def observed(cls, features, weights, *, beta=0.1):
@@ -95,9 +105,7 @@ class LinearRisk:
         features = finite_array("features", features, ndim=2)
         h_true = finite_array("h_true", h_true, shape=features.shape[:1])
         h_model = finite_array("h_model", h_model, shape=features.shape[:1])
-        p = expit(h_true) * weight(h_model, weighting)
-        q = expit(-h_true) * weight(-h_model, weighting)
-        return cls(features, p, q, beta)
+        return cls(features, *label_masses(numpy_world, h_true, h_model, weighting), beta)
 
     def scaled_margins(self, theta):
         """z = beta x . theta of each pair (pairs,), nats."""
@@ -107,30 +115,33 @@ class LinearRisk:
     def value(self, theta):
         """F(theta), nats."""
         z = self.scaled_margins(theta)
-        return float((self.p * np.logaddexp(0, -z) + self.q * np.logaddexp(0, z)).mean())
+        risk = logistic_risk(numpy_world, z, self.p, self.q).mean()
+        return float(risk + self.precision * np.square(theta).sum() / 2)
 
     def gradient(self, theta):
-        """dF/dtheta (parameters,); its norm is at most beta mean(max(p, q) |x|)."""
+        """dF/dtheta (parameters,); without a prior of length <= beta mean(max(p, q) |x|)."""
         z = self.scaled_margins(theta)
-        slopes = self.q * expit(z) - self.p * expit(-z)
-        return self.beta / len(z) * (self.features.T @ slopes)
+        slopes = logistic_slope(numpy_world, z, self.p, self.q)
+        return self.beta / len(z) * (self.features.T @ slopes) + self.precision * np.asarray(theta)
 
     def hessian(self, theta):
-        """d2F/dtheta2 = beta^2 mean[(p + q) sigma(z) sigma(-z) x x^T], positive semidefinite."""
+        """d2F/dtheta2 = beta^2 mean[(p + q) sigma(z) sigma(-z) x x^T] + precision, semidefinite."""
         z = self.scaled_margins(theta)
-        return self.beta**2 / len(z) * _gram(self.features, (self.p + self.q) * _curvature(z))
+        bends = logistic_curvature(numpy_world, z, self.p, self.q)
+        hessian = self.beta**2 / len(z) * _gram(self.features, bends)
+        return hessian + self.precision * np.eye(len(hessian))
 
     def modulus(self, bound):
         """Strong convexity of F on the slab {theta : |z_i| <= bound for every pair}.
 
-        ``mu = beta^2 sigma(bound) sigma(-bound) lambda_min(mean[(p + q) x x^T])``; 0 if the
-        features of the pairs with p + q > 0 do not span the parameters. The slab is convex: it
-        holds the segment between any two of its points.
+        ``mu = beta^2 sigma(bound) sigma(-bound) lambda_min(mean[(p + q) x x^T]) + precision``;
+        without a prior 0 if the features of the pairs with p + q > 0 do not span the parameters.
+        The slab is convex: it holds the segment between any two of its points.
         """
         check_number("bound", bound, "bound >= 0", lambda v: v >= 0)
-        gram = _gram(self.features, self.p + self.q) / len(self.features)
-        least = max(0.0, np.linalg.eigvalsh(gram)[0])
-        return float(self.beta**2 * _curvature(bound) * least)
+        bends = logistic_curvature(numpy_world, bound, self.p, self.q)
+        least = np.linalg.eigvalsh(_gram(self.features, bends) / len(self.features))[0]
+        return float(self.beta**2 * max(0.0, least) + self.precision)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +149,7 @@ class LinearFit:
     """A minimizer and its certificate.
 
     theta (parameters,); `error`: no z of a pair with mass is further than this, in nats, from
-    its value at the exact minimizer (:func:`minimizer_distance`); `steps`: Newton steps taken.
+    its value at the exact minimizer (:func:`fit_linear`); `steps`: Newton steps taken.
     """
 
     theta: np.ndarray
@@ -149,9 +160,16 @@ class LinearFit:
 def fit_linear(risk, *, start=None, tolerance=1e-9, steps=200):
     """The minimizer of a :class:`LinearRisk`, by Newton steps of a proved length.
 
-    Along the Newton direction d, with D = max |beta x . d|, the step log(1 + D)/D always lowers
-    the risk, for over a step t the curvature grows at most by e^(tD). No line search is needed,
-    and where a unique minimizer exists the steps reach it from any start.
+    Along the Newton direction d, with D = max |beta x . d|, the share
+    :func:`~madpo_theory.risk.damping` of it always lowers the risk. No line search is needed, and
+    where a unique minimizer exists, as it does under a prior, the steps reach it from any start.
+
+    The certified error is ``-log(1 - K lambda)`` if K lambda < 1, else inf, with
+    lambda^2 = g . H^-1 g the Newton decrement at theta and K = max_i beta sqrt(x_i . H^-1 x_i);
+    exact but for the float64 rounding of g and H. A finite one proves that a minimizer exists and
+    is unique. Proof: with d now the way to the minimizer, curvature is at least H e^(-tD) along it,
+    so 0 >= d . g + |d|_H^2 (1 - e^-D)/D. Hence |d|_H (1 - e^-D)/D <= lambda, and D <= K |d|_H gives
+    1 - e^(-K |d|_H) <= K lambda. A sphere where this fails has the minimizer inside.
 
     Parameters
     ----------
@@ -166,7 +184,8 @@ def fit_linear(risk, *, start=None, tolerance=1e-9, steps=200):
     theta = np.zeros(risk.features.shape[1])
     if start is not None:
         theta = finite_array("start", start, shape=theta.shape)
-    rank = np.linalg.matrix_rank(risk.features[risk.p + risk.q > 0])
+    held = risk.features[risk.p + risk.q > 0]
+    rank = len(theta) if risk.precision else np.linalg.matrix_rank(held)
     if rank < len(theta):
         raise ValueError(
             f"features have rank {rank} over the pairs of positive mass, fewer than the "
@@ -180,9 +199,9 @@ def fit_linear(risk, *, start=None, tolerance=1e-9, steps=200):
             return LinearFit(theta, error, step)
         if not math.isfinite(reach):
             break
-        theta = theta + (math.log1p(reach) / reach if reach else 1.0) * direction
+        theta = theta + damping(numpy_world, reach) * direction
     direction = separating_direction(risk)
-    if direction is not None:
+    if direction is not None and not risk.precision:
         raise SeparableDataError(
             f"features: the direction {_shown(direction)} explains every label at once, so no "
             "minimizer exists, whatever the weights; add labels that contradict it or drop the "
@@ -194,21 +213,6 @@ def fit_linear(risk, *, start=None, tolerance=1e-9, steps=200):
     )
 
 
-def minimizer_distance(risk, theta):
-    """How far, in nats, the z of a pair with mass can be from its value at the exact minimizer.
-
-    ``-log(1 - K lambda)`` if K lambda < 1, else inf, with lambda^2 = g . H^-1 g the Newton
-    decrement at theta and K = max_i beta sqrt(x_i . H^-1 x_i). A finite answer also proves that a
-    minimizer exists and is unique.
-
-    Proof: with d the way to the minimizer and D = max |beta x . d|, curvature is at least
-    H e^(-tD) along it, so 0 >= d . g + |d|_H^2 (1 - e^-D)/D. Hence |d|_H (1 - e^-D)/D <= lambda,
-    and D <= K |d|_H gives 1 - e^(-K |d|_H) <= K lambda. A sphere where this fails has the
-    minimizer inside. Exact but for the float64 rounding of g and H. Derived here.
-    """
-    return _newton(risk, theta)[0]
-
-
 def _newton(risk, theta):
     """(certified error, Newton direction, its largest move of a z) at theta; inf if singular."""
     gradient, hessian = risk.gradient(theta), risk.hessian(theta)
@@ -218,12 +222,11 @@ def _newton(risk, theta):
         return math.inf, np.zeros_like(gradient), math.inf
     direction = -cho_solve(factor, gradient)
     held = risk.features[risk.p + risk.q > 0]
-    reach = float(np.abs(risk.beta * (held @ direction)).max())
+    reach = float(np.abs(risk.beta * (held @ direction)).max(initial=0.0))
     rows = solve_triangular(factor[0], held.T, lower=True, check_finite=False)
-    widest = risk.beta * float(np.sqrt((rows**2).sum(axis=0).max()))
+    widest = risk.beta * float(np.sqrt((rows**2).sum(axis=0).max(initial=0.0)))
     decrement = math.sqrt(max(0.0, -float(gradient @ direction)))
-    inside = widest * decrement
-    return (-math.log1p(-inside) if inside < 1 else math.inf), direction, reach
+    return float(distance(numpy_world, widest * decrement, 1.0, 1.0)), direction, reach
 
 
 def separating_direction(risk):
@@ -256,8 +259,11 @@ def gradient_change(risk, other):
     beta mean(|dw| |x|) <= beta X L_w mean|h - h'|, X = max |x|, L_w = sup |w'|; so it is with
     expected labels, where |dp| + |dq| <= L_w |h - h'|. Statement R4; derived here.
     """
-    if not (np.array_equal(risk.features, other.features) and risk.beta == other.beta):
-        raise ValueError("other must have the features and beta of risk; build both from the same")
+    same = risk.beta == other.beta and risk.precision == other.precision
+    if not (np.array_equal(risk.features, other.features) and same):
+        raise ValueError(
+            "other must have the features and beta of risk, and its precision; build both alike"
+        )
     moved = np.maximum(np.abs(risk.p - other.p), np.abs(risk.q - other.q))
     return float(risk.beta * (moved * np.linalg.norm(risk.features, axis=1)).mean())
 
@@ -266,19 +272,17 @@ def minimizer_change(risk, theta, change):
     """Bound on |theta' - theta| if theta minimizes `risk` and theta' a risk nearby.
 
     Nearby: every gradient differs by at most `change` (>= 0; :func:`gradient_change`).
-    ``-log(1 - beta X change/mu)/(beta X)``, X = max |x|, mu = lambda_min(Hessian at theta), and
-    inf where beta X change >= mu: with mu taken at the minimizer alone, change/mu is not a
-    bound. It is one with mu = ``risk.modulus(B)``, B the largest |z| at either minimizer.
-    Statement R4; derived here.
+    :func:`~madpo_theory.risk.distance`, ``-log(1 - beta X change/mu)/(beta X)``, X = max |x|,
+    mu = lambda_min(Hessian at theta), and inf where beta X change >= mu: with mu taken at the
+    minimizer alone, change/mu is not a bound. It is one with mu = ``risk.modulus(B)``, B the
+    largest |z| at either minimizer. Statement R4; derived here.
     """
     check_number("change", change, "change >= 0", lambda v: v >= 0)
     mu = max(0.0, float(np.linalg.eigvalsh(risk.hessian(theta))[0]))
     scale = risk.beta * float(np.linalg.norm(risk.features, axis=1).max())
     if change == 0:
         return 0.0
-    if scale * change >= mu:
-        return math.inf
-    return -math.log1p(-scale * change / mu) / scale
+    return float(distance(numpy_world, change, mu, scale))
 
 
 def sandwich(features, curvature, score_variance, *, beta=0.1):
@@ -328,7 +332,8 @@ def estimated_covariance(risk, theta):
         )
     z = risk.scaled_margins(theta)
     score = risk.p * expit(-z)
-    return sandwich(risk.features, risk.p * _curvature(z), score**2, beta=risk.beta)
+    bends = logistic_curvature(numpy_world, z, risk.p, risk.q)
+    return sandwich(risk.features, bends, score**2, beta=risk.beta)
 
 
 def population_covariance(features, h_true, h_model, weighting, theta, *, beta=0.1, design="fixed"):
@@ -355,7 +360,8 @@ def population_covariance(features, h_true, h_model, weighting, theta, *, beta=0
     b = win * (1 - win) * (won + lost) ** 2
     if design == "random":
         b = win * won**2 + (1 - win) * lost**2
-    return sandwich(risk.features, (risk.p + risk.q) * _curvature(z), b, beta=beta)
+    bends = logistic_curvature(numpy_world, z, risk.p, risk.q)
+    return sandwich(risk.features, bends, b, beta=beta)
 
 
 def tabular_features(first, second, responses):
@@ -382,10 +388,6 @@ def tabular_features(first, second, responses):
     features = np.zeros((len(first), responses))
     features[rows, first], features[rows, second] = 1.0, -1.0
     return features[:, :-1]
-
-
-def _curvature(z):
-    return expit(z) * expit(-z)
 
 
 def _gram(features, masses):

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ..ops.checks import finite_array
+from ..ops.checks import check_antisymmetric, finite_array
 
-__all__ = ["CycleResidual", "FordCondition", "cycle_residual", "ford_condition", "margin_edges"]
+__all__ = ["CycleResidual", "FordCondition", "cycle_residual", "ford_condition"]
 
 
 def _first_break(name, array, broken, rule):
@@ -45,15 +45,7 @@ def check_wins(name, value):
 
 def check_margins(name, value):
     """`value` as an antisymmetric (K, K) matrix of margins, nats, row over column; or an error."""
-    margins = square(name, value)
-    _first_break(
-        name,
-        margins,
-        margins != -margins.T,
-        f"the rule {name}[i, j] = -{name}[j, i]: swapping two responses flips a margin's sign; "
-        f"a reward model that depends on the order is made antisymmetric by ({name} - {name}.T)/2",
-    )
-    return margins
+    return check_antisymmetric(name, square(name, value))
 
 
 @dataclass(frozen=True)
@@ -94,6 +86,19 @@ class FordCondition:
         )
 
 
+def reachable(links):
+    """Which responses (..., K, K) lead from which in one step or more; `links` says in one step.
+
+    A boolean array or tensor, by squaring: a walk of n steps is found after log2(n) rounds. A
+    digraph of at least two responses is strongly connected iff all entries hold.
+    """
+    reach = links
+    for _ in range((links.shape[-1] - 1).bit_length()):
+        steps = 1.0 * reach
+        reach = (steps + steps @ steps) > 0
+    return reach
+
+
 def ford_condition(wins):
     """Ford's condition for wins[i, j] = how often (or with what mass) response i beat response j.
 
@@ -106,21 +111,18 @@ def ford_condition(wins):
     Mathematical Monthly 64(8), 1957; statement L3.
     """
     beaten = check_wins("wins", wins) > 0
-    graph = coo_array(beaten)
-    _, strong = connected_components(graph, directed=True, connection="strong")
-    _, parts = connected_components(graph, directed=False)
-    crossing = beaten & (strong[:, None] != strong[None, :])
-    attained = not crossing.any()
+    itself = np.eye(len(beaten), dtype=bool)
+    above = reachable(beaten) | itself
+    one_way = above & ~above.T
+    attained = not one_way.any()
     # A strong component that nobody outside has beaten never loses. Every connected part has
     # one; in a part that is not strongly connected it has beaten somebody outside.
-    count = strong.max() + 1
-    loses, wins_outside = np.zeros(count, bool), np.zeros(count, bool)
-    winner, loser = np.nonzero(crossing)
-    loses[strong[loser]], wins_outside[strong[winner]] = True, True
-    witness = ~loses & (wins_outside | attained)
-    holds = bool(count == 1)
-    first = strong[np.argmax(witness[strong])]
-    undefeated = () if holds else tuple(np.flatnonzero(strong == first).tolist())
+    witness = ~one_way.any(axis=0) & (one_way.any(axis=1) | attained)
+    first = np.argmax(witness)
+    holds = bool(above.all())
+    undefeated = () if holds else tuple(np.flatnonzero(above[first] & above[:, first]).tolist())
+    joined = reachable(beaten | beaten.T) | itself
+    _, parts = np.unique(joined.argmax(axis=1), return_inverse=True)
     return FordCondition(holds, attained, tuple(parts.tolist()), undefeated)
 
 
@@ -197,10 +199,3 @@ def cycle_residual(edges, targets, weights=None):
     residual = targets - fitted
     norm, total = (np.linalg.norm(np.sqrt(weights) * v) for v in (residual, targets))
     return CycleResidual(scores, fitted, residual, float(norm), float(norm / (total or 1.0)))
-
-
-def margin_edges(margins):
-    """Edges (E, 2), i < j, and targets (E,) of a full antisymmetric (K, K) matrix of margins."""
-    margins = check_margins("margins", margins)
-    first, second = np.triu_indices(len(margins), 1)
-    return np.stack([first, second], axis=1), margins[first, second]

@@ -4,18 +4,27 @@ Policies are rows of log-probabilities (..., responses), one row a prompt; rewar
 shape, in nats. Every function returns one number a row; the caller takes the mean over prompts.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 from ..ops import check_number, elementwise, shape_error
 from ..ops.checks import finite_array
+from ..ops.stable import magnitude
 
 __all__ = [
+    "NearestDPO",
+    "RewardAndKL",
+    "divergence_terms",
     "kl_divergence",
+    "nearest_dpo",
     "optimal_policy",
     "policy_value",
     "regret",
     "regret_bound",
+    "reward_and_kl",
     "score_error",
 ]
 
@@ -88,8 +97,115 @@ def regret_bound(xp, error, *, beta=0.1):
     e = 8 beta. Source: Hoeffding (1963) for the lemma; statement R5, derived here.
     """
     _check_beta(beta)
-    size = xp.where_greater(error, 0, error, -error)
+    size = magnitude(xp, error)
     return xp.minimum(size**2 / (8 * beta), size)
+
+
+@dataclass(frozen=True)
+class RewardAndKL:
+    """Expected reward of a policy and its KL divergence from the reference, both in nats."""
+
+    reward: float
+    kl: float
+
+
+def _table(scores, rewards, beta, reference):
+    """The checked arguments of a table policy: scores, rewards, log-reference."""
+    scores, rewards = (
+        finite_array("scores", scores, ndim=1),
+        finite_array("rewards", rewards, ndim=1),
+    )
+    _check_beta(beta)
+    if reference is None:
+        reference = np.full(len(scores), 1 / len(scores))
+    reference = finite_array("reference", reference, ndim=1)
+    if not scores.shape == rewards.shape == reference.shape:
+        raise ValueError(
+            "scores, rewards and reference must have one entry a response, got shapes "
+            f"{scores.shape}, {rewards.shape}, {reference.shape}"
+        )
+    # A sum of K probabilities rounds to within K ulp of 1; more than 1e-9 is a mistake.
+    if (reference <= 0).any() or abs(reference.sum() - 1) > 1e-9:
+        raise ValueError(f"reference must be positive and sum to 1, got {reference}; normalize it")
+    if not float(np.abs(scores).max()) / float(beta) < float("inf"):
+        raise ValueError(f"scores/beta overflows float64 at beta = {beta:g}; choose a larger beta")
+    return scores, rewards, np.log(reference)
+
+
+def reward_and_kl(scores, rewards, beta, reference=None):
+    """Reward and KL from the reference of the table policy pi ~ reference e^(scores/beta).
+
+    Parameters
+    ----------
+    scores : (K,) z-scale scores, nats, such as those of :func:`~madpo_theory.simulate.fit_table`.
+    rewards : (K,) true rewards, nats.
+    beta : temperature, > 0.
+    reference : (K,) positive probabilities, default uniform.
+    """
+    scores, rewards, log_reference = _table(scores, rewards, beta, reference)
+    log_policy = optimal_policy(scores, log_reference, beta=beta)
+    kl = float(kl_divergence(log_policy, log_reference))
+    return RewardAndKL(float(np.exp(log_policy) @ rewards), kl)
+
+
+@dataclass(frozen=True)
+class NearestDPO:
+    """The DPO optimum nearest to a policy in KL.
+
+    Attributes
+    ----------
+    beta : its temperature.
+    policy : reward and KL of the policy; dpo : those of the DPO optimum, of the same reward.
+    divergence : KL(policy || DPO optimum), nats: exactly the KL that the policy spends beyond what
+        its reward costs, ``policy.kl - dpo.kl``.
+    """
+
+    beta: float
+    policy: RewardAndKL
+    dpo: RewardAndKL
+    divergence: float
+
+
+def nearest_dpo(scores, rewards, beta, reference=None):
+    """The DPO temperature whose optimum is nearest to a table policy in KL(policy || optimum).
+
+    DPO's optima pi_b ~ reference e^(rewards/b) are an exponential family in 1/b, where the nearest
+    point has the policy's mean reward: one root of an increasing function, and by the Pythagorean
+    identity the divergence is the excess of KL at that reward. Arguments as in
+    :func:`reward_and_kl`.
+
+    Returns a :class:`NearestDPO`. Raises ValueError if the policy earns no more than the reference,
+    as then no temperature does it. Derived here, L5.
+    """
+    scores, rewards, log_reference = _table(scores, rewards, beta, reference)
+    log_policy = optimal_policy(scores, log_reference, beta=beta)
+    shortfall = rewards.max() - rewards  # relative precision, however greedy the policy
+
+    def regret(log_probabilities):
+        return logsumexp(log_probabilities, b=shortfall)
+
+    if not (shortfall.any() and regret(log_policy) < regret(log_reference)):
+        raise ValueError(
+            "scores: the policy earns no more than the reference, so no DPO temperature is nearest"
+        )
+
+    def surplus(inverse):
+        return regret(log_policy) - regret(optimal_policy(rewards, log_reference, beta=1 / inverse))
+
+    low, high = (1 / beta,) * 2
+    while surplus(low) > 0:
+        low /= 2
+    while surplus(high) < 0:
+        high *= 2
+    # Relative precision of the root: brentq's own floor is 4 ulp.
+    inverse = brentq(surplus, low, high, xtol=1e-300, rtol=1e-15) if low < high else low
+    nearest = optimal_policy(rewards, log_reference, beta=1 / inverse)
+    return NearestDPO(
+        beta=float(1 / inverse),
+        policy=reward_and_kl(scores, rewards, beta, np.exp(log_reference)),
+        dpo=reward_and_kl(rewards, rewards, 1 / inverse, np.exp(log_reference)),
+        divergence=float(kl_divergence(log_policy, nearest)),
+    )
 
 
 def _optimum(rewards, reference, beta):
@@ -98,11 +214,21 @@ def _optimum(rewards, reference, beta):
 
 
 def _divergence(p, q):
-    """sum p (t - 1 + e^-t) with t = log p - log q: terms >= 0, so no cancellation between them."""
-    t = p - q
-    near = np.clip(t, -1, 1)
-    close = np.exp(p) * (near + np.expm1(-near))
-    return np.where(t == near, close, np.exp(p) * (t - 1) + np.exp(q)).sum(axis=-1)
+    return divergence_terms(p - q, np.exp(p), np.exp(q)).sum(axis=-1)
+
+
+def divergence_terms(log_ratio, policy, other):
+    """The terms of KL(pi || other), nats: pi (t - 1 + e^-t) with t = log(pi/other).
+
+    Each is >= 0, so that their sum does not cancel as that of pi t does. Derived here.
+
+    Parameters
+    ----------
+    log_ratio, policy, other : t, pi and other, arrays of one shape; probabilities sum to 1 a row.
+    """
+    near = np.clip(log_ratio, -1, 1)
+    close = policy * (near + np.expm1(-near))
+    return np.where(log_ratio == near, close, policy * (log_ratio - 1) + other)
 
 
 def _check_beta(beta):

@@ -12,6 +12,7 @@ constant.
 """
 
 from .base import (
+    OF_RATIO,
     WEIGHTS,
     Weighting,
     log_weight,
@@ -28,6 +29,7 @@ from .scaled import ScaledWeight
 from .target_shaped import PowerTarget, TargetMap, TargetShapedWeight
 
 __all__ = [
+    "OF_RATIO",
     "WEIGHTS",
     "AmpOnlyWeight",
     "BoundedRatioWeight",

@@ -8,6 +8,7 @@ from ..registry import Named, Registry
 from ..schedule import MarginSchedule
 
 __all__ = [
+    "OF_RATIO",
     "WEIGHTS",
     "Weighting",
     "log_weight",
@@ -16,6 +17,9 @@ __all__ = [
     "weighting_named",
     "weighting_of",
 ]
+
+OF_RATIO = ("sensitivity", "influence", "dampening", "target_slope_min", "target_slope_max")
+"""The certified quantities that depend on the ratio w(h)/w(-h) alone; they are even in h."""
 
 WEIGHTS = Registry("weight", __package__)
 """Weights by name: those of this folder, and every other class that gives itself a name."""
@@ -30,6 +34,17 @@ class Weighting(Named, ABC):
     """
 
     registry = WEIGHTS
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        # A tail bound was proved of one formula: a class that changes the formula has none until
+        # it brings its own.
+        place = {
+            name: next(k for k, base in enumerate(cls.__mro__) if name in vars(base))
+            for name in ("log_weight", "log_ratio", "tail")
+        }
+        if place["tail"] > min(place["log_weight"], place["log_ratio"]):
+            cls.tail = Weighting.tail
 
     @classmethod
     def of(cls, schedule, **settings):
@@ -46,6 +61,21 @@ class Weighting(Named, ABC):
         """delta(h) = log w(h) - log w(-h): the shift of a pair's target; odd."""
         return self.log_weight(xp, h) - self.log_weight(xp, -h)
 
+    def tail(self, xp, quantity, far):
+        """A number that a quantity does not exceed at any margin with |h| >= far.
+
+        Parameters
+        ----------
+        xp : the world that `far` lives in; where that is Arb, the bound is rigorous.
+        quantity : a name in :data:`madpo_theory.certify.QUANTITIES`; those of :data:`OF_RATIO`
+            depend on :meth:`log_ratio` alone.
+        far : nats, > 0.
+
+        Returns None where no bound is known (of the quantity, or from this `far` on), and math.inf,
+        at every `far`, where the quantity has no finite supremum.
+        """
+        return None
+
 
 def weighting_of(weighting):
     """The Weighting that an argument `weighting` stands for; TypeError for anything else.
@@ -55,7 +85,9 @@ def weighting_of(weighting):
     if isinstance(weighting, Weighting):
         return weighting
     if isinstance(weighting, MarginSchedule):
-        return WEIGHTS["published"](weighting)
+        from .published import PublishedWeight  # it is a Weighting, of this module
+
+        return PublishedWeight(weighting)
     raise TypeError(
         f"weighting must be a MarginSchedule (the published weight) or a Weighting, got "
         f"{type(weighting).__qualname__}; make one with MarginSchedule.released() or "

@@ -1,9 +1,10 @@
 """The weight that has the target c h on both sides of tau (N1)."""
 
+import math
 from dataclasses import dataclass
 
 from ..registry import Look
-from ..schedule import MarginSchedule, check_schedule, excess
+from ..schedule import MarginSchedule, check_schedule, coefficient, excess, stretch
 from .capped import CappedRatio
 
 __all__ = ["BoundedRatioWeight"]
@@ -28,3 +29,24 @@ class BoundedRatioWeight(CappedRatio):
 
     def log_ratio(self, xp, h):
         return excess.formula(xp, h, self.schedule) * h
+
+    def tail(self, xp, quantity, far):
+        """Beyond tau, where log w = delta = (c - 1) u falls without bound, and w(-u) = 1.
+
+        |delta'| = |c - 1 + u c'| <= 1 - c_min + stretch, |w'| is at most e^delta(far) times that,
+        and T' = c + u c' lies between c_min - stretch and c(far).
+        """
+        if quantity in ("influence", "dampening", "log_weight_min"):
+            return math.inf
+        bend = stretch(xp, far, self.schedule)
+        if bend is None:
+            return None
+        _, c_min, *_ = self.schedule.in_world(xp, far)
+        slope = 1 - c_min + bend
+        return {
+            "sensitivity": slope,
+            "log_weight_max": 0 * far,
+            "target_slope_min": bend - c_min,
+            "target_slope_max": coefficient.formula(xp, far, self.schedule),
+            "weight_slope": xp.exp(self.log_ratio(xp, far)) * slope,
+        }.get(quantity)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from ..ops.stable import magnitude
 from ..registry import Look
-from ..schedule import magnitude
-from .base import Weighting, weighting_of
+from .base import OF_RATIO, Weighting, weighting_of
 
 __all__ = ["EfficientWeight"]
 
@@ -42,3 +42,7 @@ class EfficientWeight(Weighting):
 
     def log_ratio(self, xp, h):
         return weighting_of(self.base).log_ratio(xp, h)
+
+    def tail(self, xp, quantity, far):
+        """Of what depends on the ratio alone, that of the base."""
+        return weighting_of(self.base).tail(xp, quantity, far) if quantity in OF_RATIO else None

@@ -33,6 +33,10 @@ class OneSidedWeight(Weighting):
         held = xp.where_greater(h, tau, over, under)
         return PublishedWeight(self.schedule).log_weight(xp, held)
 
+    def tail(self, xp, quantity, far):
+        """The published weight's: beyond tau it is that, or 1, of which those bounds hold too."""
+        return PublishedWeight(self.schedule).tail(xp, quantity, far)
+
 
 @dataclass(frozen=True)
 class AmpOnlyWeight(OneSidedWeight):

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from ..ops.stable import magnitude
 from ..registry import Look
-from ..schedule import MarginSchedule, check_schedule, coefficient, excess, magnitude
+from ..schedule import MarginSchedule, check_schedule, coefficient, excess, stretch
 from .base import Weighting
 
 __all__ = ["PublishedWeight"]
@@ -43,3 +44,28 @@ class PublishedWeight(Weighting):
         u, x, g = self._pieces(xp, h)
         delta = xp.where_greater(u, xp.number(self.schedule.tau, h), g, x)
         return xp.where_greater(h, 0, delta, -delta)
+
+    def tail(self, xp, quantity, far):
+        """Beyond tau, where log w = log[(1 + e^-cu)/(1 + e^-u)] is in [-log 2, 0], and w(-u) = 1.
+
+        |log w| <= log(1 + e^(-c_min far)), and |(log w)'| = |(c + u c') sigma(-cu) - sigma(-u)|
+        <= (c(far) + stretch) sigma(-c_min far) + sigma(-far), which bounds |w'| too, as w <= 1.
+        T' = 1 + (log w)'.
+        """
+        bend = stretch(xp, far, self.schedule)
+        if bend is None:
+            return None
+        _, c_min, *_ = self.schedule.in_world(xp, far)
+        value = xp.softplus(-c_min * far)
+        level = coefficient.formula(xp, far, self.schedule) + bend
+        slope = level * xp.sigmoid(-c_min * far) + xp.sigmoid(-far)
+        return {
+            "sensitivity": slope,
+            "influence": value,
+            "dampening": value,
+            "log_weight_max": 0 * far,
+            "log_weight_min": value,
+            "target_slope_min": slope - 1,
+            "target_slope_max": slope + 1,
+            "weight_slope": slope,
+        }.get(quantity)

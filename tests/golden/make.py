@@ -1,7 +1,7 @@
 """Write reference.json: 40-digit values of every formula, by the oracle (mpmath).
 
-Run from the repository root: ``PYTHONPATH=tests python tests/golden/make.py``. The test beside
-it regenerates the text and compares, so the file cannot drift from this script.
+Run from the repository root: ``PYTHONPATH=tests/support python tests/golden/make.py``. The test
+beside it regenerates the text and compares, so the file cannot drift from this script.
 """
 
 import json

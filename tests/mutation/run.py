@@ -45,7 +45,7 @@ class Suite:
     """The sources of the tests, and what an outcome depends on in them."""
 
     def __init__(self):
-        helpers = [f for f in ROOT.glob("tests/*.py") if not f.name.startswith("test_")]
+        helpers = [ROOT / "tests" / "conftest.py", *ROOT.glob("tests/support/*.py")]
         self.helpers = digest(*texts([*helpers, *ROOT.glob("tests/golden/*.*")]))
         self.ledger = digest(*texts(ROOT.glob("madpo_theory/claims/*.py")))
         tests = [*ROOT.glob("tests/test_*.py"), *ROOT.glob("tests/properties/*.py")]

@@ -8,20 +8,22 @@ import torch
 
 from ...ops import check_number, not_finite_error
 
-__all__ = ["Reason", "TableFits", "check_masses", "check_tables"]
+__all__ = ["Reason", "TableFits", "check_masses", "check_offsets", "check_tables"]
 
 
 class Reason(IntEnum):
     """Why a table has, or has not, been solved."""
 
     CONVERGED = 0
-    #: Ford's condition is violated: the loss falls forever along some direction.
+    #: the loss falls forever along some direction: Ford's condition is violated, or (a loss
+    #: outside the slots) the scores run away.
     NO_MINIMIZER = 1
     #: no comparison connects some responses with the rest: the minimizer is not unique.
     UNCONNECTED = 2
     #: the step budget is spent.
     STEPS = 3
-    #: the gradient is down to its rounding, but float64 cannot locate the minimizer so closely.
+    #: float64 cannot locate the minimizer so closely: the gradient is down to its rounding, or (a
+    #: loss outside the slots) it jumps or the curvature vanishes there.
     PRECISION = 4
     #: a weight underflows to 0 where there are labels (set by the methods, not by the solver).
     UNDERFLOW = 5
@@ -41,8 +43,8 @@ class TableFits:
     gradient_norm : (B,) length of the gradient for masses scaled to a largest pair N_ij = 1, at
         the last iterate; inf if none was taken.
     curvature : (B,) lower bound on the smallest curvature on scores of mean 0, in the same
-        units. It is proved by one vector and may be up to 2 (K - 1) times too small; with
-        ``exact_curvature`` it is the eigenvalue, less its rounding. 0 where not converged.
+        units. It is proved by one vector and may be up to 2 (K - 1) times too small. 0 where not
+        converged.
     error_bound : (B,) nats: the minimizer exists, is unique, and lies within this Euclidean
         distance of `scores`; rounding included. inf where not converged.
     iterations : (B,) Newton steps taken, the start not counted.
@@ -132,6 +134,22 @@ def check_tables(name, value, *, signed=False):
         raise ValueError(
             f"{name}[{b}, {i}, {i}] = {own[b, i].item():g} breaks the rule of a zero diagonal; no "
             "response beats itself"
+        )
+    return value
+
+
+def check_offsets(value, wins):
+    """`value` as finite float64 offsets (B, K, K) of checked `wins`, or an error."""
+    value = check_masses("offsets", value, tuple(wins.shape), signed=True)
+    if value.device != wins.device:
+        raise ValueError(f"offsets are on {value.device}, wins on {wins.device}; move one of them")
+    uneven = (torch.minimum(wins, wins.mT) < 0) & (value != -value.mT)
+    if uneven.any():
+        b, i, j = uneven.nonzero()[0].tolist()
+        raise ValueError(
+            f"offsets[{b}, {i}, {j}] = {value[b, i, j].item():g} and offsets[{b}, {j}, {i}] = "
+            f"{value[b, j, i].item():g} break the rule that they are opposite where a mass is "
+            "negative; the loss is not convex otherwise"
         )
     return value
 

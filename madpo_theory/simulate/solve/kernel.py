@@ -17,12 +17,14 @@ EPS = np.finfo(np.float64).eps
 BLOCK = 64  # tables that make a thread worth starting
 
 
-def fit_tables(wins, *, tolerance, accuracy, steps, clip, threads):
+def fit_tables(wins, offsets=None, *, tolerance, accuracy, steps, clip, threads):
     """Fit B tables, each to a certified distance from its minimizer, or not at all.
 
     Parameters
     ----------
-    wins : (B, K, K) float64 array, zero diagonal; negative entries only where wins + wins^T >= 0.
+    wins : (B, K, K) float64 array, zero diagonal; negative entries only where wins + wins^T >= 0
+        and the offsets are odd.
+    offsets : (B, K, K) float64 array or None.
     tolerance, accuracy, steps : as in :func:`~madpo_theory.simulate.solve.newton.minimize_tables`.
     clip : share of wins that a pair won by one side alone counts as having lost, for the start.
     threads : slices of the batch worked on at once; the result does not depend on it.
@@ -38,7 +40,8 @@ def fit_tables(wins, *, tolerance, accuracy, steps, clip, threads):
 
     def work(part):
         at = slice(ends[part], ends[part + 1])
-        _fit(wins[at], tolerance, accuracy, steps, clip, scores[at], numbers[at], taken[at])
+        moved = None if offsets is None else offsets[at]
+        _fit(wins[at], moved, tolerance, accuracy, steps, clip, scores[at], numbers[at], taken[at])
 
     if parts == 1:
         work(0)
@@ -49,18 +52,20 @@ def fit_tables(wins, *, tolerance, accuracy, steps, clip, threads):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _fit(wins, tolerance, accuracy, steps, clip, scores, numbers, taken):
+def _fit(wins, offsets, tolerance, accuracy, steps, clip, scores, numbers, taken):
     size = wins.shape[1]
     p, links, mesh = np.zeros((size, size)), np.zeros((size, size)), np.zeros((size, size))
     work = np.zeros((6, size))
     for b in range(len(wins)):
+        moved = None if offsets is None else offsets[b]
         taken[b] = _table(
-            wins[b], tolerance, accuracy, steps, clip, scores[b], numbers[b], p, links, mesh, work
-        )
+            wins[b], moved, tolerance, accuracy, steps, clip, scores[b], numbers[b], p, links,
+            mesh, work,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _table(wins, tolerance, accuracy, steps, clip, s, numbers, p, links, mesh, work):
+def _table(wins, offsets, tolerance, accuracy, steps, clip, s, numbers, p, links, mesh, work):
     """Fit one table into `s`; returns the steps taken, or -1."""
     size = len(s)
     gradient, terms, side = work[0], work[1], work[2]
@@ -74,14 +79,19 @@ def _table(wins, tolerance, accuracy, steps, clip, s, numbers, p, links, mesh, w
     for i in range(size):
         for j in range(size):
             p[i, j] = wins[i, j] / scale
-    _targets(p, clip, mesh, side)
+    moved = 0.0
+    if offsets is not None:
+        for i in range(size):
+            for j in range(size):
+                moved = max(moved, abs(offsets[i, j]))
+    _targets(p, offsets, clip, mesh, side)
     _eliminate(mesh, degree, side)
     _solve(mesh, degree, side, s)
     for step in range(steps + 1):
         low, high = s.min(), s.max()
         if not (math.isfinite(low) and math.isfinite(high)):
             return -1
-        _derivatives(p, s, links, gradient, terms)
+        _derivatives(p, offsets, s, links, gradient, terms)
         norm = math.sqrt((gradient * gradient).sum())
         for i in range(size):
             side[i] = -gradient[i]
@@ -93,7 +103,8 @@ def _table(wins, tolerance, accuracy, steps, clip, s, numbers, p, links, mesh, w
             _again(mesh, degree, x)
             _solve(mesh, degree, x, v)
             curvature = _least_curvature(links, v)
-            rounding = EPS * (size + 4 + 2 * (high - low)) * math.sqrt((terms * terms).sum())
+            spread = high - low + moved
+            rounding = EPS * (size + 4 + 2 * spread) * math.sqrt((terms * terms).sum())
             radius = _radius(norm + rounding, curvature)
             if radius <= accuracy:
                 mean = s.sum() / size
@@ -112,40 +123,79 @@ def _table(wins, tolerance, accuracy, steps, clip, s, numbers, p, links, mesh, w
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _targets(p, clip, mesh, side):
-    """Weights and right-hand side of the least-squares fit to the pair targets log(p/q)."""
+def _targets(p, offsets, clip, mesh, side):
+    """Weights and right-hand side of the least-squares fit to the pair targets, as in `_start`."""
     size = len(side)
     side[:] = 0.0
     for i in range(size):
         for j in range(i + 1, size):
             won, lost = p[i, j], p[j, i]
-            if won > 0 and lost > 0:
-                weight = math.sqrt(won) * math.sqrt(lost)
-                pull = weight * math.log(won / lost)
-            else:
-                weight = (won + lost) * math.sqrt(clip)
-                pull = -weight * math.log(clip) * np.sign(won - lost)
+            total = won + lost
+            if not total > 0:
+                mesh[i, j] = 0.0
+                continue
+            if not (won > 0 and lost > 0):
+                rare = clip * total
+                won, lost = (total, rare) if won >= lost else (rare, total)
+            weight, target = math.sqrt(won) * math.sqrt(lost), math.log(won) - math.log(lost)
+            if offsets is not None:
+                up, down = offsets[i, j], offsets[j, i]
+                target = _moved_target(target / 2, (up - down) / 2, (up + down) / 2)
+                _, _, link = _pair(target, won, lost, up, down)
+                weight = math.sqrt(link * (won + lost))
+            pull = weight * target
             mesh[i, j] = weight
             side[i] += pull
             side[j] -= pull
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _derivatives(p, s, links, gradient, terms):
+def _moved_target(half, odd, even):
+    """The minimizer of one pair's loss, as :func:`~.newton.pair_targets` has it."""
+    size = abs(half)
+    if size == 0:
+        return odd
+    large = even + size + math.log(-math.expm1(-2 * size)) - math.log(2)
+    turned = (
+        large + math.log1p(math.sqrt(1 + math.exp(-2 * large)))
+        if large > 0
+        else math.asinh(math.exp(large))
+    )
+    return odd + half + math.copysign(turned, half)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sides(z):
+    """sigma(z) and sigma(-z), both with all their digits."""
+    tail = math.exp(-abs(z))
+    near = 1 / (1 + tail)
+    far = tail * near
+    return (near, far) if z >= 0 else (far, near)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pair(z, p, q, up, down):
+    """The two terms of a pair's slope, and its curvature: the second writing of `risk`."""
+    above, below = _sides(z - up)
+    if up + down == 0:  # both labels bend alike
+        return q * above, p * below, (p + q) * above * below
+    above_too, below_too = _sides(z + down)
+    return q * above_too, p * below, p * above * below + q * above_too * below_too
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _derivatives(p, offsets, s, links, gradient, terms):
     """Gradient, links, and for every response the sum of |terms| of its gradient."""
     size = len(s)
     gradient[:] = 0.0
     terms[:] = 0.0
     for i in range(size):
         for j in range(i + 1, size):
-            z = s[i] - s[j]
-            tail = math.exp(-abs(z))
-            near = 1 / (1 + tail)
-            far = tail * near
-            up, down = (near, far) if z >= 0 else (far, near)
-            links[i, j] = (p[i, j] + p[j, i]) * up * down
-            up *= p[j, i]
-            down *= p[i, j]
+            z, won, lost = s[i] - s[j], p[i, j], p[j, i]
+            if offsets is None:
+                up, down, links[i, j] = _pair(z, won, lost, 0.0, 0.0)
+            else:
+                up, down, links[i, j] = _pair(z, won, lost, offsets[i, j], offsets[j, i])
             gradient[i] += up - down
             gradient[j] -= up - down
             mass = abs(up) + abs(down)

@@ -1,16 +1,14 @@
 """Which pairs of responses are compared: differences, sums and elimination along a batch.
 
-Rows are pairs or responses, columns are tables. :class:`Layout` holds all pairs of K responses,
-:class:`Edges` a list of them. No operation of a layout mixes columns, and its sums have one order
-whatever the batch; sparse products, of edges, only up to rounding.
+Rows are pairs or responses, columns are tables. No operation mixes columns, and sums have one order
+whatever the batch.
 """
 
 from functools import lru_cache
 
-import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from ...theory.realizability import reachable
 
 
 def fold(rows, combine=torch.add):
@@ -107,68 +105,27 @@ class Layout:
             solution[:j].addcmul_(matrix[:j, j, None], solution[j])
         return solution
 
+    def labels(self, tables):
+        """Entries [i, j] and [j, i] of tables (n, K, K), i < j, as columns: two of (pairs, n)."""
+        columns = columns_of(tables)
+        return columns.index_select(0, self.forward), columns.index_select(0, self.backward)
+
     def reachability(self, p, q):
         """Masks (n,): not all connected; some part connected one way only (no minimizer)."""
-        size, count = self.size, p.shape[1]
-        beaten = torch.zeros((size * size, count), dtype=torch.float32, device=p.device)
-        beaten[self.forward], beaten[self.backward] = (p > 0).float(), (q > 0).float()
-        beaten = beaten.t().reshape(count, size, size)
-        link = ((p != 0) | (q != 0)).float()
-        tied = torch.zeros((size * size, count), dtype=torch.float32, device=p.device)
-        tied[self.forward] = tied[self.backward] = link
-        tied = tied.t().reshape(count, size, size)
-        one_way = (beaten > 0) & (_closure(beaten).mT == 0)
-        return (_closure(tied) == 0).any((1, 2)), one_way.any((1, 2))
+
+        def tables(forward, backward):
+            full = forward.new_zeros((self.size**2, forward.shape[1]))
+            full[self.forward], full[self.backward] = forward, backward
+            return full.t().reshape(-1, self.size, self.size)
+
+        beaten, asked = tables(p > 0, q > 0), (p != 0) | (q != 0)
+        one_way = beaten & ~reachable(beaten).mT
+        return ~reachable(tables(asked, asked)).all(-1).all(-1), one_way.any(-1).any(-1)
 
 
 @lru_cache(maxsize=32)
 def layout_of(size, device):
     return Layout(size, device)
-
-
-class Edges:
-    """The maps of :class:`Layout` for a list of edges, which may repeat a pair."""
-
-    def __init__(self, edges, size):
-        self.size, self.pairs = size, len(edges)
-        self.first, self.second = edges[:, 0].contiguous(), edges[:, 1].contiguous()
-        rows = torch.arange(self.pairs, device=edges.device)
-        ones = torch.ones(self.pairs, dtype=torch.float64, device=edges.device)
-        place = torch.stack([torch.cat([self.first, self.second]), torch.cat([rows, rows])])
-        shape = (size, self.pairs)
-        self._signed = torch.sparse_coo_tensor(
-            place, torch.cat([ones, -ones]), shape, check_invariants=True
-        ).coalesce()
-        self._absolute = torch.sparse_coo_tensor(
-            place, torch.cat([ones, ones]), shape, check_invariants=True
-        ).coalesce()
-
-    def differences(self, scores):
-        z = scores.index_select(0, self.first)
-        return z.sub_(scores.index_select(0, self.second))
-
-    def outflow(self, flow):
-        return torch.sparse.mm(self._signed, flow)
-
-    def incident(self, mass):
-        return torch.sparse.mm(self._absolute, mass)
-
-    def reachability(self, p, q):
-        """Masks (n,): not all connected; some part connected one way only (no minimizer)."""
-        first, second = self.first.cpu().numpy(), self.second.cpu().numpy()
-        apart, one_way = [], []
-        for won, lost in zip(p.t().cpu().numpy(), q.t().cpu().numpy(), strict=True):
-            tails = np.concatenate([first[won > 0], second[lost > 0]])
-            heads = np.concatenate([second[won > 0], first[lost > 0]])
-            graph = coo_array((np.ones(len(tails)), (tails, heads)), shape=(self.size,) * 2)
-            _, strong = connected_components(graph, directed=True, connection="strong")
-            held = (won != 0) | (lost != 0)
-            graph = coo_array(
-                (np.ones(held.sum()), (first[held], second[held])), shape=(self.size,) * 2
-            )
-            apart.append(connected_components(graph, directed=False)[0] > 1)
-            one_way.append(bool((strong[tails] != strong[heads]).any()))
-        return tuple(torch.tensor(mask, device=p.device) for mask in (apart, one_way))
 
 
 def columns_of(batch):
@@ -187,11 +144,3 @@ def chunks(count, size, chunk):
     """Slices of the batch; at most 2^20 entries of a K x K table each, unless told otherwise."""
     step = max(16, (1 << 20) // size**2) if chunk is None else int(chunk)
     return [slice(at, min(at + step, count)) for at in range(0, count, step)]
-
-
-def _closure(steps):
-    """Which responses are reached in any number of steps."""
-    reach = steps + torch.eye(steps.shape[-1], device=steps.device)
-    for _ in range(max(1, (steps.shape[-1] - 1).bit_length())):
-        reach = ((reach @ reach) > 0).float()
-    return reach

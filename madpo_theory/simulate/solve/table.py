@@ -5,15 +5,15 @@ matrix, wins[i, j] = how often, or with what mass, response i beat response j: e
 weighted or not.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import helmert, norm  # scipy's norm does not underflow
 from scipy.special import expit
 
-from ...ops import check_number
+from ...ops import check_number, numpy_world
 from ...ops.checks import finite_array
+from ...risk import SPREAD, damping, distance, logistic_curvature, logistic_slope
 from ...theory.realizability import check_margins, check_wins, ford_condition
 from ...weights import weight
 
@@ -21,6 +21,7 @@ __all__ = [
     "TableFit",
     "expected_wins",
     "fit_table",
+    "maximum_posterior",
     "minimize_table",
     "sampled_wins",
     "table_certificate",
@@ -28,8 +29,6 @@ __all__ = [
 ]
 
 EPS = np.finfo(float).eps
-# Two entries of a vector differ by at most sqrt(2) times its length.
-SPREAD = math.sqrt(2)
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,8 @@ class TableFit:
 def minimize_table(wins, *, tolerance=1e-6, steps=1000):
     """Scores that minimize ``sum_ij wins[i, j] l(s_i - s_j)``, l(z) = log(1 + e^-z).
 
-    Newton's method, each step cut to log(1 + d)/d of itself, d the largest change of a gap: as
-    |l'''| <= l'' the loss falls all along that stretch, whatever the scores.
-    :func:`table_certificate` vouches for the end.
+    Newton's method (:func:`~madpo_theory.risk.damping`); :func:`table_certificate` vouches for the
+    end.
 
     Parameters
     ----------
@@ -80,7 +78,13 @@ def minimize_table(wins, *, tolerance=1e-6, steps=1000):
     if not ford.holds:
         raise ValueError(f"wins: no unique minimizer exists: {ford.reason}")
     wins = wins / wins.max()
-    scores, taken = _newton(wins, steps)
+    scores, slope, taken = (found[0] for found in maximum_posterior(wins[None], steps=steps))
+    if taken < 0:
+        raise RuntimeError(
+            f"the table has not converged in {steps} steps: slope {slope:.1e}, scores from "
+            f"{scores.min():.3g} to {scores.max():.3g}; allow more steps, or drop comparisons "
+            "whose weight is negligible"
+        )
     slope, curvature, radius = table_certificate(wins, scores)
     if not radius <= tolerance:
         raise RuntimeError(
@@ -91,45 +95,66 @@ def minimize_table(wins, *, tolerance=1e-6, steps=1000):
     return TableFit(scores - scores.mean(), slope, curvature, radius, taken)
 
 
-def _newton(wins, steps):
-    """Scores whose gradient is down to its rounding, and the steps taken; or RuntimeError."""
-    gauge = helmert(len(wins))  # orthonormal rows, each of sum 0
-    scores = np.zeros(len(wins))
+def maximum_posterior(wins, precision=0.0, *, steps=500):
+    """Scores of B tables that minimize ``sum_ij wins[i, j] l(s_i - s_j) + precision |s|^2/2``.
+
+    Newton's method on scores of mean 0, each table on its own, until its slope is down to the
+    rounding or a step to 1e-8 (1 + |s|), which leaves an error of about its square. The curvature
+    of a Gaussian prior is constant, so that the steps' proved length stays what it is.
+
+    Parameters
+    ----------
+    wins : (B, K, K) masses >= 0 that have a minimizer: Ford's condition, or a precision > 0.
+    precision : (B,) of the prior N(0, 1/precision) of every score; 0 for none.
+    steps : most Newton steps.
+
+    Returns scores (B, K), the last slope's length (B,), and the steps taken (B,), -1 where they did
+    not suffice.
+    """
+    count, size = wins.shape[:2]
+    gauge = helmert(size)  # orthonormal rows, each of sum 0
+    precision = np.broadcast_to(precision, count)
+    scores, left, taken = np.zeros((count, size)), np.full(count, np.inf), np.full(count, -1)
+    active = np.arange(count)
     for step in range(steps):
-        slope, rounding, hessian = _derivatives(wins, scores)
-        if (np.abs(slope) <= rounding).all():
-            return scores, step
-        try:
-            change = gauge.T @ np.linalg.solve(gauge @ hessian @ gauge.T, -gauge @ slope)
-        except np.linalg.LinAlgError:  # the curvature underflows: no step can be trusted
+        slope, rounding, hessian = _derivatives(wins[active], scores[active], precision[active])
+        left[active] = norm(slope, axis=-1)
+        moving = (np.abs(slope) > rounding).any(axis=-1)
+        taken[active[~moving]] = step
+        active, slope, hessian = active[moving], slope[moving], hessian[moving]
+        if not len(active):
             break
-        reach = np.ptp(change)
-        scores = scores + change * (np.log1p(reach) / reach)
-    raise RuntimeError(
-        f"the table has not converged in {step + 1} steps: slope {norm(slope):.1e}, scores from "
-        f"{scores.min():.3g} to {scores.max():.3g}; allow more steps, or drop comparisons whose "
-        "weight is negligible"
-    )
+        try:
+            change = np.linalg.solve(gauge @ hessian @ gauge.T, -(slope @ gauge.T)[..., None])
+        except np.linalg.LinAlgError:  # a curvature underflows: no step can be trusted
+            break
+        change = change[..., 0] @ gauge
+        reach = np.ptp(change, axis=-1, keepdims=True)
+        scores[active] += damping(numpy_world, reach) * change
+        settled = np.abs(change).max(axis=-1) <= 1e-8 * (1 + np.abs(scores[active]).max(axis=-1))
+        taken[active[settled]] = step + 1
+        active = active[~settled]
+    return scores, left, taken
 
 
-def _derivatives(wins, scores):
-    """Gradient of the loss, a bound on its rounding, and the Hessian, at the scores."""
-    gaps = scores[:, None] - scores[None, :]
-    up, down = expit(gaps), expit(-gaps)
-    pull = wins * down  # what is left of the slope of each win
-    slope = (pull.T - pull).sum(axis=1)
-    # Of every term a few ulp, and those of both scores; then K terms to add.
-    rounding = EPS * (len(wins) + 4 + 2 * np.ptp(scores)) * (pull.T + pull).sum(axis=1)
-    link = (wins + wins.T) * up * down
-    return slope, rounding, np.diag(link.sum(axis=1)) - link
+def _derivatives(wins, scores, precision=0.0):
+    """Gradient of the loss, a bound on its rounding, and the Hessian, at scores (..., K)."""
+    gaps = scores[..., :, None] - scores[..., None, :]
+    lost, prior = np.swapaxes(wins, -1, -2), np.asarray(precision)[..., None]
+    slope = logistic_slope(numpy_world, gaps, wins, lost).sum(axis=-1) + prior * scores
+    # Of every term a few ulp, and those of both scores, on the scale of all; then K terms to add.
+    size, spread = wins.shape[-1], np.ptp(scores, axis=-1, keepdims=True)
+    terms = logistic_slope(numpy_world, gaps, -wins, lost).sum(axis=-1) + prior * spread
+    rounding = EPS * (size + 4 + 2 * spread) * terms
+    link = logistic_curvature(numpy_world, gaps, wins, lost)
+    return slope, rounding, (link.sum(axis=-1) + prior)[..., None] * np.eye(size) - link
 
 
 def table_certificate(wins, scores):
     """How far the minimizer of a table's loss can be from the given scores, by one look at them.
 
-    With gradient g and smallest curvature k on the scores of mean 0: as |l'''| <= l'', the slope
-    along any unit direction reaches 0 within ``-log(1 - sqrt(2) |g|/k)/sqrt(2)``, and if
-    sqrt(2) |g| >= k nothing is proved. Derived here, from L1.
+    :func:`~madpo_theory.risk.distance`, ``-log(1 - sqrt(2) |g|/k)/sqrt(2)``, of the gradient g and
+    the smallest curvature k on scores of mean 0, of which no gap moves faster than sqrt(2).
 
     Parameters
     ----------
@@ -147,9 +172,7 @@ def table_certificate(wins, scores):
     slope = norm(slope) + norm(rounding)
     curvature = np.linalg.eigvalsh(gauge @ hessian @ gauge.T)[0]
     curvature -= len(wins) * EPS * np.trace(hessian)
-    ratio = SPREAD * slope / curvature if curvature > 0 else math.inf
-    radius = -math.log1p(-ratio) / SPREAD if ratio < 1 else math.inf
-    return float(slope), float(curvature), radius
+    return float(slope), float(curvature), float(distance(numpy_world, slope, curvature, SPREAD))
 
 
 def _margins(name, value):

@@ -32,7 +32,11 @@ def _falls(effect):
 
 
 _ROWS = (
-    ("c_max, tau", lambda e: f"{e.schedule.c_max:.3g}, {e.schedule.tau:.3g}", "of the schedule"),
+    (
+        "c_max, tau",
+        lambda e: "-" if e.schedule is None else f"{e.schedule.c_max:.3g}, {e.schedule.tau:.3g}",
+        "of the schedule",
+    ),
     ("mean weight", lambda e: _number(e.mean), "1 keeps the step size"),
     ("  smallest", lambda e: _number(e.smallest), "of these pairs"),
     ("  largest", lambda e: _number(e.largest), "of these pairs"),
@@ -48,6 +52,7 @@ _ROWS = (
         "nats by which the worst reward model moves a target (R2, N3)",
     ),
     ("  these pairs", lambda e: _number(e.influence_here), "the same, at the margins given"),
+    ("L, D known", lambda e: e.known, "over all margins, on those alone, or measured on a grid"),
     ("DPO beta", lambda e: _number(e.dpo_beta), "of the DPO with the nearest targets (L5)"),
     (
         "  off by",
@@ -62,7 +67,7 @@ def effect_rows(diagnosis):
     """(names of columns, rows): a row has a name, a cell for each column, and what it means."""
     advice = diagnosis.recommendation.effect
     effects = [*diagnosis.effects, *([advice] if advice else [])]
-    names = [e.kind for e in diagnosis.effects] + ["recommended"] * bool(advice)
+    names = [e.label for e in diagnosis.effects] + ["recommended"] * bool(advice)
     return names, [(name, [cell(e) for e in effects], meaning) for name, cell, meaning in _ROWS]
 
 
