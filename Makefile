@@ -7,65 +7,59 @@ INSTALLED := $(VENV)/installed
 # Test processes run side by side; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: reproduce studies study proofs test test-slow mutation bench bench-diagnose bench-train docs lint readme clean
+.PHONY: help reproduce studies study proofs test test-slow mutation bench bench-diagnose bench-train docs lint readme clean
 
-reproduce: $(INSTALLED)
+help:  ## this list
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+reproduce: $(INSTALLED)  ## verify the claims, run the experiment, write report/index.html (PRESET=cpu, smoke, paper)
 	$(BIN)/madpo reproduce --preset $(PRESET)
 
-# The seven simulation studies; goes on where it was stopped.
-studies: $(INSTALLED)
+studies: $(INSTALLED)  ## the simulation studies; goes on where it was stopped
 	$(SINGLE) $(BIN)/madpo simulate all --worlds 100 --out runs/studies --page docs/studies.md
 
-# The recorded sentiment study: runs what results/sentiment lacks; all of it took 14 hours of computing.
-study: $(INSTALLED)
+study: $(INSTALLED)  ## the recorded sentiment study: what results/sentiment lacks; all of it took 14 hours of computing
 	$(BIN)/madpo study
 
-# Check the Coq proofs; needs no Python, and says what to install if Coq is missing.
-proofs:
+proofs:  ## check the Coq proofs; needs no Python, and says what to install if Coq is missing
 	@$(MAKE) --no-print-directory -C proofs all summary
 
-test: $(INSTALLED)
+test: $(INSTALLED)  ## the tests but the slow ones
 	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
 
-test-slow: $(INSTALLED)
+test-slow: $(INSTALLED)  ## the slow tests
 	$(BIN)/python -m pytest -q -m slow
 
-# Change the formulas in every small way: does a test notice? Goes on where it was stopped.
-mutation: $(INSTALLED)
+mutation: $(INSTALLED)  ## change the formulas in every small way: does a test notice? Goes on where it was stopped
 	$(SINGLE) $(BIN)/python tests/mutation/run.py
 
-# Problems per second against other software on two cores; writes benchmarks/out/.
-bench: $(INSTALLED)
+bench: $(INSTALLED)  ## problems per second against other software on two cores; writes benchmarks/out/
 	$(SINGLE) $(BIN)/python -m benchmarks.solvers --threads 2
 
-# Seconds and memory of an alignment step, and generation, against TRL and transformers.
-bench-train: $(INSTALLED)
+bench-train: $(INSTALLED)  ## seconds and memory of an alignment step, and generation, against TRL and transformers
 	$(BIN)/python -m benchmarks.training
 
-# Time and memory of madpo diagnose and madpo weights, beside polars' scan of the same file.
-bench-diagnose: $(INSTALLED)
+bench-diagnose: $(INSTALLED)  ## time and memory of madpo diagnose and madpo weights, beside polars' scan of the same file
 	$(BIN)/python -m benchmarks.diagnose --threads 2
 
-# The documentation site, into build/site.
-docs: $(INSTALLED)
+docs: $(INSTALLED)  ## the documentation site, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-lint: $(INSTALLED)
+lint: $(INSTALLED)  ## check the style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# The table of claims and the figure in README.md, and the graph of the ledger.
-readme: $(INSTALLED)
+readme: $(INSTALLED)  ## renew the table of claims and the figures of README.md, and the graph of the ledger
 	$(BIN)/madpo verify --readme README.md --graph docs/figures/ledger.svg
 	$(BIN)/madpo figures --out docs/figures --names effective_target monotone_region
 	rm -f docs/figures/*.pdf docs/figures/*.csv
 
-$(INSTALLED): constraints.txt pyproject.toml
+$(INSTALLED): constraints.txt pyproject.toml setup.py
 	@echo "installing the locked packages into $(VENV): two or three minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --requirement constraints.txt
 	$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	touch $(INSTALLED)
 
-clean:
+clean:  ## remove what was built
 	rm -rf $(VENV) figures report .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,5 +1,7 @@
 """What every figure shares: sizes, series told apart, and where labels go."""
 
+import re
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -77,7 +79,7 @@ def unique(table, name):
 def named(name):
     """The label of a method or weight, its symbols set as mathematics."""
     label = look(name).label.replace("$", r"\$")
-    return label.replace("c_max = ", r"$c_{\mathrm{max}}=$").replace("c = ", "$c=$")
+    return re.sub(r"c_max( = )?", lambda m: f"$c_{{\\mathrm{{max}}}}{'=' if m[1] else ''}$", label)
 
 
 def line(name):

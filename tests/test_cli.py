@@ -1,14 +1,32 @@
 """The command line: usage, exit codes, refusals before anything runs."""
 
+import re
+import subprocess
+
 import pytest
 
-from madpo_theory import cli
+import madpo_theory
+from madpo_theory import cli, clone, extensions
 
 
 def test_no_command_prints_usage(capsys):
     assert cli.main([]) == 0
-    out = capsys.readouterr().out
-    assert all(name in out for name in cli.COMMANDS)
+    lines = capsys.readouterr().out.splitlines()
+    for name in (*cli.COMMANDS, *extensions.COMMANDS):  # each with what it does
+        assert any(re.match(rf"  {name} +[A-Z].*\.$", line) for line in lines), name
+
+
+def test_the_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{madpo_theory.__version__}\n"
+
+
+def test_make_help_has_a_line_for_every_target():
+    makefile = clone.ROOT / "Makefile"
+    targets = re.search(r"^\.PHONY: (.*)$", makefile.read_text(), re.M)[1].split()
+    done = subprocess.run(["make", "-f", makefile, "help"], capture_output=True, text=True)
+    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    assert sorted(name for _, name, words in lines if words) == sorted(targets)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The seven studies: run whole on two worlds, on every executor, from a user's file, refused."""
+"""The studies: run whole on two worlds, on every executor, from a user's file, refused."""
 
 import json
 
@@ -28,7 +28,7 @@ SETTINGS = {  # rows a world: settings times methods
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """All seven on two worlds, in this process."""
+    """All of them on two worlds, in this process."""
     folder = tmp_path_factory.mktemp("studies")
     for result in run(STUDIES, worlds=2, out=folder):
         draw_study(result)
