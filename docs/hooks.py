@@ -1,4 +1,4 @@
-"""What mkdocs cannot do alone: claims from the ledger, formulas as MathML."""
+"""What mkdocs cannot do alone: claims from the ledger, methods from the registry, MathML."""
 
 import html
 import posixpath
@@ -8,6 +8,8 @@ import latex2mathml.converter
 
 VERDICT = {"holds": "holds", "conditional": "holds under a condition", "fails": "fails"}
 CLAIMS = re.compile(r"<!-- claims: ([A-Z0-9 ]+) -->")
+TABLE = re.compile(r"<!-- (methods|weights) -->")
+MODULES = re.compile(r"<!-- method modules -->")
 RELATIVE = re.compile(r"\[([^\]]+)\]\((\.\./[^)]+)\)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.S)
 
@@ -21,7 +23,26 @@ def on_page_markdown(markdown, page, **_):
         return match[1] if target.startswith("..") else match[0]
 
     markdown = RELATIVE.sub(inside, markdown)
+    markdown = TABLE.sub(table, markdown)
+    markdown = MODULES.sub(modules, markdown)
     return CLAIMS.sub(lambda match: "\n\n".join(map(row, match[1].split())), markdown)
+
+
+def table(match):
+    """The table of all methods or weights."""
+    from madpo_theory.show import methods
+
+    return getattr(methods, f"{match[1]}_table")()
+
+
+def modules(_):
+    """The API of every method, a section each."""
+    from madpo_theory import METHODS
+
+    options = "    options:\n      heading_level: 4"
+    return "\n\n".join(
+        f"### `{name}`\n\n::: {cls.__module__}\n{options}" for name, cls in METHODS.items()
+    )
 
 
 def row(name):

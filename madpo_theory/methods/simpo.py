@@ -13,7 +13,7 @@ __all__ = ["Simpo"]
 class Simpo(Method):
     """SimPO: l(z - gamma), z = beta (log pi(chosen)/|chosen| - log pi(rejected)/|rejected|).
 
-    `gamma` is the paper's, in nats of z (its code sets gamma/beta). Target: slope (1 + e^gamma)/2
+    `gamma` is the paper's, in nats of z (its code sets gamma/beta, 0.25 by default). Target: slope (1 + e^gamma)/2
     at h* = 0, h* + gamma far out (C1). Source: arXiv 2405.14734.
     """
 
@@ -23,7 +23,7 @@ class Simpo(Method):
     per_token = True
 
     beta: float = setting(2.0, "beta > 0", lambda v: v > 0, "code", kw_only=True)
-    gamma: float = setting(1.0, "gamma >= 0", lambda v: v >= 0, "code")
+    gamma: float = setting(0.5, "gamma >= 0", lambda v: v >= 0, "code")
 
     def slots(self, xp, h):
         return Slots(offset=xp.number(self.gamma, h))

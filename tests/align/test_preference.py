@@ -77,7 +77,7 @@ def by_hand(name, logps):
         "hinge": lambda: torch.relu(1 - z),
         "simpo": lambda: (
             -torch.nn.functional.logsigmoid(
-                beta * (logps[0] / LENGTHS[0] - logps[1] / LENGTHS[1]) - 1
+                beta * (logps[0] / LENGTHS[0] - logps[1] / LENGTHS[1]) - 0.5
             )
         ),
     }[name]().mean()

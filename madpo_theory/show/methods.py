@@ -1,0 +1,66 @@
+"""The methods as a Markdown table, for pages and for the README."""
+
+import re
+from dataclasses import MISSING, fields
+
+from ..methods import METHODS
+from ..weights import WEIGHTS
+
+__all__ = ["methods_table", "weights_table"]
+
+_NEEDS = {
+    "reference": "reference",
+    "margin": "reward margin",
+    "length": "lengths",
+    "batch": "whole batches",
+}
+
+
+def methods_table():
+    """One row a method: name, paper, what it asks of a pair, its loss, its settings."""
+    rows = ["| method | name | source | asks for | loss | settings |", "|---|---|---|---|---|---|"]
+    for name, cls in METHODS.items():
+        needs = [text for need, text in _NEEDS.items() if need in cls.needs]
+        cells = (
+            cls.label,
+            f"`{name}`",
+            _linked(cls.source),
+            ", ".join(needs) or "the policy alone",
+            _first_sentence(cls),
+            ", ".join(_setting(field) for field in fields(cls)),
+        )
+        rows.append(_row(cells))
+    return "\n".join(rows)
+
+
+def weights_table():
+    """One row a weight: label, name, source, what it is."""
+    rows = ["| weight | name | source | w(h) |", "|---|---|---|---|"]
+    for name, cls in WEIGHTS.items():
+        rows.append(_row((cls.label, f"`{name}`", _linked(cls.source), _first_sentence(cls))))
+    return "\n".join(rows)
+
+
+def _row(cells):
+    escaped = (re.sub(r"([|*])", r"\\\1", cell) for cell in cells)
+    return "| " + " | ".join(escaped) + " |"
+
+
+def _linked(source):
+    """A source with its arXiv number as a link."""
+    return re.sub(r"arXiv (\d{4}\.\d{5})", r"[\1](https://arxiv.org/abs/\1)", source)
+
+
+def _first_sentence(cls):
+    """The first sentence of a docstring, roles as code."""
+    text = " ".join(cls.__doc__.split("\n\n")[0].split())
+    text = re.sub(r":\w+:`~?\.?(?:\w+\.)*(\w+)`", r"`\1`", text)
+    return re.split(r"(?<=[^.]\.) (?=[A-Z])", text)[0]
+
+
+def _setting(field):
+    """name = default (where it comes from)."""
+    origin = field.metadata.get("origin")
+    shown = f"{field.default:.4g}" if isinstance(field.default, float) else str(field.default)
+    default = "" if field.default is MISSING else f" = {shown}"
+    return f"`{field.name}{default}`" + (f" ({origin})" if origin else "")
