@@ -13,8 +13,8 @@ __all__ = ["Simpo"]
 class Simpo(Method):
     """SimPO: l(z - gamma), z = beta (log pi(chosen)/|chosen| - log pi(rejected)/|rejected|).
 
-    `gamma` is the paper's, in nats of z (its code sets gamma/beta, 0.25 by default). Target: slope (1 + e^gamma)/2
-    at h* = 0, h* + gamma far out (C1). Source: arXiv 2405.14734.
+    `gamma` is the paper's, in nats of z (its code sets gamma/beta, 0.25 by default). Target: slope
+    (1 + e^gamma)/2 at h* = 0, h* + gamma far out (C1). Source: arXiv 2405.14734.
     """
 
     name, label, source = "simpo", "SimPO", "arXiv 2405.14734"
