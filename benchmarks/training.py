@@ -518,9 +518,8 @@ def main(arguments=None):
     if chosen.child:
         return child(Setting(**json.loads(chosen.child)))
 
-    from madpo_theory.experiments.sentiment import PRESETS
-
     from madpo_theory.align.config import PrecisionConfig
+    from madpo_theory.experiments.sentiment import PRESETS
 
     preset = PRESETS["cpu" if chosen.model == "gemma" else "smoke"]
     reviews = data(chosen.root, preset.data)

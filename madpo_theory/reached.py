@@ -5,7 +5,8 @@ everything that the module assigns to it. A definition reaches what its names st
 imports (those inside functions too) and ``module.attribute``, into our own code: this package, and
 whatever lies outside the standard library and site-packages, such as a user's study and the files
 beside it. Other packages enter by the dotted names of what is used; their versions are the
-caller's to add. Where a definition lies, how it is imported, comments and docstrings do not count.
+caller's to add. Where a definition lies, how it is imported, comments, docstrings and how a class
+is shown (its name, label, source and look) do not count.
 
 What no name says is not seen: a module imported by a string, an entry of a registry, a file that
 is read. Whoever depends on one passes it, as an object, too.
@@ -33,6 +34,7 @@ __all__ = ["digest_of"]
 HOUSE = __name__.partition(".")[0]
 STANDARD = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
+SHOWN = {"name", "label", "source", "look"}  # of a class: what registry.Named says it looks like
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -80,7 +82,7 @@ class _Walk:
                     self.refer(module, (known,))
                 continue
             found = module.definition(name)
-            self.say(name, found.text)
+            self.say(found.text)
             for chain in found.chains:
                 self.say("stands for")
                 self.refer(module, chain, found.imports)
@@ -485,6 +487,8 @@ class _Text:
             self.words.append(f"{type(part).__name__}(")
             for field in part._fields:
                 value = getattr(part, field, None)
+                if field == "body" and isinstance(part, ast.ClassDef):
+                    value = [statement for statement in value if not _shown(statement)]
                 if value is not None and value != [] and field not in ("ctx", "type_comment"):
                     self.words.append(f"{field}=")
                     self.write(value)
@@ -495,3 +499,12 @@ def _silent(node):
     """Whether a statement does nothing by itself: an import, a docstring, `pass`."""
     text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return text or isinstance(node, (ast.Import, ast.ImportFrom, ast.Pass))
+
+
+def _shown(statement):
+    """Whether a statement of a class's body only says how it is shown."""
+    if not isinstance(statement, ast.Assign):
+        return False
+    targets = {node.id for target in statement.targets for node in ast.walk(target)
+               if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}  # fmt: skip
+    return bool(targets) and targets <= SHOWN

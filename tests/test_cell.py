@@ -114,7 +114,7 @@ def test_a_world_is_the_same_in_every_block():
     [
         ({"methods": ("dpo",), "beta": 0.0}, "beta > 0"),
         ({"methods": ("dpo",), "beta": math.nan}, "beta"),
-        ({"methods": ("sft",)}, "method must be"),
+        ({"methods": ("sft",)}, "method = 'sft' breaks the rule"),
     ],
 )
 def test_bad_settings_are_refused(settings, words):

@@ -22,7 +22,6 @@ from madpo_theory.simulate.measure import (
     measure,
     pair_accuracy,
     policy_of,
-    predicted_regret,
     reward_at_kl,
     target_shift,
     target_shift_bound,
@@ -42,6 +41,7 @@ from madpo_theory.simulate.worlds import (
     to_problems,
 )
 from madpo_theory.theory.efficiency import effective_sample_size
+from madpo_theory.theory.value import regret_bound, score_error
 
 RELEASED = MarginSchedule.released()
 CONFIG = WorldsConfig(3, 4, reference=SoftmaxReference())
@@ -150,7 +150,8 @@ def test_regret_is_within_its_prediction(seed, beta, noise):
     worlds, margins, sampling, labels = setting(seed, 1)
     m = (worlds.rewards + noise * margins.mean(-1)) / beta
     found = measure(worlds, margins, sampling, labels.masses, m, beta=beta)
-    bound = predicted_regret(worlds, m, beta=beta)
+    error = score_error(policy_of(worlds, m), worlds.rewards, worlds.log_reference, beta=beta)
+    bound = regret_bound(error, beta=beta)
     assert bound.shape == worlds.shape[:2]
     np.testing.assert_allclose(found.regret_bound, bound.mean(-1), rtol=1e-12)
     assert (0 <= found.regret).all() and (found.regret <= found.regret_bound).all()

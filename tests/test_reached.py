@@ -191,6 +191,7 @@ def before(load):
         ("measure.py", "from .tools import thirds", "from mine.tools import thirds"),
         ("measure.py", "from . import tools\n", "import mine.tools as tools\n"),
         ("measure.py", "from .late import finish", "from mine.late import finish"),
+        ("measure.py", "factor = 7.0", 'factor = 7.0\n    name, label = "rule", "a rule"'),
         ("late.py", "FAR = 13.0", '"""Late."""\n\nFAR = 13.0\n"""Nats."""'),
         (
             "__init__.py",
@@ -213,6 +214,7 @@ def test_what_computes_nothing_keeps_the_key(load, before, edit):
         ("measure.py", 'CHOICES["high"] = 2.0', 'CHOICES["low"] = 2.0'),
         ("measure.py", "(3.0, 4.0)", "(3.0, 5.0)"),
         ("measure.py", "factor = 7.0", "factor = 8.0"),
+        ("measure.py", "factor = 7.0", 'factor = 7.0\n    title = "a rule"'),
         ("measure.py", "self.factor * LIMIT", "self.factor + LIMIT"),
         ("measure.py", "return -1.0", "return 1.0"),
         ("measure.py", "level: float = 0.5", "level: float = 0.25"),
@@ -275,6 +277,57 @@ def test_the_key_does_not_know_where_a_definition_stands(load, before):
 def test_two_helpers_of_one_name_may_not_change_places(load, before):
     swapped = edited(("deep.py", "x + 0.25", "x - 0.25"), ("other.py", "x - 0.25", "x + 0.25"))
     assert key(load(swapped)) != before
+
+
+def test_two_names_of_one_statement_are_two(load):
+    text = (
+        "a, b = 1.0, 2.0\n\n\nclass Kept:\n    c, d = 3.0, 4.0\n\n\n"
+        "def measure():\n    return a, Kept.c\n"
+    )
+    other = [text, text.replace("return a", "return b"), text.replace("Kept.c", "Kept.d")]
+    assert len({digest_of(load({"measure.py": text}).measure) for text in other}) == 3
+
+
+def test_which_of_the_known_definitions_is_meant_counts(load):
+    files = {
+        "a.py": "def one(x):\n    return x + 1.0\n\n\ndef two(x):\n    return x + 2.0\n",
+        "b.py": "from .a import one as it\n\n\ndef again(x):\n    return it(x)\n",
+        "measure.py": "from .a import one, two\nfrom .b import again\n\n\n"
+        "def measure(x):\n    return one(x), two(x), again(x)\n",
+    }
+    other = edited(("b.py", "import one", "import two"), files=files)
+    assert digest_of(load(files).measure) != digest_of(load(other).measure)
+
+
+def test_imports_within_statements_of_a_function_are_followed(load):
+    text = (
+        "def measure(x):\n"
+        "    try:\n        from .a import one\n"
+        "    except ImportError:\n        from .b import two as one\n"
+        "    else:\n        from .c import three\n"
+        "    finally:\n        from .d import four\n"
+        "    match x:\n        case 0:\n            from .e import five\n"
+        "    return one(), three(), four(), five()\n"
+    )
+    names = dict(zip("abcde", ("one", "two", "three", "four", "five"), strict=True))
+    files = {f"{file}.py": f"def {name}():\n    return 1.0\n" for file, name in names.items()}
+    found = {digest_of(load({**files, "measure.py": text}).measure)}
+    for file in files:
+        changed = edited((file, "1.0", "2.0"), files=files)
+        found.add(digest_of(load({**changed, "measure.py": text}).measure))
+    assert len(found) == 6
+
+
+def test_the_docstring_of_a_closure_does_not_count(load):
+    text = (
+        "def make(k):\n    def inner(x):\n        'One.'\n        return k * x\n\n"
+        "    return inner\n\n\nmeasure = make(2)\n"
+    )
+    first, same, other = (
+        digest_of(load({"measure.py": text.replace(*edit)}).measure)
+        for edit in (("", ""), ("One.", "Two."), ("make(2)", "make(3)"))
+    )
+    assert first == same != other
 
 
 def test_a_decorator_of_a_table_adds_to_it(load):
@@ -400,6 +453,13 @@ def bound_to(value):
     return Holder
 
 
+def derived(base):
+    class Derived(base):
+        pass
+
+    return Derived
+
+
 class Counted:
     def __init__(self, start):
         self.start = start
@@ -426,6 +486,7 @@ DIFFERENT = {
     "caches": (functools.cache(scaled(1)), functools.cache(scaled(2))),
     "compiled": (numba.njit(plain), numba.njit(chosen(True)), numba.njit(chosen(False))),
     "local classes": (bound_to(1), bound_to(2), bound_to((1, 2)), bound_to(2)()),
+    "bases": (derived(Counted), derived(Point), derived(bound_to(1)), derived(bound_to(2))),
     "dataclasses": (Point(1, 2), Point(2, 1), Point((1,), 2)),
     "numbers": (Fraction(1, 3), Fraction(2, 3), np.float64(1.0), np.float32(1.0), np.float64(2.0)),
     "arrays": (np.zeros(2), np.zeros(3), np.zeros((1, 2)), np.zeros(2, int), np.ones(2)),
@@ -462,7 +523,10 @@ def test_objects_that_hold_themselves_end():
     assert digest_of(loop(0)) == digest_of(loop(0)) != digest_of(loop(1))
 
 
-def test_code_without_a_file_counts_by_what_it_does_and_finds():
+@pytest.mark.parametrize("name", ["typed", "mine.measure"])
+def test_code_without_a_file_counts_by_what_it_does_and_finds(load, name):
+    """Typed anew in a module that has a file, it is not the file's."""
+    load()
     text = (
         "FACTOR = 2\n"
         "def helper(x): return FACTOR * x\n"
@@ -472,7 +536,7 @@ def test_code_without_a_file_counts_by_what_it_does_and_finds():
     )
 
     def of(old="", new=""):
-        space = {"__name__": "typed"}
+        space = {"__name__": name}
         exec(text.replace(old, new), space)
         return digest_of(space["measure"])
 

@@ -176,5 +176,5 @@ def _hash(data):
 def _sources(produce, weight):
     """Hash of the code that produces a certificate, and of the arithmetic's version."""
     # A weight and a number world are found by their names, which no reader of the code can follow.
-    found = WEIGHTS.find(weight.replace(" ", "_"))
+    found = WEIGHTS.find(weight)
     return digest_of(produce, found, arb_world, flint.__version__)

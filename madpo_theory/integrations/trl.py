@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..methods import Pairs, method_of
+from ..theory.efficiency import effective_sample_size
 from ..weights import weight, weighting_of
 
 TESTED = "1.12.0 to 1.16.0"
@@ -320,13 +321,13 @@ class WeightedDPOTrainer(_ColumnTrainer):
     def log(self, logs, *args, **kwargs):
         mode = "train" if self.model.training else "eval"
         if seen := self._weights_seen.pop(mode, None):
-            weights = torch.cat(seen).double()
-            squares = weights.square().sum()
+            weights = torch.cat(seen).double().numpy()
+            share = effective_sample_size(weights) / len(weights) if weights.any() else 0.0
             statistics = {
                 "mean": weights.mean(),
                 "min": weights.min(),
                 "max": weights.max(),
-                "ess": weights.sum() ** 2 / (len(weights) * squares) if squares else squares,
+                "ess": share,
             }
-            self._metrics[mode] |= {f"weights/{k}": [v.item()] for k, v in statistics.items()}
+            self._metrics[mode] |= {f"weights/{k}": [float(v)] for k, v in statistics.items()}
         super().log(logs, *args, **kwargs)

@@ -80,12 +80,10 @@ class Cell:
 
     def __post_init__(self):
         check_number("beta", self.beta, "beta > 0", lambda v: v > 0)
-        for _, method in self.named():
-            method_of(method)
-
-    def named(self):
-        """(name, Method) of each method."""
-        return [(m, method_of(m)) if isinstance(m, str) else m for m in self.methods]
+        pairs = [(m, m) if isinstance(m, str) else m for m in self.methods]
+        # Methods themselves, not their names: their code is part of what a study's parts depend on.
+        methods = tuple((name, method_of(method)) for name, method in pairs)
+        object.__setattr__(self, "methods", methods)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +142,7 @@ def measure_cell(cell, indices, seed, device):
     scene = draw_scene(cell, indices, seed, device)
     return _stacked(
         _columns(cell, scene, name, method, seed, *fit(method, scene.problem, scene.worlds))
-        for name, method in cell.named()
+        for name, method in cell.methods
     )
 
 
@@ -271,7 +269,7 @@ def measure_bins(setting, indices, seed, device):
     true, pieces = scene.worlds.margins, []
     side, size = np.sign(true), np.abs(true)
     bins = [(size >= low) & (size < high) for low, high in _bins(setting.edges)]
-    for name, method in cell.named():
+    for name, method in cell.methods:
         m, converged = fit(method, scene.problem, scene.worlds)
         values = {
             "true_margin": size,
@@ -331,7 +329,7 @@ def measure_resampled(setting, indices, seed, device):
     cell = setting.cell
     scene = draw_scene(cell, indices, seed, device)
     alike, pieces = pair_sampling(AllPairs(), scene.worlds), []
-    for name, method in cell.named():
+    for name, method in cell.methods:
         m, converged = fit(method, scene.problem, scene.worlds)
         for label, config in ((cell.sampling.kind, None), *setting.samplings):
             there, again, both = scene, m, converged
@@ -385,7 +383,7 @@ def measure_repeated(setting, indices, seed, device):
     fresh = getattr(cell.model, "data", "fresh") == "fresh" and isinstance(cell.sampling, AllPairs)
     told = replace(cell, keys=(*cell.keys, ("labels", cell.labels.labels)))
     pieces = []
-    for name, method in cell.named():
+    for name, method in cell.methods:
         m, converged = fit(method, scene.problem, scene.worlds)
         m_limit, there = fit(method, scene.population, scene.worlds)
         m_true, known = fit(method, informed, scene.worlds)

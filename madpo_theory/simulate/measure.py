@@ -13,6 +13,7 @@ from scipy.special import log_softmax, logsumexp
 from ..ops import check_number
 from ..ops.checks import check_kind, finite_array
 from ..targets import effective_target
+from ..theory.efficiency import effective_sample_size
 from ..theory.value import divergence_terms, kl_divergence, regret, regret_bound, score_error
 from ..weights import log_weight_ratio, weight, weighting_of
 from .reward_models import check_margin_batch
@@ -28,7 +29,6 @@ __all__ = [
     "measure",
     "pair_accuracy",
     "policy_of",
-    "predicted_regret",
     "reward_at_kl",
     "rms_over_pairs",
     "target_shift",
@@ -71,13 +71,6 @@ def influence_limit(margins, limit):
     """
     _check_bound("limit", limit)
     return 0 * margins + limit
-
-
-def predicted_regret(worlds, m, *, beta):
-    """Bound on each prompt's regret by the range of its policy's score errors (W, P), nats (R5)."""
-    log_policy = policy_of(worlds, m)
-    error = score_error(log_policy, worlds.rewards, worlds.log_reference, beta=beta)
-    return regret_bound(error, beta=beta)
 
 
 def _check_bound(name, value):
@@ -140,14 +133,13 @@ def weight_statistics(margins, masses, weighting, *, threshold=0.1):
     check_number("threshold", threshold, "threshold > 0", lambda v: v > 0)
     weights = np.ones(masses.shape) if weighting is None else weight(margins, weighting)
     total = masses.sum(axis=(1, 2, 3))
-    # Squares of very small weights would underflow.
-    largest = np.where(masses > 0, weights, 0).max(axis=(1, 2, 3))
-    relative = weights / np.where(largest > 0, largest, 1)[:, None, None, None]
-    first = (masses * relative).sum(axis=(1, 2, 3))
-    second = (masses * relative**2).sum(axis=(1, 2, 3))
-    effective = np.divide(first**2, second * total, out=np.zeros(len(masses)), where=second > 0)
+    mean = (masses * weights).sum(axis=(1, 2, 3)) / total
+    effective = [
+        effective_sample_size(of_world.ravel(), mass.ravel()) / mass.sum() if some > 0 else 0.0
+        for of_world, mass, some in zip(weights, masses, mean, strict=True)
+    ]
     suppressed = (masses * (weights < threshold)).sum(axis=(1, 2, 3)) / total
-    return WeightStatistics(first * largest / total, effective, suppressed)
+    return WeightStatistics(mean, np.array(effective), suppressed)
 
 
 # ----------------------------------------------------------------------------- reward at equal KL

@@ -26,6 +26,7 @@ from ..methods import method_of
 from ..methods.beta_dpo import BetaDpo, beta_dpo_margins
 from ..methods.ipo import Ipo
 from ..ops import check_number, torch_world
+from ..ops.checks import check_antisymmetric
 from .solve.fits import Reason, check_masses, check_tables
 from .solve.general import minimize_general
 from .solve.newton import EPS, minimize_tables, solve_laplacian
@@ -77,15 +78,7 @@ class PairProblem:
             raise ValueError(
                 f"margins are on {margins.device}, labels on {labels.device}; move one to the other"
             )
-        bad = margins != -margins.mT
-        if bad.any():
-            b, i, j = bad.nonzero()[0].tolist()
-            raise ValueError(
-                f"margins[{b}, {i}, {j}] = {margins[b, i, j].item():g} but margins[{b}, {j}, {i}] "
-                f"= {margins[b, j, i].item():g}, breaking the rule that swapping two responses "
-                "flips a margin's sign; pass (margins - margins.mT)/2"
-            )
-        object.__setattr__(self, "margins", margins)
+        object.__setattr__(self, "margins", check_antisymmetric("margins", margins))
 
     def margins_for(self, method):
         """The margins, 0 for a method that asks for none; the error of one that lacks them."""
@@ -211,11 +204,13 @@ def slot_tables(method, problem):
     slots = method.slots(torch_world, h)
     kept, lost = labels, torch.zeros_like(labels, dtype=torch.bool)
     if slots.log_weight is not None:
-        kept = labels * torch.exp(torch.as_tensor(slots.log_weight).to(labels))
-        lost |= (labels > 0) & (kept == 0) & (torch.as_tensor(slots.log_weight) > -math.inf)
+        log_weight = torch.as_tensor(slots.log_weight, dtype=labels.dtype, device=labels.device)
+        kept = labels * log_weight.exp()
+        lost |= (labels > 0) & (kept == 0) & (log_weight > -math.inf)
     offsets = slots.offset
     if offsets is not None:
-        offsets = torch.as_tensor(offsets).to(labels).expand_as(labels)
+        offsets = torch.as_tensor(offsets, dtype=labels.dtype, device=labels.device)
+        offsets = offsets.expand_as(labels)
     if slots.label is not None:
         agreed, disputed = slots.label
         masses = kept * agreed + (kept * disputed).mT

@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pandas
 import pytest
-from madpo_theory.experiments.sentiment import PRESETS
 
 from madpo_theory.align.config import DataConfig
 from madpo_theory.align.data import BLOCKS, clean, split
 from madpo_theory.align.tasks import read_reviews
+from madpo_theory.experiments.sentiment import PRESETS
 
 LONGEST_FILM = 30  # the data set's own limit of reviews a film
 

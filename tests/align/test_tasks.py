@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas
 import pytest
-from madpo_theory.experiments.sentiment import PRESETS, run
 
 from madpo_theory.align.config import DataConfig, ScorerConfig
 from madpo_theory.align.tasks import TASKS, Task, register, task_of
+from madpo_theory.experiments.sentiment import PRESETS, run
 
 SUBJECTS = ("the river", "a small town", "the old king", "one sailor", "the market", "a long war")
 VERBS = ("lost", "found", "built", "sold", "forgot", "painted")

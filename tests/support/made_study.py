@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pandas
-from madpo_theory.experiments.sentiment.predictions import judged
-from madpo_theory.experiments.sentiment.study import NAMES, STUDY, Tables, run_id
 
 from madpo_theory.align.config import TIERS
+from madpo_theory.experiments.sentiment.predictions import judged
+from madpo_theory.experiments.sentiment.study import NAMES, STUDY, Tables, run_id
 
 PROMPTS = 64
 REWARD = {"dpo": 1.0, "dpo_matched": 1.4, "madpo": 1.3, "ipo": 0.8, "beta_dpo": 1.1}
