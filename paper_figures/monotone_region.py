@@ -16,8 +16,8 @@ FIGURE = Figure(
     $\tau$ decides; above it the target turns earlier. Every schedule of the released type lies on
     the dotted line $c_{\min}=1/c_{\max}$. In the hatched corner a steep schedule can also reverse
     pairs beyond $\tau$. Right: the section $c_{\min}=1/2$. The class defaults lie in the region,
-    the released schedule far above it; squares are boxes of schedules ($\lambda=1$) certified in
-    ball arithmetic to lie inside or outside, without use of the closed form.""",
+    the released one ($c_{\max}=2$) far above it; squares are boxes of schedules ($\lambda=1$)
+    certified in ball arithmetic to lie inside or outside, without use of the closed form.""",
     alt=(
         "A map of the largest lambda tau over c max and c min, and a section at c min one "
         "half with the released schedule outside the region and the class defaults inside."

@@ -11,7 +11,7 @@ SHOWN = (
 TITLES = {
     "gaussian": "independent, Gaussian",
     "student": "independent, Student t",
-    "heteroscedastic": "growing with the margin",
+    "heteroscedastic": "growing with margin",
     "potential": "additive, Gaussian",
     "length": "a liking for length",
     "scaled": "overconfident",

@@ -132,6 +132,11 @@ def test_diagnosis_brings_neither_the_report_nor_training(statement):
     assert loaded_by("import madpo_theory.diagnose.page", names) == []
 
 
+def test_figures_bring_neither_training_nor_matplotlib_before_they_are_drawn():
+    names = ("madpo_theory.align", "madpo_theory.paper_figures", "torch", "matplotlib")
+    assert loaded_by("import madpo_theory.show.figures, madpo_theory.show.tables", names) == []
+
+
 def test_a_value_brings_its_world():
     """SymPy may bring python-flint of its own accord; torch must stay out."""
     found = loaded_by(

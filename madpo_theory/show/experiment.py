@@ -4,7 +4,6 @@ import json
 import math
 from pathlib import Path
 
-from ..align.summary import COLUMNS
 from .names import look
 
 __all__ = ["MEASURED", "SENTIMENT", "label_of", "read_json", "read_summary", "setting_of"]
@@ -38,6 +37,8 @@ def read_summary(experiment):
     """
     import pyarrow
     from pyarrow import parquet
+
+    from ..align.summary import COLUMNS
 
     path = Path(experiment) / "summary.parquet"
     remedy = f"run the evaluation again with `{SENTIMENT}`"
