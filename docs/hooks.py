@@ -1,6 +1,7 @@
 """What mkdocs cannot do alone: claims from the ledger, methods from the registry, MathML."""
 
 import html
+import inspect
 import posixpath
 import re
 
@@ -36,12 +37,14 @@ def table(match):
 
 
 def modules(_):
-    """The API of every method, a section each."""
-    from madpo_theory import METHODS
+    """The API of every method, a section each: its loss as a function, and its class."""
+    from madpo_theory import METHODS, losses
 
     options = "    options:\n      heading_level: 4"
     return "\n\n".join(
-        f"### `{name}`\n\n::: {cls.__module__}\n{options}" for name, cls in METHODS.items()
+        f"### `{name}`\n\n```python\n{name}{inspect.signature(getattr(losses, name))}\n```\n\n"
+        f"::: {cls.__module__}\n{options}"
+        for name, cls in METHODS.items()
     )
 
 
