@@ -59,8 +59,10 @@ def look(name):
         label, given = found.label or label, found.look
     if given is None:
         plain = sorted(n for registry in REGISTRIES for n, c in registry.items() if c.look is None)
-        place = plain.index(name) if name in plain else len(plain) + zlib.crc32(name.encode())
-        given = spare()[place % len(spare())]
+        free = spare()
+        # From the other end: what is registered elsewhere changes no look of what is not.
+        place = plain.index(name) if name in plain else -1 - zlib.crc32(name.encode())
+        given = free[place % len(free)]
     return Shown(label, given.color, given.marker, given.dash)
 
 
