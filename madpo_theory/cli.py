@@ -37,13 +37,16 @@ def verify(
         claim: ids of the claims to verify; all by default.
         show: print each piece of evidence with its derivation.
         certificates: folder that interval certificates are written to.
-        readme: Markdown file whose table of claims to renew, if all evidence is here and agrees.
+        readme: Markdown file whose tables of claims and methods to renew, if all evidence is here
+            and agrees.
         graph: SVG file to draw what the claims rest on in, down to theorems and certificates.
     """
     from .claims import CLAIMS, FILES, VERDICTS, select
     from .claims import verify as gather
     from .claims.graph import write_svg
-    from .claims.markdown import insert_table
+    from .claims.markdown import table
+    from .files import insert_between
+    from .show.methods import short_table
 
     ledger = gather(
         select(claim) if claim else CLAIMS, certificates=certificates, progress=sys.stderr.isatty()
@@ -76,7 +79,8 @@ def verify(
         ledger.write(json)
     wrong, unchecked = ledger.disagreements, ledger.unchecked
     if readme is not None and not wrong and not unchecked:
-        insert_table(readme, CLAIMS)
+        insert_between(readme, "claims", table(CLAIMS))
+        insert_between(readme, "methods", short_table())
     if graph is not None:
         write_svg(graph, CLAIMS, roots=claim, wrong={name for name, _ in wrong}, files=FILES)
     print(

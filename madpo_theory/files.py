@@ -4,7 +4,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["RunError", "replacing"]
+__all__ = ["RunError", "insert_between", "replacing"]
 
 
 class RunError(RuntimeError):
@@ -24,3 +24,20 @@ def replacing(target):
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def insert_between(path, name, content):
+    """Renew what stands between the marks of that name in a Markdown file.
+
+    The marks are ``<!-- NAME: begin (make readme) -->`` and ``<!-- NAME: end -->``; ValueError if
+    either does not stand there once.
+    """
+    path = Path(path)
+    text = path.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name}: begin (make readme) -->", f"<!-- {name}: end -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"{path} must hold each of the lines {begin!r} and {end!r} once")
+    head, rest = text.split(begin)
+    tail = rest.split(end)[1]
+    with replacing(path) as temporary:
+        temporary.write_text(f"{head}{begin}\n{content}\n{end}{tail}", encoding="utf-8")

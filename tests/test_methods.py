@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from ours import METHODS
 from scipy.optimize import brentq
 from strategies import floats
 
 from madpo_theory import (
-    METHODS,
     BoundedRatioWeight,
     EfficientWeight,
     MarginSchedule,

@@ -9,7 +9,9 @@ from pages import agree, assert_weighted_gradient, blocks, run
 
 from madpo_theory import MarginSchedule
 from madpo_theory.claims import CLAIMS
-from madpo_theory.claims.markdown import BEGIN, END, insert_table, table
+from madpo_theory.claims.markdown import table
+from madpo_theory.files import insert_between
+from madpo_theory.show.methods import short_table
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -19,7 +21,7 @@ TRL = [code for code, _ in BLOCKS if "WeightedDPOTrainer" in code]
 
 
 def test_code_blocks_print_what_the_readme_shows():
-    assert len(BLOCKS) == 4 and len(TRL) == 1
+    assert len(BLOCKS) == 5 and len(TRL) == 1
     namespace = {}
     for code, shown in BLOCKS:
         if code not in TRL:
@@ -53,14 +55,19 @@ def test_the_block_for_trl_runs(monkeypatch, tmp_path):
     assert {"weights/ess"} < logged.keys()
 
 
-def test_table_is_the_ledgers():
-    text = README.read_text()
-    assert text.split(BEGIN)[1].split(END)[0].strip() == table(CLAIMS)
+@pytest.mark.parametrize(
+    ("name", "content"), [("claims", table(CLAIMS)), ("methods", short_table())]
+)
+def test_tables_are_made_from_the_registries(tmp_path, name, content):
+    path = tmp_path / "README.md"
+    path.write_text(README.read_text(encoding="utf-8"), encoding="utf-8")
+    insert_between(path, name, content)
+    assert path.read_text(encoding="utf-8") == README.read_text(encoding="utf-8")
 
 
-def test_a_file_without_markers_is_refused(tmp_path):
+def test_a_file_without_marks_is_refused(tmp_path):
     path = tmp_path / "README.md"
     path.write_text("no table here")
     with pytest.raises(ValueError, match="must hold"):
-        insert_table(path, CLAIMS)
+        insert_between(path, "claims", "a table")
     assert path.read_text() == "no table here"

@@ -12,12 +12,12 @@ pytest.importorskip("trl", reason="needs madpo-theory[trl]")
 pytest.importorskip("peft", reason="needs madpo-theory[trl]")
 
 from datasets import Dataset, IterableDataset
+from ours import METHODS
 from peft import LoraConfig
 from transformers import PreTrainedTokenizerFast
 from trl import DPOConfig, DPOTrainer
 
 from madpo_theory import (
-    METHODS,
     BoundedRatioWeight,
     MarginSchedule,
     PowerTarget,

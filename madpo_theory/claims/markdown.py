@@ -1,13 +1,8 @@
-"""The state of the claims as a Markdown table, kept between two markers of a file."""
+"""The state of the claims as a Markdown table."""
 
-from pathlib import Path
-
-from ..files import replacing
 from .ledger import VERDICTS
 
-__all__ = ["insert_table", "table"]
-
-BEGIN, END = "<!-- claims: begin (make readme) -->", "<!-- claims: end -->"
+__all__ = ["table"]
 
 
 def table(claims):
@@ -23,15 +18,3 @@ def table(claims):
         cells = (claim.id, reading, verdict, kinds)
         rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return "\n".join(rows)
-
-
-def insert_table(path, claims):
-    """Replace what stands between the markers of the file; ValueError if they are missing."""
-    path = Path(path)
-    text = path.read_text()
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{path} must hold each of the lines {BEGIN!r} and {END!r} once")
-    head, rest = text.split(BEGIN)
-    tail = rest.split(END)[1]
-    with replacing(path) as temporary:
-        temporary.write_text(f"{head}{BEGIN}\n{table(claims)}\n{END}{tail}")

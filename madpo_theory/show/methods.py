@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from ..methods import METHODS
 from ..weights import WEIGHTS
 
-__all__ = ["methods_table", "weights_table"]
+__all__ = ["methods_table", "short_table", "weights_table"]
 
 _NEEDS = {
     "reference": "reference",
@@ -19,13 +19,12 @@ _NEEDS = {
 def methods_table():
     """One row a method: name, paper, what it asks of a pair, its loss, its settings."""
     rows = ["| method | name | source | asks for | loss | settings |", "|---|---|---|---|---|---|"]
-    for name, cls in METHODS.items():
-        needs = [text for need, text in _NEEDS.items() if need in cls.needs]
+    for name, cls in _ours(METHODS):
         cells = (
             cls.label,
             f"`{name}`",
             _linked(cls.source),
-            ", ".join(needs) or "the policy alone",
+            _asked(cls),
             _first_sentence(cls),
             ", ".join(_setting(field) for field in fields(cls)),
         )
@@ -33,12 +32,31 @@ def methods_table():
     return "\n".join(rows)
 
 
+def short_table():
+    """One row a method: label, name, source, what it asks of a pair."""
+    rows = ["| method | name | source | asks for |", "|---|---|---|---|"]
+    for name, cls in _ours(METHODS):
+        rows.append(_row((cls.label, f"`{name}`", _linked(cls.source), _asked(cls))))
+    return "\n".join(rows)
+
+
 def weights_table():
     """One row a weight: label, name, source, what it is."""
     rows = ["| weight | name | source | w(h) |", "|---|---|---|---|"]
-    for name, cls in WEIGHTS.items():
+    for name, cls in _ours(WEIGHTS):
         rows.append(_row((cls.label, f"`{name}`", _linked(cls.source), _first_sentence(cls))))
     return "\n".join(rows)
+
+
+def _ours(registry):
+    """(name, class) of what the library brings; a page lists no user's classes."""
+    house = __name__.partition(".")[0]
+    return [(n, cls) for n, cls in registry.items() if cls.__module__.partition(".")[0] == house]
+
+
+def _asked(cls):
+    """What a method asks of a pair beside the policy."""
+    return ", ".join(text for need, text in _NEEDS.items() if need in cls.needs)
 
 
 def _row(cells):

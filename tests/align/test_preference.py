@@ -6,9 +6,9 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
+from ours import METHODS
 
 from madpo_theory import (
-    METHODS,
     BoundedRatioWeight,
     EfficientWeight,
     MarginSchedule,
