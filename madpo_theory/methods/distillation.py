@@ -23,7 +23,7 @@ class Distillation(Method):
     """
 
     name, label, source = "distillation", "distillation", "derived here"
-    look = Look("#e69f00", "p", (0, (6, 1.5, 1, 1.5)))
+    look = Look("#882255", "p", (0, (6, 1.5, 1, 1.5)))
     needs = frozenset({"reference", "margin"})
 
     weighting: MarginSchedule | Weighting = field(default_factory=MarginSchedule)
