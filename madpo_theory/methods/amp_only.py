@@ -1,23 +1,15 @@
-"""MADPO with the weight of the same name."""
+"""MADPO's amplification alone."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ..schedule import MarginSchedule
 from ..weights import AmpOnlyWeight
-from .weighted import Weighted
+from .weighted import Scheduled
 
 __all__ = ["AmpOnly"]
 
 
 @dataclass(frozen=True)
-class AmpOnly(Weighted):
-    """MADPO with :class:`~madpo_theory.weights.AmpOnlyWeight`."""
+class AmpOnly(Scheduled):
+    """MADPO's amplification alone: :class:`~madpo_theory.weights.AmpOnlyWeight`."""
 
-    name, label, source = AmpOnlyWeight.name, AmpOnlyWeight.label, AmpOnlyWeight.source
-    look = AmpOnlyWeight.look
-
-    schedule: MarginSchedule = field(default_factory=MarginSchedule)
-
-    @property
-    def slot_weighting(self):
-        return AmpOnlyWeight(self.schedule)
+    kind = AmpOnlyWeight

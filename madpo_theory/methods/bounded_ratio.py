@@ -1,27 +1,15 @@
-"""MADPO with the weight of the same name."""
+"""MADPO with the bounded-ratio weight (N1)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ..schedule import MarginSchedule
 from ..weights import BoundedRatioWeight
-from .weighted import Weighted
+from .weighted import Scheduled
 
 __all__ = ["BoundedRatio"]
 
 
 @dataclass(frozen=True)
-class BoundedRatio(Weighted):
-    """MADPO with :class:`~madpo_theory.weights.BoundedRatioWeight`."""
+class BoundedRatio(Scheduled):
+    """MADPO with the :class:`~madpo_theory.weights.BoundedRatioWeight` (N1)."""
 
-    name, label, source = (
-        BoundedRatioWeight.name,
-        BoundedRatioWeight.label,
-        BoundedRatioWeight.source,
-    )
-    look = BoundedRatioWeight.look
-
-    schedule: MarginSchedule = field(default_factory=MarginSchedule)
-
-    @property
-    def slot_weighting(self):
-        return BoundedRatioWeight(self.schedule)
+    kind = BoundedRatioWeight

@@ -1,23 +1,15 @@
-"""MADPO with the weight of the same name."""
+"""MADPO's dampening alone."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ..schedule import MarginSchedule
 from ..weights import RegOnlyWeight
-from .weighted import Weighted
+from .weighted import Scheduled
 
 __all__ = ["RegOnly"]
 
 
 @dataclass(frozen=True)
-class RegOnly(Weighted):
-    """MADPO with :class:`~madpo_theory.weights.RegOnlyWeight`."""
+class RegOnly(Scheduled):
+    """MADPO's dampening alone: :class:`~madpo_theory.weights.RegOnlyWeight`."""
 
-    name, label, source = RegOnlyWeight.name, RegOnlyWeight.label, RegOnlyWeight.source
-    look = RegOnlyWeight.look
-
-    schedule: MarginSchedule = field(default_factory=MarginSchedule)
-
-    @property
-    def slot_weighting(self):
-        return RegOnlyWeight(self.schedule)
+    kind = RegOnlyWeight
