@@ -1,9 +1,10 @@
 """Settings of the sentiment experiment: frozen dataclasses of plain values."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from ..methods import METHODS
+from ..schedule import MarginSchedule
 from ..weights import WEIGHTS
 
 __all__ = [
@@ -273,6 +274,11 @@ class AlignConfig:
         for name in self.methods:
             METHODS.find(name, "methods")
         WEIGHTS.find(self.weight)
+        taken = {f.name for name in self.methods for f in fields(METHODS.find(name))}
+        taken |= {f.name for f in fields(MarginSchedule)}
+        for name, _ in self.settings:
+            rule = f"a method here has it, as one of {', '.join(sorted(taken))}"
+            require(name in taken, "settings", name, rule, "correct it")
         for name, lowest in (("beta", 0), ("c_max", 1), ("lam", 0), ("tau", 0)):
             value = getattr(self, name)
             rule = f"it is finite and above {lowest}"

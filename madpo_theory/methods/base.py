@@ -1,6 +1,6 @@
 """What a method is: a preference loss with its settings, from which everything else follows."""
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -73,14 +73,9 @@ class Method(Named):
 
         A MarginSchedule is taken as a whole, `schedule`, or from c_max, c_min, lam and tau.
         """
-        schedule = schedule_of(known)
-        return cls(
-            **{
-                f.name: value
-                for f in fields(cls)
-                if (value := _take(f.name, known, schedule)) is not None
-            }
-        )
+        known |= {"schedule": schedule_of(known)}
+        names = (field.name for field in fields(cls))
+        return cls(**{name: known[name] for name in names if known.get(name) is not None})
 
     # ------------------------------------------------------------------ one of these is the loss
 
@@ -250,8 +245,7 @@ def held(xp, pairs):
     """Pairs whose margins carry no gradient."""
     if pairs.margin is None:
         return pairs
-    values = {f.name: getattr(pairs, f.name) for f in fields(pairs)}
-    return Pairs(**values | {"margin": xp.stop_gradient(pairs.margin)})
+    return replace(pairs, margin=xp.stop_gradient(pairs.margin))
 
 
 @elementwise("h_true", "h_model")
@@ -273,10 +267,6 @@ def schedule_of(known):
     """The MarginSchedule among settings: `schedule`, or made of c_max, c_min, lam and tau."""
     parts = {n: known[n] for n in ("c_max", "c_min", "lam", "tau") if n in known}
     return known.get("schedule") or (MarginSchedule(**parts) if parts else None)
-
-
-def _take(name, known, schedule):
-    return schedule if name == "schedule" else known.get(name)
 
 
 def method_named(name, **known):

@@ -32,6 +32,8 @@ from madpo_theory.methods.dpo_matched import DpoMatched
         (lambda: GenerateConfig(pairs=0), "pairs"),
         (lambda: ModelConfig(rank=0), "rank"),
         (lambda: AlignConfig(methods=("dpo", "ppo")), "methods"),
+        (lambda: AlignConfig(methods=("dpo",), settings=(("gamma", 1.0),)), "settings"),
+        (lambda: AlignConfig(weight="fame"), "weight"),
         (lambda: AlignConfig(beta=-0.1), "beta"),
         (lambda: AlignConfig(c_max=1.0), "c_max"),
         (lambda: DataConfig(min_words=0), "min_words"),
