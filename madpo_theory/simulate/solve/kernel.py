@@ -96,10 +96,12 @@ def _fit(wins, offsets, limits, lanes, scores, numbers, taken):
         begin[i + 1] = begin[i] + (size - 1 - i) * lanes
     # Arrays of their own: rows of a larger one might overlap, for all the compiler knows.
     z, p, q, links = _zeros(pairs * lanes)
-    share, up, down, _ = _zeros(pairs * lanes)
+    share, mass, _, _ = _zeros(pairs * lanes)
     first, second, _, _ = _zeros(0 if offsets is None else pairs * lanes)
     s, x, gradient, inverse = _zeros(size * lanes)
-    one, own, moved = np.zeros((6, pairs)), np.zeros((4, size)), np.zeros(lanes)
+    # of one table at a time
+    one, alone = _zeros(pairs), begin // lanes
+    row, other, v, moved = np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(lanes)
     table, made = np.full(lanes, -1), np.zeros(lanes, dtype=np.int64)
     following = 0
     while True:
@@ -107,26 +109,29 @@ def _fit(wins, offsets, limits, lanes, scores, numbers, taken):
         for t in range(lanes):
             if table[t] < 0 and following < count:
                 table[t], following = following, following + 1
-                _load(wins[table[t]], clip, p, q, links, gradient, lanes, t, one, offsets is None)
+                _load(
+                    wins[table[t]], clip, p, q, links, gradient, lanes, t, one, row, alone,
+                    offsets is None,
+                )  # fmt: skip
                 if offsets is not None:
                     moved[t] = _load_offsets(
-                        offsets[table[t]], clip, first, second, links, gradient, lanes, t, one
-                    )
+                        offsets[table[t]], clip, first, second, links, gradient, lanes, t, one,
+                        row, alone,
+                    )  # fmt: skip
             busy += table[t] >= 0
         if busy == 0:
             return
         # links, gradient: of the loss, or of the least squares that a fresh table starts from
-        z[:] = links
-        _eliminate(z, share, inverse, begin, size, lanes)
+        _eliminate(links, share, inverse, begin, size, lanes)
         _solve(share, inverse, gradient, x, begin, size, lanes)
         _advance(s, x, made, size, lanes)
         for i in range(size - 1):
             _differences(z, s, begin[i], begin[i + 1], i * lanes, lanes)
         if offsets is None:
-            _slopes(z, p, q, up, down, links)
+            _slopes(z, p, q, mass, links)
         else:
-            _moved_slopes(z, p, q, first, second, up, down, links)
-        _outflow(z, gradient, begin, size, lanes)
+            _moved_slopes(z, p, q, first, second, mass, links)
+        _outflow(z, gradient, begin, -1.0, lanes)
         for t in range(lanes):
             if table[t] < 0:
                 continue
@@ -139,7 +144,7 @@ def _fit(wins, offsets, limits, lanes, scores, numbers, taken):
             closed = made[t] == steps or not math.isfinite(norm + high - low)
             if norm <= tolerance and made[t] > 0:
                 curvature, terms = _certificate(
-                    links, up, down, share, inverse, size, lanes, t, one, own
+                    links, mass, share, inverse, lanes, t, one, alone, v, row, other
                 )
                 rounding = EPS * (size + 4 + 2 * (high - low + moved[t])) * terms
                 radius = _distance(norm + rounding, curvature)
@@ -159,39 +164,41 @@ def _zeros(n):
 
 
 @compiled
-def _load(wins, clip, p, q, links, gradient, lanes, t, one, last):
+def _load(wins, clip, p, q, links, gradient, lanes, t, one, row, alone, last):
     """Put a table into lane t, its largest pair mass scaled to 1, with its start's equations.
 
-    These are the least-squares fit to the pairs' own minimizers, as in `newton._start`; rows of
-    `one` are won, lost, weight, target.
+    These are the least-squares fit to the pairs' own minimizers, as in `newton._start`.
     """
+    won, lost, weight, target = one
     size = len(wins)
-    scale, m = 0.0, 0
+    scale, m = 0.0, place(0)
     for i in range(size):
         for j in range(i + 1, size):
-            one[0, m], one[1, m] = wins[i, j], wins[j, i]
-            scale = max(scale, one[0, m] + one[1, m])
-            m += 1
-    for m in range(one.shape[1]):
-        one[0, m] /= scale
-        one[1, m] /= scale
-    for m in range(one.shape[1]):
-        won, lost = one[0, m], one[1, m]
-        shared, total = min(won, lost) > 0, max(won + lost, 1e-300)
-        ahead, behind = max(won, lost) > won, max(won, lost) > lost
-        won = won if shared else clip * total if ahead else total
-        lost = lost if shared else clip * total if behind else total
-        one[2, m] = math.sqrt(won * lost) if total > 1e-300 else 0.0
-        one[3, m] = _log(won / lost)
-    for m in range(one.shape[1]):
-        p[m * lanes + t], q[m * lanes + t] = one[0, m], one[1, m]
+            won[m], lost[m] = wins[i, j], wins[j, i]
+            scale = max(scale, won[m] + lost[m])
+            m += place(1)
+    for m in range(len(won)):
+        won[m] /= scale
+        lost[m] /= scale
+    for m in range(len(won)):
+        a, b = won[m], lost[m]
+        total = max(a + b, 1e-300)
+        large, small = (1.0, clip) if a >= b else (clip, 1.0)
+        shared = min(a, b) > 0
+        a = a if shared else large * total
+        b = b if shared else small * total
+        weight[m] = math.sqrt(a * b) if total > 1e-300 else 0.0
+        target[m] = _log(a / b)
+    _put(p, won, lanes, t)
+    _put(q, lost, lanes, t)
     if last:
-        _load_start(links, gradient, lanes, t, one, size)
+        _load_start(links, gradient, lanes, t, weight, target, row, alone)
 
 
 @compiled
-def _load_offsets(offsets, clip, first, second, links, gradient, lanes, t, one):
+def _load_offsets(offsets, clip, first, second, links, gradient, lanes, t, one, row, alone):
     """The same for the offsets of a table in lane t; returns the largest."""
+    won, lost, weight, target = one
     size = len(offsets)
     largest, m = 0.0, 0
     for i in range(size):
@@ -199,27 +206,41 @@ def _load_offsets(offsets, clip, first, second, links, gradient, lanes, t, one):
             up, down = offsets[i, j], offsets[j, i]
             first[m * lanes + t], second[m * lanes + t] = up, down
             largest = max(largest, max(abs(up), abs(down)))
-            if one[2, m] > 0:
-                rare = clip * (one[0, m] + one[1, m])
-                won, lost = max(one[0, m], rare), max(one[1, m], rare)
-                one[3, m] = _moved_target(one[3, m] / 2, (up - down) / 2, (up + down) / 2)
-                _, _, link = _pair(one[3, m], won, lost, up, down)
-                one[2, m] = math.sqrt(link * (won + lost))
+            if weight[m] > 0:
+                rare = clip * (won[m] + lost[m])
+                a, b = max(won[m], rare), max(lost[m], rare)
+                target[m] = _moved_target(target[m] / 2, (up - down) / 2, (up + down) / 2)
+                _, _, link = _pair(target[m], a, b, up, down)
+                weight[m] = math.sqrt(link * (a + b))
             m += 1
-    _load_start(links, gradient, lanes, t, one, size)
+    _load_start(links, gradient, lanes, t, weight, target, row, alone)
     return largest
 
 
 @compiled
-def _load_start(links, gradient, lanes, t, one, size):
-    gradient[t::lanes] = 0.0
-    m = 0
-    for i in range(size):
-        for j in range(i + 1, size):
-            links[m * lanes + t], pull = one[2, m], one[2, m] * one[3, m]
-            gradient[i * lanes + t] -= pull
-            gradient[j * lanes + t] += pull
-            m += 1
+def _load_start(links, gradient, lanes, t, weight, target, row, alone):
+    """Weights and pulls of the pairs as a lane's links and gradient; `target` is spent."""
+    for m in range(len(target)):
+        target[m] *= -weight[m]
+    _outflow(target, row, alone, -1.0, 1)
+    _put(links, weight, lanes, t)
+    _put(gradient, row, lanes, t)
+
+
+@inlined
+def _put(side_by_side, one, lanes, t):
+    """One table's numbers into lane t."""
+    lanes, t = place(lanes), place(t)
+    for m in range(place(len(one))):
+        side_by_side[m * lanes + t] = one[m]
+
+
+@inlined
+def _get(one, side_by_side, lanes, t):
+    """Lane t's numbers as one table's."""
+    lanes, t = place(lanes), place(t)
+    for m in range(place(len(one))):
+        one[m] = side_by_side[m * lanes + t]
 
 
 @inlined
@@ -289,28 +310,30 @@ def _pair(z, p, q, up, down):
 
 
 @compiled
-def _slopes(z, p, q, up, down, links):
-    """Terms `up`, `down` of all slopes, curvatures `links`, and up - down in the place of `z`."""
+def _slopes(z, p, q, mass, links):
+    """Slopes in the place of `z`, what their two terms add up to in size, and curvatures."""
     for m in range(len(z)):
-        up[m], down[m], links[m] = _pair(z[m], p[m], q[m], 0.0, 0.0)
-        z[m] = up[m] - down[m]
+        up, down, links[m] = _pair(z[m], p[m], q[m], 0.0, 0.0)
+        z[m], mass[m] = up - down, abs(up) + abs(down)
 
 
 @compiled
-def _moved_slopes(z, p, q, first, second, up, down, links):
+def _moved_slopes(z, p, q, first, second, mass, links):
     """The same with offsets."""
     for m in range(len(z)):
-        up[m], down[m], links[m] = _pair(z[m], p[m], q[m], first[m], second[m])
-        z[m] = up[m] - down[m]
+        up, down, links[m] = _pair(z[m], p[m], q[m], first[m], second[m])
+        z[m], mass[m] = up - down, abs(up) + abs(down)
 
 
 @compiled
-def _outflow(flow, total, begin, size, lanes):
-    """sum_j flow_ij with flow_ji = -flow_ij."""
+def _outflow(flow, total, begin, sign, lanes):
+    """sum_j flow_ij with flow_ji = sign flow_ij."""
     total[:] = 0.0
-    for i in range(size - 1):
+    for i in range(len(begin) - 2):
         _add_up(total, i * lanes, flow, begin[i], begin[i + 1], lanes)
-        _take(total, (i + 1) * lanes, flow, begin[i], begin[i + 1])
+        x, y, n = place((i + 1) * lanes), place(begin[i]), place(begin[i + 1] - begin[i])
+        for m in range(n):
+            total[x + m] += sign * flow[y + m]
 
 
 @inlined
@@ -325,14 +348,6 @@ def _differences(z, s, start, end, i, lanes):
     for j in range(place(0), n, lanes):
         for t in range(lanes):
             z[y + j + t] = s[x + t] - s[x + lanes + j + t]
-
-
-@inlined
-def _take(total, i, flow, start, end):
-    """total[i + m] -= flow[start + m]."""
-    x, y, n = place(i), place(start), place(end - start)
-    for m in range(n):
-        total[x + m] -= flow[y + m]
 
 
 @inlined
@@ -452,45 +467,37 @@ def _advance(s, x, taken_steps, size, lanes):
 
 
 @compiled
-def _certificate(links, up, down, share, inverse, size, lanes, t, one, own):
+def _certificate(links, mass, share, inverse, lanes, t, one, alone, v, row, other):
     """(bound on the least curvature, length of the terms' sums) of one lane's table.
 
     The bound of :func:`~.newton._least_curvature`, from v ~ A^-1 1 of the last links eliminated.
     """
-    v, held, terms = own[0], own[1], own[2]
-    v[:], held[:], terms[:] = 1.0, 0.0, 0.0
-    m, total, smallest = 0, 0.0, math.inf
+    link, shares, flow, _ = one
+    size = len(v)
+    _get(link, links, lanes, t)
+    _get(shares, share, lanes, t)
+    _get(flow, mass, lanes, t)
+    _outflow(flow, row, alone, 1.0, 1)
+    length = math.sqrt((row * row).sum())
+    v[:] = 1.0
     for k in range(size - 1):
-        for i in range(k + 1, size):
-            here = m * lanes + t
-            one[0, m], one[1, m] = links[here], share[here]
-            mass = abs(up[here]) + abs(down[here])
-            terms[k] += mass
-            terms[i] += mass
-            v[i] += one[1, m] * v[k]
-            total += one[0, m]
-            smallest = min(smallest, one[0, m])
-            m += 1
-    v[size - 1], largest = 0.0, 0.0
+        _add(v, k + 1, size, v, k, shares, alone[k], 1)
+    v[size - 1] = 0.0
     for k in range(size - 2, -1, -1):
-        m -= size - 1 - k
         v[k] *= inverse[k * lanes + t]
-        for i in range(k + 1, size):
-            v[k] += one[1, m + i - k - 1] * v[i]
-        largest = max(largest, v[k])
-    for k in range(size - 1):
-        for i in range(k + 1, size):
-            flow = one[0, m] * (v[k] - v[i])
-            held[k] += flow
-            held[i] -= flow
-            m += 1
-    rounding, bound, length = (size + 4) * EPS, math.inf, terms[size - 1] ** 2
+        _add_products(v, k, shares, alone[k], alone[k + 1], 1)
     for i in range(size - 1):
-        spare = held[i] - 2 * rounding * total * largest
-        bound = min(bound, spare / v[i] if v[i] > 0 else 0.0)
-        length += terms[i] ** 2
-    curvature = max(0.0, max(bound, size * smallest) * (1 - rounding))
-    return curvature, math.sqrt(length)
+        _differences(flow, v, alone[i], alone[i + 1], i, 1)
+    for m in range(len(flow)):
+        flow[m] *= link[m]
+    _outflow(flow, row, alone, -1.0, 1)
+    _outflow(link, other, alone, 1.0, 1)
+    rounding, bound = (size + 4) * EPS, math.inf
+    spare = rounding * other.sum() * v.max()  # every link is counted twice
+    for i in range(size - 1):
+        bound = min(bound, (row[i] - spare) / v[i] if v[i] > 0 else 0.0)
+    curvature = max(0.0, max(bound, size * link.min()) * (1 - rounding))
+    return curvature, length
 
 
 @compiled
