@@ -232,6 +232,22 @@ def test_a_table_does_not_see_its_neighbours(size):
         same(minimize_tables(wins, chunk=chunk), fits)
 
 
+@pytest.mark.parametrize("size", [4, 12, 33, 45])
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_table_is_the_same_in_any_lane(size, moved):
+    """The compiled loop fits tables side by side, more or fewer of them: bit for bit the same."""
+    count = 70 if size < 33 else 20
+    wins, offsets = random_wins(count, size, size, spread=1.0), random_offsets(count, size, size)
+    options = dict(tolerance=1e-9, accuracy=1e-4)
+
+    def fitted(at):
+        return minimize_tables(wins[at], offsets=offsets[at] if moved else None, **options)
+
+    fits = fitted(slice(None)).require()
+    for at in (slice(0, 1), slice(1, 4), slice(2, 19)):
+        same(fitted(at), type(fits)(*(value[at] for value in vars(fits).values())))
+
+
 def test_a_table_without_a_minimizer_says_so_and_spoils_no_other():
     wins = random_wins(9, 4, 3, spread=1.0)
     good = minimize_tables(wins).require()

@@ -12,7 +12,7 @@ links are. The start is the least-squares fit of scores to the pairs' own minimi
 (:func:`pair_targets`). Steps are as long as :func:`~madpo_theory.risk.damping` proves that the loss
 falls.
 
-Where. On a processor a compiled loop fits one table after another (:mod:`.kernel`). What it leaves,
+Where. On a processor a compiled loop fits tables in small groups (:mod:`.kernel`). What it leaves,
 and everything on CUDA, goes through torch: rows are pairs or responses and columns are tables, so
 that every operation runs along the batch.
 
@@ -20,7 +20,7 @@ Independence. A table's result is bit for bit the same whatever else is in the c
 begin and however many threads work: no operation mixes tables, and sums over responses have one
 order, not a library's. (On CUDA up to rounding.)
 
-Memory. Beside the input and the result, the compiled loop needs a few tables a thread, torch about
+Memory. Beside the input and the result, the compiled loop needs some arrays in cache, torch about
 ``12 K^2`` float64 numbers for each table of a chunk.
 """
 
