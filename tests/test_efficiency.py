@@ -10,9 +10,10 @@ from flint import arb
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import expit
-from strategies import floats, margins, schedules
+from strategies import floats
 
 from madpo_theory import MarginSchedule, effective_target, log_weight_ratio, weight
+from madpo_theory.claims.settings import margins, schedules
 from madpo_theory.risk import risk_curvature
 from madpo_theory.theory.efficiency import (
     effective_sample_size,

@@ -9,9 +9,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, log_softmax, logit
-from strategies import floats, schedules
+from strategies import floats
 
 from madpo_theory import MarginSchedule, log_weight_ratio, pair_risk, weight
+from madpo_theory.claims.settings import schedules
 from madpo_theory.losses import madpo
 from madpo_theory.theory.linear import (
     LinearRisk,

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.special import expit, log_softmax
-from strategies import floats, schedules
+from strategies import floats
 
 from madpo_theory import MarginSchedule, effective_target, influence_bound, weight
 from madpo_theory.certify import supremum
 from madpo_theory.certify.quantities import QUANTITIES
+from madpo_theory.claims.settings import schedules
 from madpo_theory.simulate import fit_table
 from madpo_theory.simulate.measure import (
     frontier,

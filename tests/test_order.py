@@ -10,7 +10,7 @@ import torch
 from flint import arb, arb_series, ctx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from strategies import floats, schedules
+from strategies import floats
 
 from madpo_theory import (
     MarginSchedule,
@@ -21,6 +21,7 @@ from madpo_theory import (
     safe_tau,
 )
 from madpo_theory.certify.enclosure import precision
+from madpo_theory.claims.settings import schedules
 from madpo_theory.order import (
     amplified_limit,
     falling_stretches,

@@ -13,9 +13,10 @@ from formulas import SCHEDULES
 from hypothesis import example, given
 from hypothesis import strategies as st
 from oracle import relative_error
-from strategies import POSITIVE_C_MIN, scheduled_margins, telling_margins
+from strategies import telling_margins
 
 from madpo_theory import BoundedRatioWeight, MarginSchedule, coefficient
+from madpo_theory.claims.settings import POSITIVE_C_MIN, scheduled_margins
 from madpo_theory.ops import numpy_world
 from madpo_theory.schedule import excess, stretch
 
@@ -30,7 +31,7 @@ def test_coefficient_is_accurate_to_1e_13(schedule):
     assert max(errors) < 1e-13
 
 
-@given(scheduled_margins(c_min=POSITIVE_C_MIN))
+@given(scheduled_margins(1e4, c_min=POSITIVE_C_MIN))
 @example((MarginSchedule(1.001, 0.999, 20.0, 0.01), 0.01))
 @example((MarginSchedule(100.0, 1e-3, 0.05, 100.0), -1e4))
 def test_coefficient_is_accurate_for_every_schedule(case):
@@ -38,7 +39,7 @@ def test_coefficient_is_accurate_for_every_schedule(case):
     assert relative_error(coefficient(h, schedule), oracle.coefficient(h, schedule)) < 1e-13
 
 
-@given(scheduled_margins())
+@given(scheduled_margins(1e4))
 @example((MarginSchedule(2.0, 0.0, 1.0, 2.0), 1e4))
 def test_excess_is_accurate_where_coefficient_minus_one_cancels(case):
     schedule, h = case

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import floats, schedules
+from strategies import floats
 
 from madpo_theory import BoundedRatioWeight, MarginSchedule, effective_target
+from madpo_theory.claims.settings import schedules
 from madpo_theory.theory.temperature import match_temperature, matched_temperature
 
 RELEASED = MarginSchedule.released()

@@ -1,5 +1,7 @@
 """B3: beta-DPO's batch temperature, and when it is negative."""
 
+from fractions import Fraction
+
 import sympy as sp
 import torch
 from hypothesis import strategies as st
@@ -27,13 +29,17 @@ def b3_sign():
 @property_test(
     "sign of beta_batch, both variants", "negative iff M < M0 - 1/alpha; never if clamped"
 )
-def b3_numeric(mean=margins(20.0), running=margins(20.0), alpha=st.floats(0.05, 5)):
-    settings = {"beta": 0.1, "alpha": alpha, "running_mean": running}
-    batch = float(beta_dpo_beta(mean, variant="madpo", **settings))
-    gap = mean - (running - 1 / alpha)
-    if abs(gap) > 1e-9:
-        assert (batch < 0) == (gap < 0), (batch, gap)
-    assert float(beta_dpo_beta(mean, variant="authors", **settings)) >= 1e-3
+def b3_numeric(
+    mean=margins(50.0),
+    running=margins(50.0),
+    alpha=st.floats(0.05, 5),
+    beta=st.floats(0.01, 2),
+):
+    settings = {"beta": beta, "alpha": alpha, "running_mean": running}
+    gap = 1 + Fraction(alpha) * (Fraction(mean) - Fraction(running))
+    if abs(gap) > 1e-12:
+        assert (beta_dpo_beta(mean, variant="madpo", **settings) < 0) == (gap < 0), float(gap)
+    assert beta_dpo_beta(mean, variant="authors", **settings) >= 1e-3
 
 
 @observed(

@@ -36,15 +36,16 @@ def b4_numeric(
     alpha=st.floats(0, 2),
     running=margins(5.0),
     variant=st.sampled_from(("authors", "madpo")),
+    beta=st.floats(0.05, 4),
 ):
     h = torch.tensor(h, dtype=torch.float64)
     p, zero = torch.sigmoid(h), torch.zeros_like(h)
-    m = h / 0.1
+    m = h / beta
     settings = {"alpha": alpha, "running_mean": running, "variant": variant}
-    held = beta_dpo_margins(m, beta=0.1, variant=variant).mean()
-    batch = float(beta_dpo_beta(held, beta=0.1, **settings))
-    losses, *_ = beta_dpo(m, zero, zero, zero, beta=0.1, **settings)
-    assert torch.equal(losses, torch.nn.functional.softplus(-batch * m, threshold=50.0))
+    held = beta_dpo_margins(m, beta=beta, variant=variant).mean()
+    batch = float(beta_dpo_beta(held, beta=beta, **settings))
+    losses, *_ = beta_dpo(m, zero, zero, zero, beta=beta, **settings)
+    assert torch.equal(losses, -torch.nn.functional.logsigmoid(batch * m))
     if batch > 1e-2:
         m = (h / batch).requires_grad_(True)
         won, lost = (dpo(*pair, zero, zero, beta=batch)[0] for pair in ((m, zero), (zero, m)))

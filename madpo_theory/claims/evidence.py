@@ -239,13 +239,16 @@ def _named(axioms):
 def property_test(name, theory, *, examples=200):
     """Evidence from a Hypothesis test, whose argument defaults are strategies.
 
-    The argument `s`, if there is one, ranges over all valid schedules. The test asserts: the
-    evidence agrees if no example fails, and reports the shrunk counterexample if one does.
+    An argument `s` is a schedule and `case` a schedule with a margin: both range over all valid
+    schedules. The test asserts: the evidence agrees if no example fails, and reports the shrunk
+    counterexample if one does.
     """
 
     def decorate(test):
         strategies = {n: p.default for n, p in inspect.signature(test).parameters.items()}
-        ranges = "all valid schedules" if "s" in strategies else "the arguments it names"
+        ranges = (
+            "all valid schedules" if {"s", "case"} & strategies.keys() else "the arguments it names"
+        )
         run = 0
 
         def counted(**values):

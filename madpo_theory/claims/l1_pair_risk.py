@@ -1,6 +1,7 @@
 """L1: the shape of one pair's risk."""
 
 import sympy as sp
+import torch
 from scipy.special import expit
 
 from ..risk import pair_risk, risk_curvature, risk_slope
@@ -8,7 +9,7 @@ from ..weights import weight
 from .evidence import property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import REGIMES, h_true, in_c, sigma, z
-from .settings import margins, schedules
+from .settings import margins, scheduled_margins
 
 
 @symbolic("slope, curvature, and third derivative of the risk")
@@ -39,14 +40,17 @@ def l1_derivatives():
 
 
 @property_test("|R'| <= max(p, q), 0 < R'' <= (p + q)/4, modulus on |z| <= B", "L1")
-def l1_bounds(s=schedules(), h=margins(30.0), h_model=margins(30.0), at=margins(30.0)):
+def l1_bounds(case=scheduled_margins(100.0), h=margins(30.0), z=margins(30.0)):
+    s, h_model = case
     p, q = weight(h_model, s) * expit(h), weight(-h_model, s) * expit(-h)
-    slope, curvature = risk_slope(at, h, h_model, s), risk_curvature(at, h, h_model, s)
+    at = torch.tensor(z, dtype=torch.float64, requires_grad=True)
+    curvature = risk_curvature(at, h, h_model, s)
+    (third,) = torch.autograd.grad(curvature, at)
     tolerance = 1 + 1e-14
-    assert abs(slope) <= max(p, q) * tolerance
+    assert abs(risk_slope(z, h, h_model, s)) <= max(p, q) * tolerance
     assert 0 < curvature <= (p + q) / 4 * tolerance
-    bound = abs(at) + 1.0
-    assert curvature >= (p + q) * expit(bound) * expit(-bound) / tolerance
+    assert abs(third) <= curvature * tolerance
+    assert curvature >= (p + q) * expit(z) * expit(-z) / tolerance  # least at |z| = B
 
 
 CLAIM = Claim(

@@ -17,6 +17,7 @@ from .settings import (
     RELEASED_BOX,
     WIDE_BOX,
     margins,
+    scheduled_margins,
     schedules,
 )
 
@@ -35,8 +36,12 @@ def r2_outside():
 
 
 @property_test("|delta(h)| <= max((c_max - 1) tau, log(1 + e^(-c_min tau)))", "R2")
-def r2_bound(s=schedules(), h=margins(1e4)):
-    assert abs(log_weight_ratio(h, s)) <= influence_bound(s) * (1 + 1e-14)
+def r2_bound(case=scheduled_margins(1e4), h_true=margins(30.0)):
+    s, h = case
+    bound = influence_bound(s) * (1 + 1e-14)
+    assert abs(log_weight_ratio(h, s)) <= bound
+    rounding = 1e-15 * (abs(h_true) + bound)
+    assert abs(effective_target(h_true, h, s) - h_true) <= bound + rounding
 
 
 @property_test("the target keeps the true sign if h* > D", "R2, consequence")

@@ -4,6 +4,7 @@ import math
 import sys
 
 import sympy as sp
+from hypothesis import strategies as st
 
 from ..schedule import coefficient
 from ..weights import log_weight, weight
@@ -22,7 +23,7 @@ from .regimes import (
     tau,
     u,
 )
-from .settings import margins, schedules
+from .settings import scheduled_margins
 
 UNDERFLOW = math.log(sys.float_info.min)  # of e^x, which may be rounded to 0 below
 
@@ -55,14 +56,21 @@ def s2_forms():
 
 
 @property_test("w is positive, finite, continuous at -tau, 1 at 0", "S2")
-def s2_positive(s=schedules(), h=margins(1e4)):
+def s2_positive(case=scheduled_margins(1e4), step=st.floats(1e-12, 1)):
+    s, h = case
     w, log_w = weight(h, s), log_weight(h, s)
     assert math.isfinite(log_w)  # w = e^(log w) is positive, whatever float64 makes of it
     assert w < 2 and (w > 0 or log_w < UNDERFLOW), (w, log_w)
-    assert weight(0.0, s) == 1.0
+    assert all(weight(at, s) == 1.0 for at in (0.0, s.tau, -s.tau, -s.tau - 1, -1e4))
     slope = s.lam * s.tau * knee_slope(s)
     gap = 1e-7 * s.tau
     assert abs(log_weight(-s.tau + gap, s)) <= 2 * slope * gap + 1e-12
+    # Everywhere, also across 0 and +-tau: |(log w)'| <= c_max + |c'| |h| + 1, S1's slope of c.
+    after = h + step
+    size = max(abs(h), abs(after))
+    steepest = s.c_max + s.lam * (s.c_max - s.c_min) / 4 * size + 1
+    rounding = 16 * sys.float_info.epsilon * (size + 1) * steepest
+    assert abs(log_weight(after, s) - log_w) <= steepest * (after - h) + rounding
 
 
 CLAIM = Claim(

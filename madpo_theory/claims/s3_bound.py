@@ -1,8 +1,10 @@
 """S3: no pair weighs 2 or more; how far the weight reaches at named schedules and boxes of them."""
 
+import math
+
 import sympy as sp
 
-from ..weights import weight
+from ..weights import log_weight, weight
 from .evidence import certified, certified_box, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, C, in_c, sigma, u
@@ -13,8 +15,7 @@ from .settings import (
     RELEASED_4,
     RELEASED_BOX,
     WIDE_BOX,
-    margins,
-    schedules,
+    scheduled_margins,
 )
 
 
@@ -35,8 +36,9 @@ def s3_below_two():
 
 
 @property_test("w(h) < 2", "S3, every valid schedule")
-def s3_bound(s=schedules(), h=margins(1e3)):
-    assert weight(h, s) < 2
+def s3_bound(case=scheduled_margins(1e4)):
+    s, h = case
+    assert weight(h, s) < 2 and log_weight(h, s) < math.log(2)
 
 
 CLAIM = Claim(

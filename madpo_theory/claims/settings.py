@@ -40,22 +40,46 @@ def margin_of(c, schedule):
 # -- Hypothesis strategies ----------------------------------------------------------------------
 
 SEEDS = st.integers(0, 2**32 - 1)
+POSITIVE_C_MIN = st.floats(1e-3, 0.999)
 
 
 def margins(largest=60.0):
-    """Margins, nats: zero, tiny and large ones of either sign."""
-    return st.floats(-largest, largest, allow_nan=False, allow_subnormal=False)
+    """Margins up to `largest` nats, of either sign: large, ordinary, and tiny ones to 1e-300."""
+    ordinary = min(largest, 20.0)
+    signs = st.sampled_from((-1.0, 1.0))
+    tiny = st.builds(lambda sign, power: sign * 10.0**power, signs, st.floats(-300, -3))
+    return (
+        st.floats(-largest, largest, allow_subnormal=False)
+        | st.floats(-ordinary, ordinary, allow_subnormal=False)
+        | tiny
+    )
 
 
-def schedules():
-    """Valid schedules, from nearly constant to nearly a step."""
+def schedules(c_min=st.just(0.0) | POSITIVE_C_MIN, lam=st.floats(0.01, 20)):
+    """Valid schedules: amplifying a little or a lot, from nearly constant to nearly a step."""
     return st.builds(
         MarginSchedule,
-        c_max=st.floats(1.001, 20),
-        c_min=st.floats(0, 0.999),
-        lam=st.floats(0.01, 20),
-        tau=st.floats(0.01, 40),
+        c_max=st.floats(1.001, 100),
+        c_min=c_min,
+        lam=lam,
+        tau=st.floats(0.01, 100),
     )
+
+
+def scheduled_margins(largest=60.0, **parameters):
+    """(schedule, margin): the margin, of either sign, is often below tau or a few ulps from it."""
+    ulps = st.integers(-4, 4) | st.integers(-(2**40), 2**40)
+    places = (
+        margins(largest).map(lambda h: lambda tau: h)
+        | st.floats(0, 1).map(lambda share: lambda tau: share * tau)
+        | ulps.map(lambda count: lambda tau: tau + count * math.ulp(tau))
+    )
+
+    def placed(drawn):
+        schedule, sign, place = drawn
+        return schedule, sign * place(schedule.tau)
+
+    return st.tuples(schedules(**parameters), st.sampled_from((1.0, -1.0)), places).map(placed)
 
 
 def gentle_schedules():

@@ -42,11 +42,15 @@ def t3_target():
 
 
 @property_test("0 <= h* - z* < log(1 + e^(-c_min tau)) <= log 2 for h* >= tau", "T3")
-def t3_small(s=schedules(), beyond=margins(60.0)):
+def t3_small(s=schedules(), beyond=margins(1e4)):
     h = s.tau + abs(beyond)
     dampening = -log_weight_ratio(h, s)
-    bound = math.log1p(math.exp(-s.c_min * s.tau))
-    assert -1e-15 <= dampening <= bound * (1 + 1e-15) <= math.log(2) * (1 + 1e-15)
+    here, bound = (math.log1p(math.exp(-s.c_min * u)) for u in (h, s.tau))
+    assert -1e-15 <= dampening <= here * (1 + 1e-15)  # it vanishes with h where c_min > 0
+    assert here <= bound <= math.log(2) * (1 + 1e-15)
+    assert math.isclose(effective_target(h, h, s), h - dampening, rel_tol=1e-15)
+    flat = MarginSchedule(s.c_max, 0.0, s.lam, s.tau)
+    assert math.isclose(-log_weight_ratio(s.tau + 700 / s.lam, flat), math.log(2), rel_tol=1e-12)
 
 
 @enclosed("counterexample at h* = 8", "z* differs from c h*")

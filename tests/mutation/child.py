@@ -25,7 +25,6 @@ SUITE = (
     "tests/test_targets.py",
     "tests/test_risk.py",
     "tests/test_invalid_input.py",
-    "tests/properties",
     "tests/golden",
     "tests/test_claims.py::test_evidence_agrees",
 )

@@ -48,7 +48,7 @@ class Suite:
         helpers = [ROOT / "tests" / "conftest.py", *ROOT.glob("tests/support/*.py")]
         self.helpers = digest(*texts([*helpers, *ROOT.glob("tests/golden/*.*")]))
         self.ledger = digest(*texts(ROOT.glob("madpo_theory/claims/*.py")))
-        tests = [*ROOT.glob("tests/test_*.py"), *ROOT.glob("tests/properties/*.py")]
+        tests = ROOT.glob("tests/test_*.py")
         limits = str((child.SUITE, child.EXAMPLES, child.LEDGER_SECONDS))
         self.whole = digest(self.helpers, self.ledger, limits, *texts(tests))
         self.parts = {}
