@@ -28,7 +28,7 @@ test: $(INSTALLED)  ## the tests but the slow ones
 	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
 
 test-slow: $(INSTALLED)  ## the slow tests
-	$(BIN)/python -m pytest -q -m slow
+	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m slow
 
 mutation: $(INSTALLED)  ## change the formulas in every small way: does a test notice? Goes on where it was stopped
 	$(SINGLE) $(BIN)/python tests/mutation/run.py

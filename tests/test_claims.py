@@ -318,7 +318,7 @@ def test_a_claim_with_an_unfounded_verdict_is_refused(fields, rule):
 def test_json_has_the_published_shape(tmp_path):
     path = tmp_path / "deep" / "ledger.json"
     assert (
-        cli.main(["verify", "--claim", "R2", "--json", str(path), "--certificates", str(tmp_path)])
+        cli.main(["verify", "--claim", "T3", "--json", str(path), "--certificates", str(tmp_path)])
         == 0
     )
     (claim,) = json.loads(path.read_text())["claims"]

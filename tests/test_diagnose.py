@@ -620,7 +620,7 @@ def test_exit_codes_and_outputs(tmp_path, capsys):
         (["--c-max", "0"], "c_max = 0.0 breaks the rule"),
         (["--margin", "h"], "no column 'h'"),
         (["--ess", "2"], "ess = 2.0 breaks the rule"),
-        (["--weight", "best"], "no weight is called 'best'"),
+        (["--weight", "best"], "weight = 'best' breaks the rule"),
         (["--weight", f"{OWN}:Fame"], "defines no Fame"),
     ):
         assert cli.main(["diagnose", str(fine), *wrong]) == 2

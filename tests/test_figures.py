@@ -19,6 +19,9 @@ pyarrow = pytest.importorskip("pyarrow")
 from made_study import made, write  # noqa: E402
 from pyarrow import parquet  # noqa: E402
 
+# One process draws them all, whatever the number of test processes.
+pytestmark = pytest.mark.xdist_group("figures")
+
 NAN = math.nan
 FIGURES = figures()
 RECORDED = Path(__file__).parents[1] / "results" / "sentiment"
@@ -229,6 +232,7 @@ def test_reward_kl_labels_meet_nothing(drawn):
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, spec in FIGURES.items() if spec.source == "results"])
 def test_no_legend_of_the_recorded_study_is_cut_off(name):
     spec = FIGURES[name]

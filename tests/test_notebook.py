@@ -12,6 +12,7 @@ NOTEBOOK = Path(__file__).parents[1] / "examples" / "pairs_to_policy.ipynb"
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path):
     from nbclient import NotebookClient
 

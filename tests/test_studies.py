@@ -36,6 +36,7 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.slow
 def test_every_study_has_a_table_a_figure_and_verdicts(finished, name):
     table = parquet.read_table(finished / f"{name}.parquet").to_pandas()
     assert set(COLUMNS) <= set(table) and len(table) == 2 * SETTINGS[name]
@@ -55,6 +56,7 @@ def test_every_study_has_a_table_a_figure_and_verdicts(finished, name):
     assert all(verdicts[i] == "holds" for i in theorems & set(verdicts))
 
 
+@pytest.mark.slow
 def test_the_page_lists_every_prediction(finished, tmp_path):
     page = publish(finished, tmp_path / "studies.md").read_text()
     for result in read_results(finished):
@@ -63,6 +65,7 @@ def test_the_page_lists_every_prediction(finished, tmp_path):
         assert all(f"| {row['id']} |" in page for row in result.record["predictions"])
 
 
+@pytest.mark.slow
 def test_a_second_run_does_nothing_and_changes_nothing(finished, tmp_path):
     times = {path: path.stat().st_mtime_ns for path in (finished / "parts").rglob("*.parquet")}
     before = (finished / "pairs.parquet").read_bytes()
@@ -71,12 +74,14 @@ def test_a_second_run_does_nothing_and_changes_nothing(finished, tmp_path):
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_table(finished, tmp_path):
     run(("pairs",), worlds=2, out=tmp_path, executor=lambda: executor_of(2))
     assert (tmp_path / "pairs.parquet").read_bytes() == (finished / "pairs.parquet").read_bytes()
 
 
 @pytest.mark.filterwarnings("ignore")  # of the cluster's own threads and sockets
+@pytest.mark.slow
 def test_a_cluster_writes_the_same_table(finished, tmp_path):
     distributed = pytest.importorskip("distributed")
     options = dict(n_workers=2, threads_per_worker=2, dashboard_address=None, processes=True)
@@ -95,6 +100,7 @@ def reward_file(path, responses=4, prompts=5, last="0.5"):
     return path
 
 
+@pytest.mark.slow
 def test_worlds_from_a_file(tmp_path):
     rewards = reward_file(tmp_path / "rewards.csv")
     command = ["simulate", "pairs", "--worlds", "2", "--workers", "0", "--out", str(tmp_path)]
@@ -139,6 +145,7 @@ def test_an_out_that_is_a_file_is_refused(tmp_path, capsys):
     assert "is a file" in capsys.readouterr().err and (tmp_path / "out").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_damaged_record_names_the_command(finished, tmp_path):
     (tmp_path / "noise.json").write_text("{")
     with pytest.raises(ValueError, match="madpo simulate noise"):

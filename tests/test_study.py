@@ -56,6 +56,7 @@ def test_threads_do_not_matter(plain, tmp_path, threads):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.slow
 def test_the_number_of_processes_does_not_matter(plain, tmp_path, workers):
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
         assert run(tmp_path, executor=processes).read_bytes() == plain
@@ -171,6 +172,7 @@ def test_what_a_user_changed_is_measured_anew_and_nothing_else(tmp_path, values)
     assert len(list(parts.iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_spawned_workers_measure_with_the_changed_code_under_its_key(tmp_path, values):
     first = values()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:

@@ -135,7 +135,13 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(v, id=k, marks=[] if k == "plain" else pytest.mark.slow)
+        for k, v in SETTINGS.items()
+    ],
+)
 def test_unit_weights_are_the_stock_trainer_to_the_last_digit(trainer, settings):
     rows = [pair | {"weight": 1.0} for pair in PAIRS]
     stock, stock_log = trained(trainer(DPOTrainer, rows, evaluation=rows[:4], **settings))
@@ -334,7 +340,11 @@ TWINS = {
 
 
 @pytest.mark.parametrize("loss_type", TWINS)
-@pytest.mark.parametrize("settings", ({}, {"precompute_ref_log_probs": True, "peft": True}))
+@pytest.mark.parametrize(
+    "settings",
+    ({}, pytest.param({"precompute_ref_log_probs": True, "peft": True}, marks=pytest.mark.slow)),
+    ids=("plain", "precomputed, peft"),
+)
 def test_where_the_method_is_trls_own_it_is_trls_to_the_last_bit(trainer, loss_type, settings):
     method, more = TWINS[loss_type]
     run = {"max_steps": 10, "evaluation": PAIRS[:4]} | settings

@@ -246,7 +246,7 @@ def test_the_label_turns_the_margin_but_not_the_columns(tmp_path):
     ("arguments", "words"),
     [
         (["-o", "o.csv"], ["out = ", "o.csv", "must end in .parquet"]),
-        (["-o", "o.parquet", "--kind", "best"], ["no weight is called 'best'", "bounded_ratio"]),
+        (["-o", "o.parquet", "--kind", "best"], ["weight = 'best' breaks", "bounded_ratio"]),
         (["-o", "o.parquet", "--column", "turns"], ["has a column 'turns'", "--column NAME"]),
         (["-o", "o.parquet", "--weight", "target-shaped", "--gamma", "2"],
          ["gamma = 2.0 breaks the rule 0 < gamma < 1"]),

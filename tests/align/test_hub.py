@@ -106,6 +106,7 @@ def result(hub, tmp_path_factory):
     return run(config, tmp_path_factory.mktemp("runs"))
 
 
+@pytest.mark.slow
 def test_the_paper_preset_runs_to_its_end(result):
     table = result.summary.set_index("method")
     assert list(table.index) == ["sft", "madpo", "beta_dpo"]
@@ -115,6 +116,7 @@ def test_the_paper_preset_runs_to_its_end(result):
     assert result.details["vocabulary"]["coverage"] == 1  # nothing is pruned from a hub model
 
 
+@pytest.mark.slow
 def test_the_hub_classifier_is_the_judge(result, hub):
     """Its own pipeline, on the texts that the run recorded, gives the recorded rewards."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -140,6 +142,7 @@ assert "madpo_theory" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_peft_alone_loads_a_policy(result, tmp_path):
     """The merged fine-tuned model beside a policy's folder, in an interpreter without us."""
     root = result.path.parent
@@ -168,6 +171,7 @@ def test_peft_alone_loads_a_policy(result, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_rotary_frequencies_stay_exact_in_bfloat16(result):
     """In bfloat16 a position 200 tokens from the start would be off by up to 0.4 radians."""
     root = result.path.parent

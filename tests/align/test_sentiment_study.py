@@ -191,6 +191,7 @@ def test_every_prediction_measures_the_made_study(table):
     assert by_id["P6f"].measured == pytest.approx(1.3 / 1.3 - 1.0)
 
 
+@pytest.mark.slow
 def test_a_folder_is_judged_and_drawn(table, tmp_path):
     write(tmp_path, table)
     rows = judged(tmp_path)
@@ -206,6 +207,7 @@ def test_a_folder_is_judged_and_drawn(table, tmp_path):
     assert len(said) == 6 and all("madpo study" in line for line in said)
 
 
+@pytest.mark.slow
 def test_tables_hold_recorded_and_published_numbers(table, tmp_path):
     write(tmp_path, table)
     shown = pandas.DataFrame(tables.tiers(tmp_path)).set_index(["tier", "method"])
@@ -217,6 +219,7 @@ def test_tables_hold_recorded_and_published_numbers(table, tmp_path):
     assert "+0.30" in tables.reading(tmp_path) and "+0.10" in tables.reading(tmp_path)
 
 
+@pytest.mark.slow
 def test_every_setting_is_a_row_with_its_reward_at_equal_kl(table, tmp_path):
     write(tmp_path, table)
     rows = tables.everything(tmp_path)
@@ -234,6 +237,7 @@ def test_every_setting_is_a_row_with_its_reward_at_equal_kl(table, tmp_path):
     assert "margins flipped 0.25" in said and "margins exact" in said
 
 
+@pytest.mark.slow
 def test_full_scale_is_said_of_the_recorded_pairs(table, tmp_path):
     noise = np.random.default_rng(1).normal(size=len(table.pairs))
     pairs = table.pairs.assign(model_margin=table.pairs["true_margin"] + noise)
@@ -247,6 +251,7 @@ def test_full_scale_is_said_of_the_recorded_pairs(table, tmp_path):
     assert (abs(exact["gain"]) > abs(trained["gain"])).all()  # errors suppress the wrong labels
 
 
+@pytest.mark.slow
 def test_spread_between_seeds(table, tmp_path):
     """Rewards that rise by 1 a seed, DPO's by 2: variances 1 and 4, and 1 of the difference."""
     summary = table.summary

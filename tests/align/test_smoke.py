@@ -196,6 +196,7 @@ for limit in [*kills, 0]:
 """
 
 
+@pytest.mark.slow
 def test_killed_anywhere_and_resumed_is_bit_identical(result, root, tmp_path):
     """SIGKILL just before or after the n-th file of a process takes its place; then again."""
     kills = [22, 14, 11, 17, 9, 36, 31]
