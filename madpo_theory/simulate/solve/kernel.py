@@ -46,7 +46,7 @@ def lanes_for(size, count):
     """
     if size > 80 or (size > 40 and count < 16):
         return 1
-    return min(count, 64 if size <= 6 else 32 if size <= 40 else 16)
+    return min(count, 64 if size <= 6 else 32)
 
 
 def fit_tables(wins, offsets=None, *, tolerance, accuracy, steps, clip, threads):
@@ -360,7 +360,13 @@ def _add_up(total, i, row, start, end, lanes):
             held += row[y + m]
         total[x] = held
         return
-    for j in range(place(0), n, lanes):
+    fours = n - n % (place(4) * lanes)
+    for j in range(place(0), fours, place(4) * lanes):
+        for t in range(lanes):
+            m = y + j + t
+            held = total[x + t] + row[m] + row[m + lanes]
+            total[x + t] = held + row[m + lanes + lanes] + row[m + lanes + lanes + lanes]
+    for j in range(fours, n, lanes):
         for t in range(lanes):
             total[x + t] += row[y + j + t]
 
@@ -377,6 +383,20 @@ def _add(rows, start, end, shares, k, others, other, lanes):
     for j in range(place(0), n, lanes):
         for t in range(lanes):
             rows[y + j + t] += shares[a + t] * others[x + j + t]
+
+
+@inlined
+def _scale(shares, start, end, inverse, k, mesh, lanes):
+    """shares[start + (j, t)] = inverse[k + t] mesh[start + (j, t)]."""
+    y, n, a, lanes = place(start), place(end - start), place(k), place(lanes)
+    if lanes == place(1):
+        share = inverse[a]
+        for m in range(n):
+            shares[y + m] = share * mesh[y + m]
+        return
+    for j in range(place(0), n, lanes):
+        for t in range(lanes):
+            shares[y + j + t] = inverse[a + t] * mesh[y + j + t]
 
 
 @inlined
@@ -413,8 +433,7 @@ def _eliminate(mesh, share, inverse, begin, size, lanes):
             _add_up(inverse, r * lanes, mesh, begin[r], begin[r + 1], lanes)
             for t in range(r * lanes, (r + 1) * lanes):
                 inverse[t] = 1 / inverse[t]
-            share[begin[r] : begin[r + 1]] = 0.0
-            _add(share, begin[r], begin[r + 1], inverse, r * lanes, mesh, begin[r], lanes)
+            _scale(share, begin[r], begin[r + 1], inverse, r * lanes, mesh, lanes)
         for i in range(last, size - 1):
             a = begin[k] + (i - k) * lanes
             b = begin[k + 1] + (i - k - 1) * lanes
@@ -448,7 +467,14 @@ def _add_products(x, k, share, start, end, lanes):
             held += share[y + m] * x[i + lanes + m]
         x[i] = held
         return
-    for j in range(place(0), n, lanes):
+    fours = n - n % (place(4) * lanes)
+    for j in range(place(0), fours, place(4) * lanes):
+        for t in range(lanes):
+            a, b = y + j + t, i + lanes + j + t
+            held = x[i + t] + share[a] * x[b] + share[a + lanes] * x[b + lanes]
+            a, b = a + lanes + lanes, b + lanes + lanes
+            x[i + t] = held + share[a] * x[b] + share[a + lanes] * x[b + lanes]
+    for j in range(fours, n, lanes):
         for t in range(lanes):
             x[i + t] += share[y + j + t] * x[i + lanes + j + t]
 
