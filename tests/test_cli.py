@@ -24,7 +24,8 @@ def test_the_version(capsys):
 def test_make_help_has_a_line_for_every_target():
     makefile = clone.ROOT / "Makefile"
     targets = re.search(r"^\.PHONY: (.*)$", makefile.read_text(), re.M)[1].split()
-    done = subprocess.run(["make", "-f", makefile, "help"], capture_output=True, text=True)
+    command = ["make", "--no-print-directory", "-f", makefile, "help"]
+    done = subprocess.run(command, capture_output=True, text=True)
     lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
     assert sorted(name for _, name, words in lines if words) == sorted(targets)
 
