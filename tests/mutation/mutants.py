@@ -13,6 +13,14 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def _files(folder):
+    """The modules of a room, a file each."""
+    names = sorted(path.stem for path in (ROOT / "madpo_theory" / folder).glob("*.py"))
+    return [f"{folder}.{name}" for name in names if name != "__init__"]
+
+
 MODULES = (
     "ops",
     "ops.stable",
@@ -21,14 +29,8 @@ MODULES = (
     "ops.sympy_world",
     "ops.arb_world",
     "schedule",
-    "weights.base",
-    "weights.published",
-    "weights.one_sided",
-    "weights.capped",
-    "weights.bounded_ratio",
-    "weights.target_shaped",
-    "weights.efficient",
-    "weights.scaled",
+    *_files("weights"),
+    *_files("methods"),
     "losses",
     "targets",
     "risk",
