@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-# Test processes run side by side; one thread each keeps them from fighting over the cores.
+# Test processes run side by side, each file in one of them, so that what a file sets up is set up
+# once; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .PHONY: help reproduce studies study proofs test test-slow mutation bench bench-diagnose bench-train docs lint readme clean
@@ -25,10 +26,10 @@ proofs:  ## check the Coq proofs; needs no Python, and says what to install if C
 	@$(MAKE) --no-print-directory -C proofs all summary
 
 test: $(INSTALLED)  ## the tests but the slow ones
-	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
+	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(INSTALLED)  ## the slow tests
-	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m slow
+	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
 mutation: $(INSTALLED)  ## change the formulas in every small way: does a test notice? Goes on where it was stopped
 	$(SINGLE) $(BIN)/python tests/mutation/run.py

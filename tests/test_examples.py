@@ -13,7 +13,6 @@ pytest.importorskip("transformers", reason="needs madpo-theory[sentiment]")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("trl"),
 ]
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -19,9 +19,6 @@ pyarrow = pytest.importorskip("pyarrow")
 from made_study import made, write  # noqa: E402
 from pyarrow import parquet  # noqa: E402
 
-# One process draws them all, whatever the number of test processes.
-pytestmark = pytest.mark.xdist_group("figures")
-
 NAN = math.nan
 FIGURES = figures()
 RECORDED = Path(__file__).parents[1] / "results" / "sentiment"

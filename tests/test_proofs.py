@@ -26,7 +26,6 @@ from madpo_theory.schedule import coefficient
 from madpo_theory.weights import PublishedWeight
 
 # Coq compiles one folder at a time; so do the tests.
-pytestmark = pytest.mark.xdist_group("proofs")
 ROOMS = [f for f in (PROOFS / "_CoqProject").read_text().split() if f.endswith(".v")]
 PIECES = [(c, e) for c in CLAIMS for e in c.evidence if e.kind == "proof"]
 x, y, z = sp.symbols("x y z", real=True)

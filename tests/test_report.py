@@ -14,8 +14,6 @@ from madpo_theory.show.figures import figures, table_bytes
 from madpo_theory.show.mathematics import mathematics
 from madpo_theory.show.report import write_report
 
-pytestmark = pytest.mark.xdist_group("figures")
-
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
 )  # stands for a figure

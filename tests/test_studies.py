@@ -11,9 +11,6 @@ from madpo_theory.extensions import STUDIES  # noqa: E402
 from madpo_theory.show.studies import draw_study, publish  # noqa: E402
 from madpo_theory.simulate.studies import executor_of, read_results, run  # noqa: E402
 
-# One process runs the fixture, whatever the number of test processes.
-pytestmark = pytest.mark.xdist_group("studies")
-
 COLUMNS = "study method seed noise regret reward kl target_error converged world beta".split()
 SETTINGS = {  # rows a world: settings times methods
     "noise": 55 * 11,

@@ -34,7 +34,6 @@ from madpo_theory.methods import Dpo, Hinge, IpoPerToken, Madpo, Method, Rdpo, S
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # transformers of its own names
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("trl"),
 ]
 
 SCHEDULE = MarginSchedule.released(2)

