@@ -47,7 +47,13 @@ def rounding(weighting, h):
 
 
 @pytest.mark.parametrize("name", QUANTITIES)
-@pytest.mark.parametrize("weighting", WEIGHTS, ids=NAMES)
+@pytest.mark.parametrize(
+    "weighting",
+    [
+        pytest.param(w, id=name, marks=[pytest.mark.slow] * isinstance(w, EfficientWeight))
+        for w, name in zip(WEIGHTS, NAMES, strict=True)
+    ],
+)
 def test_no_margin_exceeds_an_enclosure(weighting, name):
     if weighting.tail(numpy_world, name, 1.0) == math.inf:
         with pytest.raises(InfiniteSupremum, match=f"{name} of .* is infinite"):

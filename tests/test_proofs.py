@@ -148,8 +148,10 @@ def reflected_risk(z, h_true, h_model, weighting):
     ("owner", "name", "changed", "broken"),
     [
         (definitions, "coefficient", slower_coefficient, "Schedule"),
-        (PublishedWeight, "log_weight", knee_at_twice_tau, "Weight"),
-        (definitions, "pair_risk", reflected_risk, "Risk"),
+        pytest.param(
+            PublishedWeight, "log_weight", knee_at_twice_tau, "Weight", marks=pytest.mark.slow
+        ),
+        pytest.param(definitions, "pair_risk", reflected_risk, "Risk", marks=pytest.mark.slow),
     ],
     ids=["coefficient", "weight", "risk"],
 )

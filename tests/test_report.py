@@ -158,12 +158,14 @@ def test_escapes_what_comes_in(page):
     assert "A &amp; B" in page and "a&lt;b$, β = 0.1" in page
 
 
+@pytest.mark.slow
 def test_same_inputs_same_bytes(inputs, page, tmp_path):
     mathematics.__globals__["_drawn"].cache_clear()
     again = write_report(inputs[1] / "report" / "again.html", **inputs[0])
     assert again.read_text(encoding="utf-8") == page
 
 
+@pytest.mark.slow
 def test_without_an_experiment(inputs, tmp_path):
     path = write_report(tmp_path / "r.html", **{**inputs[0], "experiment": None})
     text = Page(path.read_text(encoding="utf-8")).text
@@ -171,6 +173,7 @@ def test_without_an_experiment(inputs, tmp_path):
     assert 'id="figure-reward_kl"' not in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_evidence_against_a_verdict_is_announced(inputs, tmp_path):
     def change(record):
         record["claims"][0]["evidence"][0]["agrees"] = False
@@ -180,6 +183,7 @@ def test_evidence_against_a_verdict_is_announced(inputs, tmp_path):
     assert "1 of 4 pieces of evidence contradict" in text and "contradicts the verdict" in text
 
 
+@pytest.mark.slow
 def test_a_proof_that_was_not_checked_is_shown_as_such(inputs, tmp_path):
     def change(record):
         record["claims"][0]["evidence"][0] |= {"kind": "proof", "agrees": False, "checked": False}
