@@ -30,6 +30,7 @@ __all__ = [
     "place_labels",
     "point",
     "styled",
+    "symbols",
     "unique",
 ]
 
@@ -78,7 +79,12 @@ def unique(table, name):
 
 def named(name):
     """The label of a method or weight, its symbols set as mathematics."""
-    label = look(name).label.replace("$", r"\$")
+    return symbols(look(name).label)
+
+
+def symbols(label):
+    """A label as matplotlib takes it, its symbols set as mathematics."""
+    label = label.replace("$", r"\$")
     return re.sub(r"c_max( = )?", lambda m: f"$c_{{\\mathrm{{max}}}}{'=' if m[1] else ''}$", label)
 
 

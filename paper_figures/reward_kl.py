@@ -3,7 +3,7 @@
 from madpo_theory.show import tables
 from madpo_theory.show.figures import Figure
 
-from ._style import INK, PAGE, column, new, place_labels, point, styled, unique
+from ._style import INK, PAGE, column, new, place_labels, point, styled, symbols, unique
 
 __all__ = ["FIGURE", "draw"]
 
@@ -46,7 +46,7 @@ def draw(table):
         crosses += [(left, reward, right, reward), (kl, low, kl, high), (kl, reward, kl, reward)]
         if label not in labelled:  # one label a method, at its first seed
             labelled.add(label)
-            labels.append((kl, reward, label.replace("$", r"\$"), INK))
+            labels.append((kl, reward, symbols(label), INK))
     low, high = axes.get_xlim()
     low, high = min(-0.04 * high, low), high + 0.12 * (high - low)
     axes.set_xlim(low, high)
