@@ -110,16 +110,16 @@ def align(run, config, pairs, reference, reward_model, model, sft, precision):
         tokens, lower, layout = data.inputs(causal_lm, indices)
         policy = continuation_logps(causal_lm, lower, tokens, layout, data.layers, eos)
         fixed = data.reference[indices].to(policy.device)
-        responses = tokens[:, layout.prompt :].view(len(tokens), 2, -1)
-        lengths = response_mask(responses, eos).sum(-1)
+        lengths = (None, None)
+        if "length" in method.needs:
+            responses = tokens[:, layout.prompt :].view(len(tokens), 2, -1)
+            lengths = data.chosen_first(response_mask(responses, eos).sum(-1), indices)
         logps = (*data.chosen_first(policy, indices), *data.chosen_first(fixed, indices))
         finite(logps, step, indices)
         margins = implicit_margin(logps).detach()
         # A microbatch has its own stream: its first pair is in no other of this update.
         generator = torch_generator(seed, "keep", step, int(indices[0]))
-        batch = Pairs(
-            *logps, margin[indices].to(policy.device), *data.chosen_first(lengths, indices)
-        )
+        batch = Pairs(*logps, margin[indices].to(policy.device), *lengths)
         loss, state, numbers = method.train_loss(batch, generator=generator, state=state)
         if step == 0:
             check_start(trained.name, method, margins, loss.item(), causal_lm.dtype)

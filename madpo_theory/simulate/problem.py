@@ -234,15 +234,21 @@ def _solve(method, problem, **options):
         return _general(method, problem, **options)
     masses, offsets, temperature, lost = tables
     fits = minimize_tables(masses, offsets=offsets, signed=bool((masses < 0).any()), **options)
-    scores, error = fits.scores / temperature, fits.error_bound / temperature
+    found = _solution(method, fits, 1 / temperature)
+    reason = torch.where(lost, int(Reason.UNDERFLOW), found.reason)
+    return replace(found, converged=found.converged & ~lost, reason=reason)
+
+
+def _solution(method, fits, unit):
+    """The :class:`Solution` that fits of scores s are, z being `unit` times s."""
     return Solution(
-        scores / method.beta,
-        scores,
-        fits.converged & ~lost,
-        torch.where(lost, int(Reason.UNDERFLOW), fits.reason),
-        fits.gradient_norm,
-        fits.curvature,
-        error,
+        fits.scores * unit / method.beta,
+        fits.scores * unit,
+        fits.converged,
+        fits.reason,
+        fits.gradient_norm / unit,
+        fits.curvature / unit**2,
+        fits.error_bound * unit,
         fits.iterations,
         torch.full_like(fits.curvature, method.beta),
     )
@@ -263,17 +269,7 @@ def _general(method, problem, **options):
         problem.reference.log() if known else None,
         **options,
     )
-    return Solution(
-        fits.scores,
-        method.beta * fits.scores,
-        fits.converged,
-        fits.reason,
-        fits.gradient_norm / method.beta,
-        fits.curvature / method.beta**2,
-        method.beta * fits.error_bound,
-        fits.iterations,
-        torch.full_like(fits.curvature, method.beta),
-    )
+    return _solution(method, fits, method.beta)
 
 
 @_solve.register
