@@ -95,20 +95,22 @@ Proof.
   unfold sigmoid; rewrite Ropp_involutive, exp_opp; pose proof (exp_pos z); field; lra.
 Qed.
 
+(* The weighted odds of the two labels. *)
+Lemma mass_odds h_true h :
+  p h_true h = q h_true h * exp (effective_target (ratio_of log_w) h_true h).
+Proof.
+  unfold effective_target, ratio_of, p, q, weight.
+  rewrite (sigmoid_odds_mult h_true), exp_plus.
+  replace (exp (log_w h)) with (exp (log_w (- h)) * exp (- log_w (- h) + log_w h))
+    by (rewrite <- exp_plus; f_equal; ring).
+  ring.
+Qed.
+
 (* In e^z the slope has one root. *)
 Lemma slope_factored z h_true h :
   risk_slope log_w z h_true h
   = q h_true h * sigmoid (- z) * (exp z - exp (effective_target (ratio_of log_w) h_true h)).
-Proof.
-  rewrite slope_form.
-  assert (p h_true h = q h_true h * exp (effective_target (ratio_of log_w) h_true h)) as ->.
-  { unfold effective_target, ratio_of, p, q, weight.
-    rewrite (sigmoid_odds_mult h_true), exp_plus.
-    replace (exp (log_w h)) with (exp (log_w (- h)) * exp (- log_w (- h) + log_w h))
-      by (rewrite <- exp_plus; f_equal; ring).
-    ring. }
-  rewrite (sigmoid_odds_mult z); ring.
-Qed.
+Proof. rewrite slope_form, mass_odds, (sigmoid_odds_mult z); ring. Qed.
 
 Lemma scale_pos z h_true h : 0 < q h_true h * sigmoid (- z).
 Proof. apply Rmult_lt_0_compat; [apply q_pos | apply sigmoid_pos]. Qed.
