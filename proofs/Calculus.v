@@ -29,13 +29,10 @@ Proof.
   intros Hf H0 Hl Hr; split.
   { intros x; exists (g x); split; [apply Hf |]; specialize (Hl x); specialize (Hr x).
     destruct (Rtotal_order x a) as [H | [-> | H]]; lra. }
-  assert (forall u v, u < v -> exists w, f v - f u = g w * (v - u) /\ u < w < v) as Mean.
-  { intros u v Huv; destruct (MVT_cor2 f g u v Huv) as (w & ? & ?); [| eauto].
-    intros; apply is_derive_Reals, Hf. }
   intros x Hx; destruct (Rtotal_order x a) as [H | [H | H]]; [| contradiction |].
-  - destruct (Mean x a H) as (w & E & ? & ?); specialize (Hl w).
+  - destruct (mean_value f g Hf x a H) as (w & E & ? & ?); specialize (Hl w).
     assert (0 < - g w * (a - x)) by (apply Rmult_lt_0_compat; lra); lra.
-  - destruct (Mean a x H) as (w & E & ? & ?); specialize (Hr w).
+  - destruct (mean_value f g Hf a x H) as (w & E & ? & ?); specialize (Hr w).
     assert (0 < g w * (x - a)) by (apply Rmult_lt_0_compat; lra); lra.
 Qed.
 
@@ -49,9 +46,6 @@ Definition core (y : R) : R :=
 
 Definition core_slope (y : R) : R :=
   a2 * sigmoid (y - e) - a1 * sigmoid (e - y) + b1 * sigmoid (y + e) - b2 * sigmoid (- y - e).
-
-Lemma sigmoid_exp x : sigmoid x = exp x / (1 + exp x).
-Proof. unfold sigmoid; rewrite exp_opp; pose proof (exp_pos x); field; lra. Qed.
 
 Lemma core_derive y : is_derive core y (core_slope y).
 Proof.
@@ -494,8 +488,8 @@ Proof.
 Qed.
 
 (* Soft labels alone. *)
-Notation soft_risk log_w label b :=
-  (risk_of (slot_loss log_w label (fun h => 1 - label h) (fun _ => 0) b)).
+Definition soft_risk (log_w label : R -> R) (b : R) : R -> R -> R -> R :=
+  risk_of (slot_loss log_w label (fun h => 1 - label h) (fun _ => 0) b).
 
 Lemma soft_form log_w label b h_true h : 0 < b ->
   let A := won log_w h_true h * label h + lost log_w h_true h * (1 - label (- h)) in
@@ -542,7 +536,7 @@ Proof.
     assert (0 < A) by (apply Rplus_lt_0_compat; apply Rmult_lt_0_compat; lra).
     assert (0 < B) by (apply Rplus_lt_0_compat; apply Rmult_lt_0_compat; lra).
     pose proof (soft_form (fun _ => 0) (fun _ => 1 - epsilon) 1 h h Rlt_0_1) as F.
-    cbv zeta beta in F; unfold p, q, weight in F; rewrite exp_0, !Rmult_1_r in F.
+    cbv zeta beta in F; unfold soft_risk, p, q, weight in F; rewrite exp_0, !Rmult_1_r in F.
     replace (1 - (1 - epsilon)) with epsilon in F by ring; fold A B in F.
     destruct F as [F M]; [assumption.. |].
     assert (T h = ln (A / B)) as E by (unfold T; rewrite F; field).
@@ -575,7 +569,28 @@ Proof.
     + now rewrite !Rmult_0_l, !Rplus_0_r.
 Qed.
 
-(* rDPO: a label cleaner than expected leaves the risk without a lower bound. *)
+(* rDPO: unbiased at the rate epsilon, *)
+Theorem C2_rdpo epsilon h_true h : 0 <= epsilon < 1 / 2 ->
+  epsilon < sigmoid h_true < 1 - epsilon -> unique_minimizer
+    (risk_of (fun z _ => rdpo_loss epsilon z) h_true h)
+    (ln ((sigmoid h_true - epsilon) / (1 - sigmoid h_true - epsilon))).
+Proof.
+  intros He Hp; set (label := fun _ : R => (1 - epsilon) / (1 - 2 * epsilon)).
+  pose proof (soft_form (fun _ => 0) label 1 h_true h Rlt_0_1) as F; cbv zeta in F.
+  unfold soft_risk, p, q, weight, label in F; rewrite exp_0, !Rmult_1_r, sigmoid_opp in F.
+  match type of F with 0 < ?A -> 0 < ?B -> _ =>
+    replace A with ((sigmoid h_true - epsilon) / (1 - 2 * epsilon)) in F by (field; lra);
+    replace B with ((1 - sigmoid h_true - epsilon) / (1 - 2 * epsilon)) in F by (field; lra) end.
+  destruct F as [_ F]; [apply Rdiv_lt_0_compat; lra.. |].
+  match type of F with unique_minimizer ?f (ln ?x / 1) =>
+    replace (risk_of (fun z _ => rdpo_loss epsilon z) h_true h) with f;
+    [replace (ln _) with (ln x / 1); [exact F | unfold Rdiv at 1; rewrite Rinv_1, Rmult_1_r] |] end.
+  - f_equal; field; lra.
+  - apply functional_extensionality; intros z; unfold risk_of, slot_loss, rdpo_loss; cbv zeta.
+    rewrite exp_0, !Rmult_1_r, !Rplus_0_r, !Rminus_0_r, !(Rplus_comm (exp _) 1); field; lra.
+Qed.
+
+(* and a label cleaner than expected leaves the risk without a lower bound. *)
 Theorem C2_rdpo_unbounded epsilon h_true h bound :
   0 <= epsilon < 1 / 2 -> 1 - epsilon < sigmoid h_true ->
   exists z, risk_of (fun z _ => rdpo_loss epsilon z) h_true h z < bound.

@@ -6,20 +6,24 @@ From Coquelicot Require Import Coquelicot.
 From Madpo Require Import Sigmoid Generated.
 Open Scope R_scope.
 
+Lemma mean_value (f g : R -> R) : (forall x, is_derive f x (g x)) ->
+  forall u v, u < v -> exists w, f v - f u = g w * (v - u) /\ u < w < v.
+Proof.
+  intros Hf u v Huv; destruct (MVT_cor2 f g u v Huv) as (w & ? & ?); [| eauto].
+  intros; apply is_derive_Reals, Hf.
+Qed.
+
 (* A function lies above its tangents if its slope increases. *)
 Lemma above_tangent (f g : R -> R) :
   (forall x, is_derive f x (g x)) -> (forall x y, x < y -> g x < g y) ->
   forall a x, x <> a -> f a + g a * (x - a) < f x.
 Proof.
   intros Hf Hg a x Hx.
-  assert (forall u v, u < v -> exists w, f v - f u = g w * (v - u) /\ u < w < v) as Mean.
-  { intros u v Huv; destruct (MVT_cor2 f g u v Huv) as (w & ? & ?); [| eauto].
-    intros; apply is_derive_Reals, Hf. }
   destruct (Rtotal_order x a) as [H | [H | H]]; [| contradiction |].
-  - destruct (Mean x a H) as (w & E & ? & ?).
+  - destruct (mean_value f g Hf x a H) as (w & E & ? & ?).
     assert (0 < (g a - g w) * (a - x)) by (apply Rmult_lt_0_compat; [apply Rlt_Rminus, Hg |]; lra).
     lra.
-  - destruct (Mean a x H) as (w & E & ? & ?).
+  - destruct (mean_value f g Hf a x H) as (w & E & ? & ?).
     assert (0 < (g w - g a) * (x - a)) by (apply Rmult_lt_0_compat; [apply Rlt_Rminus, Hg |]; lra).
     lra.
 Qed.
