@@ -66,6 +66,12 @@ class Named:
         if cls.__dict__.get("name"):
             cls.registry.add(cls)
 
+    @property
+    def title(self):
+        """What pages call it: its class's own label, else its name, else that of the class."""
+        own = vars(type(self))
+        return own.get("label") or own.get("name") or type(self).__name__
+
     def __post_init__(self):
         for field in dataclasses.fields(self):
             if "holds" in field.metadata:

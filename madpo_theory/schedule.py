@@ -1,7 +1,7 @@
 """The margin schedule: how the temperature coefficient c falls with the size of the margin."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 
 from .ops import check_number, elementwise, world_of
@@ -12,6 +12,11 @@ __all__ = ["MarginSchedule", "check_schedule", "coefficient", "kappa"]
 
 # Beyond it kappa and lam tau leave float32's range, and a formula would return inf/inf.
 LARGEST = 10**8
+
+
+def _parameter(default, rule, holds):
+    """A field with its range: in words, and as a function of the value."""
+    return field(default=default, metadata={"rule": rule, "holds": holds})
 
 
 @dataclass(frozen=True)
@@ -33,19 +38,16 @@ class MarginSchedule:
     a parameter breaks. Source: arXiv 2510.05342; the released code for the defaults.
     """
 
-    c_max: float = 2.0
-    c_min: float = 0.5
-    lam: float = 1.0
-    tau: float = math.log(999)
+    c_max: float = _parameter(2.0, f"1 < c_max <= {LARGEST:g}", lambda v: (v > 1) & (v <= LARGEST))
+    c_min: float = _parameter(0.5, "0 <= c_min < 1", lambda v: (v >= 0) & (v < 1))
+    lam: float = _parameter(1.0, f"0 < lam <= {LARGEST:g}", lambda v: (v > 0) & (v <= LARGEST))
+    tau: float = _parameter(
+        math.log(999), f"0 < tau <= {LARGEST:g}", lambda v: (v > 0) & (v <= LARGEST)
+    )
 
     def __post_init__(self):
-        for name, rule, ok in (
-            ("c_max", f"1 < c_max <= {LARGEST:g}", lambda v: (v > 1) & (v <= LARGEST)),
-            ("c_min", "0 <= c_min < 1", lambda v: (v >= 0) & (v < 1)),
-            ("lam", f"0 < lam <= {LARGEST:g}", lambda v: (v > 0) & (v <= LARGEST)),
-            ("tau", f"0 < tau <= {LARGEST:g}", lambda v: (v > 0) & (v <= LARGEST)),
-        ):
-            check_number(name, getattr(self, name), rule, ok)
+        for f in fields(self):
+            check_number(f.name, getattr(self, f.name), f.metadata["rule"], f.metadata["holds"])
 
     @classmethod
     def released(cls, c_max=2, *, exact=False):

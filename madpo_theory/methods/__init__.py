@@ -6,7 +6,16 @@ functional face in :mod:`madpo_theory.losses`, targets, the exact optimum of tab
 and with TRL, and every figure's legend.
 """
 
-from .base import METHODS, Method, Pairs, SlotWeight, method_named, method_of, settings_of
+from .base import (
+    METHODS,
+    Method,
+    Pairs,
+    SlotWeight,
+    method_from,
+    method_named,
+    method_of,
+    settings_of,
+)
 from .slots import Slots, slot_loss, slot_target
 
 __all__ = [
@@ -15,6 +24,7 @@ __all__ = [
     "Pairs",
     "SlotWeight",
     "Slots",
+    "method_from",
     "method_named",
     "method_of",
     "settings_of",

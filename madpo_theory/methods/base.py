@@ -1,17 +1,27 @@
 """What a method is: a preference loss with its settings, from which everything else follows."""
 
+import math
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..ops import elementwise, numpy_world, world_of
-from ..registry import Named, Registry, setting
+from ..registry import Named, Registry, class_of_file, setting
 from ..schedule import MarginSchedule
-from ..weights import Weighting
+from ..weights import WEIGHTS, Weighting
 from .slots import slot_loss, slot_target
 
-__all__ = ["METHODS", "Method", "Pairs", "SlotWeight", "method_named", "method_of", "settings_of"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "Pairs",
+    "SlotWeight",
+    "method_from",
+    "method_named",
+    "method_of",
+    "settings_of",
+]
 
 METHODS = Registry("method", __package__)
 """Methods by name: those of this folder, and every other class that gives itself a name."""
@@ -285,6 +295,113 @@ def method_of(method):
         f"method must be a Method or the name of one, got {type(method).__qualname__}; settings go "
         'to its class, as in METHODS["rdpo"](epsilon=0.2)'
     )
+
+
+def method_from(spec, assignments=()):
+    """The Method that a user asks for, with the settings that they change.
+
+    Parameters
+    ----------
+    spec : a name in METHODS or WEIGHTS, a hyphen standing for an underscore; path/to/file.py:Name
+        of a Method, a Weighting or a MarginSchedule, the class or an instance; or an instance. A
+        weight, and a schedule for its published one, become :class:`~.madpo.Madpo` with it.
+    assignments : texts "name=value", each of one setting: of the method or of what it holds, such
+        as gamma, or c_max, c_min, lam and tau of a schedule. What is not named stays at its
+        default (c_min too, whatever c_max is).
+
+    ValueError that names the text, the rule and the fix.
+    """
+    made = _made_from(spec)
+    method = METHODS["madpo"](made) if isinstance(made, (Weighting, MarginSchedule)) else made
+    ranges, texts = list(_ranges(method)), {}
+    known = dict(ranges)
+    for assignment in assignments:
+        name, equals, text = (part.strip() for part in assignment.partition("="))
+        listing = ", ".join(f"{n} ({rule})" if rule else n for n, rule in known.items()) or "none"
+        if not equals:
+            raise ValueError(f"{assignment!r} must read name=value; the names are {listing}")
+        if name not in known:
+            raise ValueError(
+                f"{assignment!r}: {method.title} has no setting {name!r}, but {listing}; correct it"
+            )
+        if [n for n, _ in ranges].count(name) > 1:
+            raise ValueError(f"{assignment!r}: {method.title} has two settings {name}; rename one")
+        if name in texts:
+            raise ValueError(f"{assignment!r}: {name} is set to {texts[name]} already; drop one")
+        texts[name] = text
+    return _assigned(method, texts)
+
+
+def _made_from(spec):
+    """The Method, Weighting or MarginSchedule that a spec stands for, at its defaults."""
+    found = spec
+    if isinstance(spec, str):
+        name = spec.replace("-", "_")
+        found = class_of_file(spec) if ".py:" in spec else METHODS.get(name) or WEIGHTS.get(name)
+        if found is None:
+            raise ValueError(
+                f"method = {spec!r} breaks the rule that it is a method or a weight, one of "
+                f"{', '.join(sorted({*METHODS, *WEIGHTS}))}; correct it, or give a class in a "
+                "file, path/to/file.py:Name"
+            )
+    if isinstance(found, type) and issubclass(found, (Method, Weighting, MarginSchedule)):
+        try:
+            found = found.of(MarginSchedule()) if issubclass(found, Weighting) else found()
+        except TypeError as error:
+            raise ValueError(
+                f"method = {spec!r} cannot be made of its defaults ({error}); give every setting "
+                "one, or pass an instance"
+            ) from error
+    if not isinstance(found, (Method, Weighting, MarginSchedule)):
+        raise ValueError(
+            f"method = {spec!r} is no Method, Weighting or MarginSchedule: {found!r}; name one"
+        )
+    return found
+
+
+_KINDS = (bool, int, float, str)
+"""Of settings that a text can stand for."""
+
+
+def _ranges(value):
+    """(name, range) of each setting that can be assigned, those of what it holds included."""
+    for field in fields(value):
+        inner = getattr(value, field.name)
+        if is_dataclass(inner):
+            yield from _ranges(inner)
+        elif field.init and isinstance(inner, _KINDS):
+            yield field.name, field.metadata.get("rule", "")
+
+
+def _assigned(value, texts):
+    """The method, or what it holds, with settings read from texts by name."""
+    changed = {}
+    for field in fields(value):
+        inner = getattr(value, field.name)
+        if is_dataclass(inner):
+            changed[field.name] = _assigned(inner, texts)
+        elif field.name in texts and isinstance(inner, _KINDS):
+            rule = field.metadata.get("rule", "")
+            changed[field.name] = _read(field.name, inner, texts[field.name], rule)
+    return replace(value, **changed) if changed else value
+
+
+def _read(name, default, text, rule):
+    """A text as a value of the default's kind, or a ValueError."""
+    if isinstance(default, str):
+        return text
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[text.lower()]
+        number = float(text)
+    except (KeyError, ValueError):
+        kind = "true or false" if isinstance(default, bool) else "a number"
+        raise ValueError(
+            f"{name} = {text!r} must be {kind}{f', {rule}' if rule else ''}; correct it"
+        ) from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name} = {text} must be finite{f', {rule}' if rule else ''}; correct it")
+    return int(number) if isinstance(default, int) and number.is_integer() else number
 
 
 def settings_of(value):

@@ -32,5 +32,11 @@ class Madpo(Weighted):
         return super().of(weighting=weighting, **known)
 
     @property
+    def title(self):
+        """Its own, or that of a weight other than the published one."""
+        weighting = self.slot_weighting
+        return super().title if type(weighting) is PublishedWeight else weighting.title
+
+    @property
     def slot_weighting(self):
         return weighting_of(self.weighting)
