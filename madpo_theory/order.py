@@ -14,7 +14,6 @@ from scipy.optimize import brentq, minimize_scalar
 from .ops import elementwise
 from .ops.checks import check_elements
 from .schedule import LARGEST, MarginSchedule, coefficient, kappa
-from .targets import effective_target
 
 __all__ = [
     "amplified_limit",
@@ -159,8 +158,8 @@ def limit_decides(c_max, c_min):
     return _lowest_right(c_max, c_min, LARGEST, tau) >= 0
 
 
-def falling_stretches(weighting, sizes):
-    """Sizes of margins on which an exact reward model's target falls: (n, 2), from and to, nats.
+def falling_stretches(target, sizes):
+    """Sizes of margins on which a target falls: (n, 2), from and to, nats.
 
     Found on a grid: a stretch between two of its points is not seen; the ends of the others are
     searched to 1e-10 of their size, but for an end of the grid and a corner, as at tau, which the
@@ -168,14 +167,11 @@ def falling_stretches(weighting, sizes):
 
     Parameters
     ----------
-    weighting : what :func:`~madpo_theory.effective_target` takes.
+    target : sizes of margins, a number or an array -> targets under an exact reward model, nats.
     sizes : the grid (points,), >= 0, nats, ascending.
 
     Statement T5; derived here.
     """
-
-    def target(u):
-        return effective_target(u, u, weighting)
 
     def turn(k, sign):
         low, high = sizes[max(k - 1, 0)], sizes[min(k + 1, len(sizes) - 1)]
@@ -189,7 +185,7 @@ def falling_stretches(weighting, sizes):
         return float(found.x) if found.fun < sign * values[k] else float(sizes[k])
 
     values = target(sizes)
-    falls = np.diff(values) < 0
+    falls = values[1:] < values[:-1]  # where both are infinite there is none
     edges = np.flatnonzero(np.diff(np.concatenate([[False], falls, [False]]))).reshape(-1, 2)
     return np.array([(turn(begin, -1), turn(end, 1)) for begin, end in edges]).reshape(-1, 2)
 

@@ -67,10 +67,14 @@ class Named:
             cls.registry.add(cls)
 
     @property
+    def own_name(self):
+        """The name that its own class is registered under, else that of the class."""
+        return vars(type(self)).get("name") or type(self).__name__
+
+    @property
     def title(self):
-        """What pages call it: its class's own label, else its name, else that of the class."""
-        own = vars(type(self))
-        return own.get("label") or own.get("name") or type(self).__name__
+        """What pages call it: its own class's label, else its :attr:`own_name`."""
+        return vars(type(self)).get("label") or self.own_name
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

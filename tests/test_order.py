@@ -101,16 +101,16 @@ def test_parameters_of_no_schedule_are_refused_in_every_world():
 
 def test_falling_stretches_are_where_the_target_falls():
     grid = np.union1d(np.linspace(0, 12, 2001), RELEASED.tau)
-    ((start, end),) = falling_stretches(RELEASED, grid)
+    ((start, end),) = falling_stretches(lambda u: effective_target(u, u, RELEASED), grid)
     assert end == RELEASED.tau  # a corner, which the grid holds
     # The slope at the start is 0: the search finds the flat top to the root of an ulp.
     assert abs(slope_of_target(start, RELEASED)) < 1e-7
     assert slope_of_target(start - 0.01, RELEASED) > 0 > slope_of_target(start + 0.01, RELEASED)
-    assert falling_stretches(CLASS_DEFAULTS, grid).shape == (0, 2)
+    assert falling_stretches(lambda u: effective_target(u, u, CLASS_DEFAULTS), grid).shape == (0, 2)
 
 
 def test_a_stretch_may_reach_both_ends_of_the_grid():
-    ends = falling_stretches(RELEASED, np.linspace(5.5, 6.5, 101))
+    ends = falling_stretches(lambda u: effective_target(u, u, RELEASED), np.linspace(5.5, 6.5, 101))
     assert ends.tolist() == [[5.5, 6.5]]
 
 

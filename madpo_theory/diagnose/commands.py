@@ -1,12 +1,12 @@
 """``madpo diagnose`` and ``madpo weights``: parse, call, print."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from ..methods import method_from
 from ..schedule import MarginSchedule
 from .reading import Reading
 
@@ -17,21 +17,20 @@ __all__ = ["diagnose", "weights"]
 class Schedule:
     """The schedule; by default the released one with c_max = 4."""
 
-    c_max: float = 4.0
-    """Amplification limit of hard pairs, > 1."""
+    c_max: float | None = None
+    """Amplification limit of hard pairs, > 1; by default 4."""
     c_min: float | None = None
     """Dampening limit of easy pairs, 0 <= c_min < 1; by default 1/c_max."""
-    lam: float = 1.0
-    """Steepness per nat, > 0."""
-    tau: float = math.log(999)
+    lam: float | None = None
+    """Steepness per nat, > 0; by default 1."""
+    tau: float | None = None
     """Margin at which the coefficient is 1, nats, > 0; by default log 999."""
 
     def made(self):
+        given = {name: value for name, value in vars(self).items() if value is not None}
         # 1/c_max of a c_max that is no number for it is refused as such, not divided by
-        c_min = self.c_min
-        if c_min is None:
-            c_min = 1 / MarginSchedule(c_max=self.c_max).c_max
-        return MarginSchedule(self.c_max, c_min, self.lam, self.tau)
+        c_max = MarginSchedule(c_max=given.get("c_max", 4.0)).c_max
+        return replace(MarginSchedule.released(c_max), **given)
 
 
 Flat = tyro.conf.arg(name="")
@@ -43,29 +42,38 @@ def diagnose(
     /,
     reading: Annotated[Reading, Flat] = Guessed,
     schedule: Annotated[Schedule, Flat] = Released,
-    beta: float = 0.1,
+    beta: float | None = None,
     ess: float = 0.5,
     bound: float | None = None,
-    weight: str = "published",
+    weight: str | None = None,
     gamma: float | None = None,
+    method: str | None = None,
+    assignments: Annotated[
+        tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE"), tyro.conf.UseAppendAction
+    ] = (),
     json: Path | None = None,
     html: Path | None = None,
 ) -> int:
-    """Say what a margin-adaptive schedule would do to preference pairs, before anything is trained.
+    """Say what MADPO, or any method, would do to preference pairs, before anything is trained.
 
     PAIRS is a Parquet, JSONL or CSV file, or a folder that datasets' save_to_disk wrote, with one
-    row for each pair. Exit status: 0 if there is nothing to mend, 1 with warnings (1 % of the pairs
-    where the target falls, an ESS below --ess, a D above --bound, margins that labels contradict or
-    would scale by more than 1.25), 2 for wrong use.
+    row for each pair. Without --method, the schedule's weights are compared. Exit status: 0 if
+    there is nothing to mend, 1 with warnings (1 % of the pairs where the target falls, an infinite
+    target, an ESS below --ess, a D above --bound, margins that labels contradict or would scale by
+    more than 1.25), 2 for wrong use.
 
     Args:
         pairs: the file or folder.
-        beta: DPO temperature that the matched one is relative to.
+        beta: DPO temperature that the matched one is relative to; by default 0.1.
         ess: effective share of the pairs that the weights should keep.
         bound: most nats that a wrong reward model may move a target.
         weight: the weight that warnings are about: a name, such as bounded-ratio, or
-            path/to/file.py:Class for one of your own; made with the schedule.
+            path/to/file.py:Class for one of your own; made with the schedule. By default the
+            published one.
         gamma: exponent of the target-shaped weight's target, between 0 and 1; by default its own.
+        method: look at this method instead: a name, such as simpo or cdpo, or
+            path/to/file.py:Class for a method or weight of your own.
+        assignments: a setting of the method, as in --set gamma=1.6; may be repeated.
         json: also write everything here, as JSON.
         html: also write one self-contained page with plots here.
     """
@@ -73,9 +81,15 @@ def diagnose(
     from .page import write_page
     from .text import text
 
+    if method is None and assignments:
+        raise ValueError(
+            f"--set {assignments[0]} is a setting of no method; name one with --method, or set the "
+            "schedule with --c-max, --c-min, --lam and --tau"
+        )
     found = diagnose(
-        pairs, schedule.made(), weight=weight, reading=reading, beta=beta, ess=ess, bound=bound,
-        gamma=gamma,
+        pairs, None if schedule == Released else schedule.made(), weight=weight, reading=reading,
+        beta=beta, ess=ess, bound=bound, gamma=gamma,
+        method=None if method is None else method_from(method, assignments),
     )  # fmt: skip
     print(text(found))
     if json is not None:

@@ -1,25 +1,21 @@
-"""What a margin-adaptive schedule would do to preference pairs, before anything is trained."""
+"""What a method would do to preference pairs, before anything is trained: MADPO, or any other."""
 
 import json
 import math
-from dataclasses import dataclass, field, is_dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass, field, is_dataclass
 
 from ..files import replacing
 from ..ops import check_number
-from ..schedule import MarginSchedule, check_schedule
-from ..weights import weighting_named
+from ..schedule import MarginSchedule
+from .asked import AskedMethod, AskedWeights
 from .calibration import Calibration, calibration
-from .effects import asked_weighting, breaks_of, effect
+from .effects import targets_at
 from .reading import Pairs, Reading
-from .recommendation import Recommendation, recommend
+from .recommendation import Recommendation
 from .sketch import WIDTH, MarginSketch, sketch
 
-__all__ = ["Diagnosis", "MarginSummary", "Regime", "diagnose"]
+__all__ = ["Diagnosis", "MarginSummary", "diagnose"]
 
-COMPARED = ("published", "bounded_ratio", "target_shaped", "efficient")
-"""The weights, made with the schedule, that every diagnosis compares."""
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 FALLING = 0.01
 """Share of the pairs on a falling stretch above which it is a warning."""
@@ -49,16 +45,6 @@ class MarginSummary:
 
 
 @dataclass(frozen=True)
-class Regime:
-    """Pairs that the published weight treats alike: low <= h < high, and their exact share."""
-
-    name: str
-    low: float
-    high: float
-    share: float
-
-
-@dataclass(frozen=True)
 class Diagnosis:
     """Everything that :func:`diagnose` finds.
 
@@ -68,12 +54,15 @@ class Diagnosis:
     guessed : whether nobody named the columns. scale : what margins were multiplied with.
     pairs : how many there are. dropped : (reason, number) of the rows left out.
     margins : :class:`MarginSummary`. calibration : :class:`~.calibration.Calibration`.
-    schedule : the one asked for. beta, ess, bound : as asked.
-    weight : name of the weight asked for, which the warnings are about.
-    regimes : four :class:`Regime`.
+    method : name of the method asked for, or None. label, settings : its label and its settings.
+    schedule : the one asked for; None where a method was. beta, ess, bound : as asked.
+    weight : name of the weight asked for, which the warnings are about; None where a method was.
+    regimes : four :class:`~.asked.Regime`, two of a method.
     effects : the :class:`~.effects.Effect` of the published weight, of those corrected, and of the
-        weight asked for, if it is another.
-    recommendation : :class:`~.recommendation.Recommendation`.
+        weight asked for, if it is another; or that of the method alone.
+    targets : (share, margin, target) at quantiles of the margins, of the weight or method asked
+        for.
+    recommendation : :class:`~.recommendation.Recommendation`; None where a method was asked for.
     warnings : sentences; empty if there is nothing to mend. notes : sentences.
     sketch : the margins themselves, as far as they are kept.
     """
@@ -86,14 +75,18 @@ class Diagnosis:
     dropped: tuple
     margins: MarginSummary
     calibration: Calibration
-    schedule: MarginSchedule
+    method: str | None
+    label: str
+    settings: dict
+    schedule: MarginSchedule | None
     beta: float
     ess: float
     bound: float | None
-    weight: str
+    weight: str | None
     regimes: tuple
     effects: tuple
-    recommendation: Recommendation
+    targets: tuple
+    recommendation: Recommendation | None
     warnings: tuple
     notes: tuple
     sketch: MarginSketch = field(repr=False)
@@ -117,36 +110,46 @@ class Diagnosis:
 
 def _plain(value):
     if is_dataclass(value):
-        return {k: _plain(v) for k, v in value.__dict__.items() if k != "weighting"}
+        return {k: _plain(v) for k, v in value.__dict__.items() if k != "method"}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, (tuple, list)):
         return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else repr(value)
 
 
 def diagnose(
     source,
     schedule=None,
     *,
-    weight="published",
+    method=None,
+    weight=None,
     reading=None,
-    beta=0.1,
+    beta=None,
     ess=0.5,
     bound=None,
     gamma=None,
     rows=None,
 ):
-    """What a margin-adaptive schedule does to pairs with the given margins: a :class:`Diagnosis`.
+    """What a method does to pairs with the given margins: a :class:`Diagnosis`.
+
+    Without a `method`, that is MADPO with a schedule, beside the corrected weights and with advice.
 
     Parameters
     ----------
     source : a file of pairs (see :class:`~.reading.Pairs`), read in batches, or an array (n,) of
         margins toward the observed labels, nats.
     schedule : MarginSchedule; default the released one with c_max = 4.
+    method : any method or weight with its settings: what :func:`~madpo_theory.methods.method_from`
+        takes. It takes the place of schedule, weight, beta and gamma.
     weight : the weight that warnings are about: a name in WEIGHTS or path/to/file.py:Class, made
-        with the schedule, or a Weighting, or a MarginSchedule for its published weight.
+        with the schedule, or a Weighting, or a MarginSchedule for its published weight. Default
+        the published one.
     reading : :class:`~.reading.Reading`, how the file is read; of an array, its scale,
         drop_invalid and keep_ties.
-    beta : DPO temperature that the matched one is relative to, > 0.
+    beta : DPO temperature that the matched one is relative to, > 0; default 0.1.
     ess : effective share of the pairs to keep, in (0, 1); less is a warning.
     bound : most nats that a wrong reward model may move a target, > 0, or None.
     gamma : exponent of the target-shaped weight's target, in (0, 1); default that of the weight.
@@ -155,31 +158,16 @@ def diagnose(
     Counts and the shares of the asked schedule are exact; the rest is to 1e-6, see
     :class:`~.sketch.MarginSketch`. ValueError or TypeError with argument, value, rule and fix.
     """
-    schedule = MarginSchedule.released(4) if schedule is None else check_schedule(schedule)
-    schedule = MarginSchedule(
-        *(float(v) for v in (schedule.c_max, schedule.c_min, schedule.lam, schedule.tau))
-    )
     reading = Reading() if reading is None else reading
-    check_number("beta", beta, "beta > 0", lambda v: v > 0)
     check_number("ess", ess, "0 < ess < 1", lambda v: (v > 0) & (v < 1))
     if bound is not None:
         check_number("bound", bound, "bound > 0", lambda v: v > 0)
-    settings = {} if gamma is None else {"target_shaped": {"gamma": gamma}}
-    compared = {n: weighting_named(n, schedule, **settings.get(n, {})) for n in COMPARED}
-    name = weight.replace("-", "_") if isinstance(weight, str) else None
-    asked, made_from = compared.get(name), schedule
-    if asked is None:
-        asked, made_from = asked_weighting(weight, schedule)
-    others = [] if asked in compared.values() else [asked]
+    others = {"schedule": schedule, "weight": weight, "beta": beta, "gamma": gamma}
+    asked = AskedWeights.of(**others) if method is None else AskedMethod.of(method, **others)
     pairs = Pairs(source, reading)
-    found = sketch(pairs.margins(rows), breaks_of(schedule, [*compared.values(), *others]))
-    effects = [effect(found, w, schedule, beta=beta) for w in compared.values()]
-    for weighting in others:
-        own = effect(found, weighting, made_from or schedule, beta=beta)
-        effects.append(replace(own, schedule=made_from))
-    concerned = next(e for e in effects if e.weighting == asked)
-    labels = calibration(found)
-    advice = recommend(found, schedule, ess=ess, bound=bound, beta=beta)
+    found = sketch(pairs.margins(rows), asked.breaks())
+    effects, own = asked.effects(found)
+    labels, summary = calibration(found), _summary(found)
     return Diagnosis(
         source=pairs.name,
         columns=str(pairs.columns),
@@ -187,18 +175,22 @@ def diagnose(
         scale=reading.scale,
         pairs=found.pairs,
         dropped=tuple(sorted(pairs.dropped.items())),
-        margins=_summary(found),
+        margins=summary,
         calibration=labels,
-        schedule=schedule,
-        beta=beta,
+        method=asked.method,
+        label=asked.label,
+        settings=asked.settings,
+        schedule=asked.schedule,
+        beta=asked.beta,
         ess=ess,
         bound=bound,
-        weight=concerned.kind,
-        regimes=_regimes(found, schedule),
-        effects=tuple(effects),
-        recommendation=advice,
-        warnings=tuple(_warnings(labels, concerned, ess, bound)),
-        notes=tuple(_notes(found, labels, effects, schedule)),
+        weight=asked.weight,
+        regimes=asked.regimes(found),
+        effects=effects,
+        targets=tuple((q, h, float(targets_at(own.method, h))) for q, h in summary.quantiles),
+        recommendation=asked.advice(found, ess, bound),
+        warnings=tuple(_warnings(labels, own, asked, ess, bound)),
+        notes=(_of_labels(labels), *asked.notes(found, effects)),
         sketch=found,
     )
 
@@ -216,28 +208,23 @@ def _summary(found):
     )
 
 
-def _regimes(found, schedule):
-    tau, up = schedule.tau, float(np.nextafter(-schedule.tau, 0))
-    names = ("disputed beyond tau", "disputed", "amplified", "easy")
-    bounds = (-math.inf, up, 0.0, tau, math.inf)
-    return tuple(
-        Regime(name, low, high, found.share(low, high))
-        for name, low, high in zip(names, bounds, bounds[1:], strict=False)
-    )
-
-
-def _warnings(labels, asked, ess, bound):
-    if asked.falling_share > FALLING:
-        first, last = asked.falls[0], asked.falls[-1]
+def _warnings(labels, own, asked, ess, bound):
+    if own.infinite > 0:
         yield (
-            f"target: {asked.falling_share:.1%} of the pairs lie where it falls, at margins of "
-            f"{first.start:.2f} to {last.end:.2f} nats: there an easier pair gets a smaller one, "
-            f"by up to {max(f.drop for f in asked.falls):.2f} nats"
+            f"target: infinite for {own.infinite:.1%} of the pairs: these labels are trusted "
+            "without limit"
         )
-    if asked.ess < ess:
-        yield f"ESS: the weights are worth {asked.ess:.1%} of the pairs, less than {ess:.0%}"
-    if bound is not None and (asked.influence is None or asked.influence > bound):
-        far = "without bound" if asked.influence is None else f"by {asked.influence:.2f} nats"
+    if own.falling_share > FALLING:
+        first, last = own.falls[0], own.falls[-1]
+        yield (
+            f"target: {own.falling_share:.1%} of the pairs lie where it falls, at margins of "
+            f"{first.start:.2f} to {last.end:.2f} nats: there an easier pair gets a smaller one, "
+            f"by up to {max(f.drop for f in own.falls):.2f} nats"
+        )
+    if own.ess is not None and own.ess < ess:
+        yield f"ESS: the weights are worth {own.ess:.1%} of the pairs, less than {ess:.0%}"
+    if bound is not None and (own.influence is None or own.influence > bound):
+        far = "without bound" if own.influence is None else f"by {own.influence:.2f} nats"
         yield f"D: a wrong reward model can move a target {far}, more than {bound:g}"
     if labels.disputed == 1 or (labels.scale is not None and labels.scale <= 0):
         yield (
@@ -245,45 +232,25 @@ def _warnings(labels, asked, ess, bound):
             "scale of its margins fits: they point to the rejected response, or nowhere"
         )
     elif labels.scale is not None:
-        yield from _miscalibrated(labels)
+        yield from _miscalibrated(labels, asked.scaled_for)
 
 
-def _miscalibrated(labels):
+def _miscalibrated(labels, scaled_for):
     off = max(labels.scale, 1 / labels.scale)
     if off > MISCALIBRATED and abs(labels.scale - 1) > 2 * labels.scale_error:
         much = "over" if labels.scale < 1 else "under"
         yield (
             f"calibration: margins are {much}confident, as labels ask for a scale of "
-            f"{labels.scale:.3g} +- {labels.scale_error:.2g}; lam and tau are meant for log-odds: "
+            f"{labels.scale:.3g} +- {labels.scale_error:.2g}; {scaled_for}: "
             f"--scale {labels.scale:.3g} makes them so"
         )
 
 
-def _notes(found, labels, effects, schedule):
+def _of_labels(labels):
     if labels.scale is None:
         always = "all" if labels.disputed == 0 else "none"
-        yield (
+        return (
             f"the reward model agrees with {always} of the labels: they tell nothing of its "
             "calibration, and may have been made from its rewards"
         )
-    else:
-        yield (
-            "calibration on pairs that the reward model was trained on is too good; hold some out"
-        )
-    published, ratio = effects[:2]
-    easy = found.share(schedule.tau, math.inf)
-    if easy > 0:
-        yield (
-            f"{easy:.1%} of the pairs are easy (h >= tau): their targets stay at h, within "
-            f"{math.log(2):.2f} nats (T3); the {ratio.label} weight dampens them to c h"
-        )
-    if published.distance is not None and published.distance < 0.05:
-        yield (
-            f"all but {published.distance:.1%} of what the schedule does to targets, DPO does at "
-            f"beta = {published.dpo_beta:.3g} (L5)"
-        )
-    if ratio.mean < 0.8:
-        yield (
-            f"the {ratio.label} weights have the mean {ratio.mean:.2f}, and so take smaller steps; "
-            "--mean-one scales them (N1)"
-        )
+    return "calibration on pairs that the reward model was trained on is too good; hold some out"

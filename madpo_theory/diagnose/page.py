@@ -9,14 +9,15 @@ from scipy.special import expit
 
 from ..extensions import FIGURES
 from ..files import replacing
+from ..methods import Madpo
 from ..schedule import LARGEST
 from ..show.pages import page_template
-from ..targets import dpo_target, effective_target
+from ..targets import dpo_target
 from ..theory.efficiency import effective_sample_size
 from ..weights import weight
-from .effects import largest_shift
+from .effects import largest_shift, targets_at
 from .recommendation import in_order, with_c_max
-from .text import effect_rows, schedule_text
+from .text import effect_rows, schedule_text, settings_text, target_rows
 
 __all__ = ["tables", "write_page"]
 
@@ -35,13 +36,13 @@ def write_page(diagnosis, out):
         for name, table in tables(diagnosis).items()
     }
     names, rows = effect_rows(diagnosis)
-    out = Path(out)
+    advice, out = diagnosis.recommendation, Path(out)
     page = page_template("diagnosis.html.j2").render(
         d=diagnosis,
         figures=drawn,
-        asked=schedule_text(diagnosis.schedule),
-        recommended=diagnosis.recommendation.schedule
-        and schedule_text(diagnosis.recommendation.schedule),
+        asked=settings_text(diagnosis),
+        recommended=advice and advice.schedule and schedule_text(advice.schedule),
+        targets=list(target_rows(diagnosis)),
         names=names,
         rows=rows,
         name=Path(diagnosis.source).name,
@@ -70,12 +71,12 @@ def _svg(name, figure):
 
 def tables(diagnosis):
     """The table that each figure called diagnosis_NAME draws, by NAME."""
-    return {
+    found = {
         "margins": _margins(diagnosis),
         "reliability": _reliability(diagnosis),
         "targets": _targets(diagnosis),
-        "choice": _choice(diagnosis),
     }
+    return found if diagnosis.recommendation is None else found | {"choice": _choice(diagnosis)}
 
 
 class _Table:
@@ -97,11 +98,11 @@ class _Table:
         }
 
 
-def _weightings(diagnosis):
-    """(name, weighting) of all but the efficient weight, and of the recommended schedule."""
-    found = [(e.kind, e.weighting) for e in diagnosis.effects if e.kind != "efficient"]
-    if diagnosis.recommendation.changed:
-        found.append(("recommended", diagnosis.recommendation.schedule))
+def _methods(diagnosis):
+    """(name, method) of all but the efficient weight, and of the recommended schedule."""
+    found = [(e.kind, e.method) for e in diagnosis.effects if e.kind != "efficient"]
+    if diagnosis.recommendation is not None and diagnosis.recommendation.changed:
+        found.append(("recommended", Madpo(diagnosis.recommendation.schedule)))
     return found
 
 
@@ -128,8 +129,9 @@ def _margins(d):
         if inside.any():
             table.add(element="bar", name=regime.name, x=edges[inside], y=heights[inside])
     h = np.linspace(low, high, 801)
-    for name, weighting in _weightings(d):
-        table.add(element="weight", name=name, x=h, y=weight(h, weighting))
+    for name, method in _methods(d):
+        if method.slot_weighting is not None:
+            table.add(element="weight", name=name, x=h, y=weight(h, method.slot_weighting))
     return table.made()
 
 
@@ -157,14 +159,17 @@ def _targets(d):
     reach = float(sizes[order][min(at, len(order) - 1)]) * 1.05 or 1.0
     u = np.linspace(0, reach, 801)
     table = _Table("element", "name", "x", "y")
-    for name, weighting in _weightings(d):
-        table.add(element="curve", name=name, x=u, y=effective_target(u, u, weighting))
+    for name, method in _methods(d):
+        targets = targets_at(method, u)
+        drawn = np.isfinite(targets)
+        if drawn.any() and name != "dpo":
+            table.add(element="curve", name=name, x=u[drawn], y=targets[drawn])
     table.add(element="curve", name="dpo", x=u, y=dpo_target(u))
-    published = d.effects[0]
-    if published.rho is not None:
-        name = f"DPO, beta = {published.dpo_beta:.3g}"
-        table.add(element="curve", name=name, x=u, y=published.rho * u)
-    for fall in published.falls:
+    first = d.effects[0]
+    if first.dpo_beta is not None:
+        name = f"DPO, beta = {first.dpo_beta:.3g}"
+        table.add(element="curve", name=name, x=u, y=first.rho * u)
+    for fall in first.falls:
         if fall.start < reach:
             table.add(element="fall", x=np.array([fall.start, min(fall.end, reach)]), y=0.0)
     edges, heights = _density(sizes, d.sketch.counts, 0.0, reach)

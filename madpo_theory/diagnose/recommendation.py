@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..methods import Madpo
 from ..order import safe_lam, safe_tau
 from ..schedule import MarginSchedule
 from ..theory.efficiency import effective_sample_size
 from ..weights import weight
-from .effects import TOLERANCE, Effect, effect, largest_shift, stretches_of
+from .effects import TOLERANCE, Effect, largest_shift, stretches_of, targets_at, weight_effect
 
 __all__ = ["Recommendation", "recommend"]
 
@@ -66,7 +67,8 @@ def recommend(sketch, asked, *, ess, bound, beta):
         reason = f"no c_max down to 1 keeps {wanted} with c_min = {asked.c_min:g} and these margins"
         return Recommendation(None, False, (f"{reason}; ask for less, or raise c_min",), None)
     reasons = tuple(_reasons(sketch, asked, best, limited, wanted))
-    found = effect(sketch, best, best, beta=beta)
+    against = targets_at(Madpo(asked), sketch.margins)
+    found = weight_effect(sketch, best, best, beta=beta, against=against)
     return Recommendation(best, best != asked, reasons, found)
 
 
@@ -98,7 +100,7 @@ def with_c_max(schedule, c_max):
 
 def in_order(sketch, schedule):
     """The schedule, with tau or lam lowered if pairs lie where its target falls."""
-    if not sum(fall.share for fall in stretches_of(sketch, schedule, schedule)):
+    if not sum(fall.share for fall in stretches_of(sketch, Madpo(schedule), schedule)):
         return schedule
     if tau := _safe_tau(schedule.c_max, schedule.c_min, schedule.lam):
         return replace(schedule, tau=_floor(tau))
@@ -113,7 +115,7 @@ def _floor(value):
 
 def _reasons(sketch, asked, best, limited, wanted):
     """Why the schedule is what it is, in sentences."""
-    falls = stretches_of(sketch, asked, asked)
+    falls = stretches_of(sketch, Madpo(asked), asked)
     if share := sum(fall.share for fall in falls):
         tau = _safe_tau(best.c_max, best.c_min, best.lam)
         lam = safe_lam(best.c_max, best.c_min, asked.tau)

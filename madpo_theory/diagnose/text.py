@@ -3,7 +3,7 @@
 import math
 import textwrap
 
-__all__ = ["effect_rows", "schedule_text", "text"]
+__all__ = ["effect_rows", "schedule_text", "settings_text", "target_rows", "text"]
 
 COLUMNS = 100
 
@@ -11,6 +11,14 @@ COLUMNS = 100
 def schedule_text(schedule):
     """A schedule in one line."""
     return ", ".join(f"{n} {getattr(schedule, n):.4g}" for n in ("c_max", "c_min", "lam", "tau"))
+
+
+def settings_text(diagnosis):
+    """The settings of a method in one line."""
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in diagnosis.settings.items()
+    )
 
 
 def _percent(share):
@@ -31,6 +39,10 @@ def _falls(effect):
     return "; ".join(stretches) or "nowhere"
 
 
+def _bound(effect):
+    return "no bound" if effect.influence is None else _number(effect.influence)
+
+
 _ROWS = (
     (
         "c_max, tau",
@@ -48,7 +60,7 @@ _ROWS = (
     ("L", lambda e: _number(e.sensitivity), "nats of target per nat of reward-model error (R1)"),
     (
         "D",
-        lambda e: "no bound" if e.influence is None else _number(e.influence),
+        _bound,
         "nats by which the worst reward model moves a target (R2, N3)",
     ),
     ("  these pairs", lambda e: _number(e.influence_here), "the same, at the margins given"),
@@ -63,17 +75,73 @@ _ROWS = (
 )
 
 
+def _found(effect, value):
+    """A supremum: what a search found is its lower end."""
+    return f">= {value}" if effect.known.startswith("searched") and value[0].isdigit() else value
+
+
+def _limit(effect):
+    if not math.isfinite(effect.ceiling):
+        return "infinite"
+    return f"{effect.ceiling:.3g}" if effect.saturates else "none seen"
+
+
+_METHOD_ROWS = (
+    ("target change", lambda e: _number(e.target_change),
+     "nats, mean, from DPO's target at the same beta, the margin itself"),
+    ("pairs moved", lambda e: _percent(e.moved), "whose target is more than 0.1 nats off it"),
+    ("  amplified", lambda e: _percent(e.amplified), "whose target is larger by as much"),
+    ("  dampened", lambda e: _percent(e.dampened), "whose target is smaller by as much"),
+    ("  infinite", lambda e: _percent(e.infinite), "whose label is trusted without limit"),
+    ("largest target", _limit, "nats, up to margins of 60, where it levels off or falls"),
+    ("target falls", _falls, "nats of |h| on which an easier pair gets a smaller target (T5)"),
+    ("  pairs there", lambda e: _percent(e.falling_share), "in the wrong order"),
+    ("  by nats", lambda e: _number(max((f.drop for f in e.falls), default=0.0)), "at worst"),
+    ("L", lambda e: _found(e, _number(e.sensitivity)),
+     "nats of target per nat of reward-model error (R1)"),
+    ("D", lambda e: _found(e, _bound(e)), "nats that the worst reward model moves it (R2)"),
+    ("  these pairs", lambda e: _number(e.influence_here), "the same, at the margins given"),
+    ("L, D known", lambda e: e.known, "certified, or the largest found on a grid"),
+    ("first step", lambda e: _number(e.first_step[0]), "mean push of a pair, DPO's being 1"),
+    ("  smallest", lambda e: _number(e.first_step[1]), "below 0 it pushes against the label"),
+    ("DPO beta", lambda e: _number(e.dpo_beta), "of the DPO with the nearest targets (L5)"),
+    ("  off by", lambda e: "-" if e.distance is None else _percent(e.distance),
+     "of the length of the targets"),
+)  # fmt: skip
+_WEIGHT_ROWS = (
+    ("ESS", lambda e: _percent(e.ess), "share of the pairs that the weights are worth"),
+    ("weight < 1/2", lambda e: _percent(e.suppressed), "suppressed pairs"),
+    ("mean weight", lambda e: _number(e.mean), "1 keeps the step size"),
+    ("  smallest", lambda e: _number(e.smallest), "of these pairs"),
+    ("  largest", lambda e: _number(e.largest), "of these pairs"),
+)
+_NO_WEIGHT = (("weights", lambda e: "none", "every pair counts alike: the ESS is all of them"),)
+
+
 def effect_rows(diagnosis):
     """(names of columns, rows): a row has a name, a cell for each column, and what it means."""
+    if diagnosis.recommendation is None:
+        (own,) = diagnosis.effects
+        rows = _METHOD_ROWS + (_NO_WEIGHT if own.ess is None else _WEIGHT_ROWS)
+        return [own.label], [(name, [cell(own)], meaning) for name, cell, meaning in rows]
     advice = diagnosis.recommendation.effect
     effects = [*diagnosis.effects, *([advice] if advice else [])]
     names = [e.label for e in diagnosis.effects] + ["recommended"] * bool(advice)
     return names, [(name, [cell(e) for e in effects], meaning) for name, cell, meaning in _ROWS]
 
 
+def target_rows(diagnosis):
+    """(share, margin, target, target - margin) at quantiles of the margins, as texts."""
+    for share, margin, target in diagnosis.targets:
+        change = f"{target - margin:+.3g}" if math.isfinite(target) else "-"
+        shown = f"{target:.3g}" if math.isfinite(target) else "-infinite"[target > 0 :]
+        yield f"{share:.0%}", f"{margin:.3g}", shown, change
+
+
 def text(diagnosis):
     """The diagnosis as plain text, for a terminal."""
-    return "\n".join([*_about(diagnosis), "", *_schedule(diagnosis), "", *_advice(diagnosis)])
+    concern = _method if diagnosis.recommendation is None else _schedule
+    return "\n".join([*_about(diagnosis), "", *concern(diagnosis), "", *_advice(diagnosis)])
 
 
 def _about(d):
@@ -107,13 +175,26 @@ def _about(d):
     yield fitted
 
 
+def _method(d):
+    """Lines on what a method does to targets."""
+    yield f"method       {d.label}: {settings_text(d)}"
+    yield from _regimes(d)
+    yield ""
+    columns = list(zip(*target_rows(d), strict=True))
+    names = ("quantile", "  margin", "  target", "  change")
+    for name, cells in zip(names, columns, strict=True):
+        yield f"{name:<13}" + "".join(f"{cell:>10}" for cell in cells)
+    yield ""
+    rows = effect_rows(d)[1]
+    width = max(len(cell) for _, (cell,), _ in rows)
+    for name, (cell,), meaning in rows:
+        yield f"{name:<14}  {cell:>{width}}  {meaning}".rstrip()
+
+
 def _schedule(d):
     """Lines on the schedule's regimes and on what the weights do."""
     yield f"schedule     {schedule_text(d.schedule)}"
-    for regime in d.regimes:
-        low = f"{regime.low:.4g} <= " if math.isfinite(regime.low) else ""
-        high = f" < {regime.high:.4g}" if math.isfinite(regime.high) else ""
-        yield f"  {regime.name:<20}{regime.share:>7.1%}   {low}h{high}"
+    yield from _regimes(d)
     names, rows = effect_rows(d)
     widths = [max(len(n), *(len(cells[i]) for _, cells, _ in rows)) for i, n in enumerate(names)]
     yield ""
@@ -125,14 +206,22 @@ def _schedule(d):
     yield "L of target per nat of reward-model error, D of target at worst. --html says more."
 
 
+def _regimes(d):
+    for regime in d.regimes:
+        low = f"{regime.low:.4g} <= " if math.isfinite(regime.low) else ""
+        high = f" < {regime.high:.4g}" if math.isfinite(regime.high) else ""
+        yield f"  {regime.name:<20}{regime.share:>7.1%}   {low}h{high}"
+
+
 def _advice(d):
     """Lines on what to do."""
     advice = d.recommendation
-    stated = "none" if advice.schedule is None else schedule_text(advice.schedule)
-    same = " (as asked)" if advice.schedule == d.schedule else ""
-    yield f"recommended  {stated}{same}"
+    if advice is not None:
+        stated = "none" if advice.schedule is None else schedule_text(advice.schedule)
+        same = " (as asked)" if advice.schedule == d.schedule else ""
+        yield f"recommended  {stated}{same}"
     for head, sentences in (
-        ("  because    ", advice.reasons),
+        ("  because    ", () if advice is None else advice.reasons),
         ("note         ", d.notes),
         ("WARNING      ", d.warnings),
     ):

@@ -12,7 +12,7 @@ from ..files import replacing
 from ..schedule import MarginSchedule, check_schedule
 from ..weights import ScaledWeight
 from ..weights import weight as weight_of
-from .effects import asked_weighting, label_of, name_of
+from .effects import asked_weighting
 from .formats import pyarrow
 from .reading import Pairs, Reading
 from .sketch import sketch
@@ -85,8 +85,8 @@ def write_weights(
         )
     settings = {} if gamma is None else {"gamma": gamma}
     weighting, made_from = asked_weighting(weight, schedule, **settings)
-    label = label_of(weighting)
-    record = {"kind": name_of(weighting), "weighting": repr(weighting)}
+    label = weighting.title
+    record = {"kind": weighting.own_name, "weighting": repr(weighting)}
     for name in ("c_max", "c_min", "lam", "tau"):
         record[name] = None if made_from is None else float(getattr(made_from, name))
     pairs, out = Pairs(source, reading), Path(out)

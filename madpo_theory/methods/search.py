@@ -2,10 +2,24 @@
 
 import numpy as np
 
-__all__ = ["searched_target"]
+__all__ = ["margin_slope", "searched_target"]
 
 FAR = 1e4
 """Nats within which a target is looked for; a risk that falls up to there counts as endless."""
+
+
+def margin_slope(method, z, h):
+    """d/dz of a method's :meth:`~.base.Method.margin_loss`, by automatic differentiation.
+
+    z and h are float64 tensors of one shape; returns one of that shape.
+    """
+    import torch
+
+    from ..ops import torch_world
+
+    with torch.enable_grad():
+        z = z.detach().clone().requires_grad_()
+        return torch.autograd.grad(method.margin_loss(torch_world, z, h).sum(), z)[0]
 
 
 def searched_target(xp, h_true, h_model, method):
@@ -16,8 +30,6 @@ def searched_target(xp, h_true, h_model, method):
     other worlds and for a loss that is no function of the margin.
     """
     import torch
-
-    from ..ops import torch_world
 
     if not method.is_margin_loss:
         raise TypeError(
@@ -37,11 +49,7 @@ def searched_target(xp, h_true, h_model, method):
     won, lost = torch.sigmoid(truth), torch.sigmoid(-truth)
 
     def slope(z):
-        with torch.enable_grad():
-            z = z.clone().requires_grad_()
-            risk = won * method.margin_loss(torch_world, z, model)
-            risk = risk + lost * method.margin_loss(torch_world, -z, -model)
-            return torch.autograd.grad(risk.sum(), z)[0]
+        return won * margin_slope(method, z, model) - lost * margin_slope(method, -z, -model)
 
     low, high = torch.full_like(won, -1.0), torch.full_like(won, 1.0)
     while (short := (high < FAR) & (slope(high) < 0)).any():

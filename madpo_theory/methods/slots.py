@@ -8,7 +8,9 @@ of what is held constant. Of a loss in slots everything is known in closed form.
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Slots", "slot_loss", "slot_target"]
+from ..risk import logistic_slope
+
+__all__ = ["Slots", "slot_loss", "slot_slope", "slot_target"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,16 @@ def slot_loss(xp, z, slots, minus_z=None):
         loss = agreed * loss + disputed * logistic(-z if minus_z is None else minus_z, -1)
         loss = loss if slots.total is None else loss / slots.total
     return loss if slots.log_weight is None else xp.exp(slots.log_weight) * loss
+
+
+def slot_slope(xp, z, slots):
+    """d/dz of :func:`slot_loss`: ``w b [(1 - q) sigma(y) - q sigma(-y)]``, y = b z - g."""
+    agreed, disputed = (1, 0) if slots.label is None else slots.label
+    total = 1 if slots.total is None else slots.total
+    b = 1 if slots.temperature is None else slots.temperature
+    offsets = None if slots.offset is None else (slots.offset, -slots.offset)
+    slope = b * logistic_slope(xp, b * z, agreed / total, disputed / total, offsets)
+    return slope if slots.log_weight is None else xp.exp(slots.log_weight) * slope
 
 
 def slot_target(xp, h_true, delta, chosen, rejected):

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.special import expit
 
+from ..methods import Distillation, Madpo
 from ..targets import effective_target
-from ..weights import log_weight, log_weight_ratio, weight
+from ..weights import log_weight, weight
 from .efficiency import effective_sample_size, pair_information
 
-__all__ = ["WeightProfile", "distillation_profile", "weight_profile"]
+__all__ = ["WeightProfile", "apart", "distillation_profile", "largest_pull", "weight_profile"]
 
 _POINTS = 200_001
 
@@ -45,6 +46,33 @@ class WeightProfile:
         return asdict(self)
 
 
+def apart(a, b):
+    """|a - b|, 0 where both are the same infinity."""
+    with np.errstate(invalid="ignore"):
+        return np.where(a == b, 0.0, np.abs(a - b))
+
+
+def largest_pull(method, h_true, sizes):
+    """(L, D): slope in h and size, at worst, of T(h*, h) - T(h*, 0), the reward model's part.
+
+    Parameters
+    ----------
+    method : a :class:`~madpo_theory.methods.Method` with a target T.
+    h_true : (m,) true margins h*, nats.
+    sizes : (n,) sizes of the reward model's margins h, ascending, >= 0; both signs are looked at.
+
+    Largest values on the grid: L between its neighbours, D at its points; infinite where targets
+    are. R1 and R2 for any method; derived here.
+    """
+    h = np.unique(np.concatenate([-sizes, sizes]))
+    h_true = np.asarray(h_true, dtype=np.float64)[:, None]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        targets = np.broadcast_to(method.target(h_true, h), (len(h_true), len(h)))
+        still = method.target(h_true, 0 * h_true)
+        steps = apart(targets[:, 1:], targets[:, :-1])
+        return float((steps / np.diff(h)).max()), float(apart(targets, still).max())
+
+
 def _margins(margins):
     margins = np.asarray(margins, dtype=np.float64)
     if margins.ndim != 1 or not margins.size or not np.isfinite(margins).all():
@@ -68,22 +96,17 @@ def weight_profile(weighting, margins, *, reach=20.0):
     Statement N3; derived here.
     """
     h = _margins(margins)
-    grid = np.linspace(-reach, reach, _POINTS)
-    delta, logs = log_weight_ratio(grid, weighting), log_weight(grid, weighting)
-    slope = np.diff(delta) / np.diff(grid)
+    logs = log_weight(np.linspace(-reach, reach, _POINTS), weighting)
     up, down, p = weight(h, weighting), weight(-h, weighting), expit(h)
     curvature, variance = pair_information(h, h, weighting)
     target = effective_target(h, h, weighting)
     fisher = (p * (1 - p) * target**2).sum()
     own = (curvature * target**2).sum() ** 2 / (variance * target**2).sum()
     return WeightProfile(
-        sensitivity=float(np.abs(slope).max()),
-        influence=float(np.abs(delta).max()),
+        **_of_targets(Madpo(weighting), reach),
         largest_weight=float(np.exp(logs.max())),
         smallest_weight=float(np.exp(logs.min())),
         ess=effective_sample_size(np.append(up, down), np.append(p, 1 - p)) / len(h),
-        dampening=float(-delta[-1]),
-        monotone=bool(slope.min() >= -1),
         efficiency=float(own / fisher),
     )
 
@@ -95,16 +118,20 @@ def distillation_profile(weighting, margins, *, reach=20.0):
     bound, and there is no weight. Arguments as in :func:`weight_profile`.
     """
     _margins(margins)
-    grid = np.linspace(-reach, reach, _POINTS)
-    target = effective_target(grid, grid, weighting)
-    slope = np.diff(target) / np.diff(grid)
+    found = _of_targets(Distillation(weighting=weighting), reach) | {"influence": float("inf")}
     return WeightProfile(
-        sensitivity=float(np.abs(slope).max()),
-        influence=float("inf"),
-        largest_weight=1.0,
-        smallest_weight=1.0,
-        ess=1.0,
-        dampening=float(reach - target[-1]),
-        monotone=bool(slope.min() >= 0),
-        efficiency=float("nan"),
+        **found, largest_weight=1.0, smallest_weight=1.0, ess=1.0, efficiency=float("nan")
     )
+
+
+def _of_targets(method, reach):
+    """The part of a :class:`WeightProfile` that targets decide."""
+    sizes = np.linspace(0, reach, _POINTS // 2 + 1)
+    steepest, widest = largest_pull(method, np.zeros(1), sizes)
+    target = method.target(sizes)
+    return {
+        "sensitivity": steepest,
+        "influence": widest,
+        "dampening": float(reach - target[-1]),
+        "monotone": bool((np.diff(target) >= 0).all()),
+    }

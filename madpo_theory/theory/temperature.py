@@ -13,7 +13,7 @@ import numpy as np
 from ..ops.checks import finite_array
 from ..targets import effective_target
 
-__all__ = ["TemperatureMatch", "match_temperature", "matched_temperature"]
+__all__ = ["TemperatureMatch", "match_targets", "match_temperature", "matched_temperature"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,17 @@ class TemperatureMatch:
 
 
 def match_temperature(margins, weighting, weights=None):
-    """Nearest DPO target rho h to MADPO's T(h): ``min over rho of sum w (T(h) - rho h)^2``.
+    """Nearest DPO target rho h to MADPO's T(h): :func:`match_targets` of a weighting's targets.
+
+    `weighting` is what :func:`~madpo_theory.effective_target` takes; the rest is as there.
+    Statement L5; derived here.
+    """
+    margins = finite_array("margins", margins, ndim=1)
+    return match_targets(margins, effective_target(margins, margins, weighting), weights)
+
+
+def match_targets(margins, targets, weights=None):
+    """Nearest DPO target rho h to any T(h): ``min over rho of sum w (T(h) - rho h)^2``.
 
     ``rho = sum w h T / sum w h^2`` and ``distance = |T - rho h| / |T| = sqrt(1 - cos^2)``, cos that
     of the angle between h and T, computed from the residual so that it does not cancel.
@@ -40,20 +50,21 @@ def match_temperature(margins, weighting, weights=None):
     Parameters
     ----------
     margins : (n,) true margins, nats, not all 0.
-    weighting : what :func:`~madpo_theory.effective_target` takes.
+    targets : (n,) their targets T(h), nats.
     weights : (n,) nonnegative, default 1.
 
     Returns a :class:`TemperatureMatch`. Raises ValueError or TypeError naming the argument.
     Statement L5; derived here.
     """
     margins = finite_array("margins", margins, ndim=1)
+    targets = finite_array("targets", targets, shape=margins.shape)
     weights = np.ones(len(margins)) if weights is None else finite_array("weights", weights, ndim=1)
     if weights.shape != margins.shape:
         raise ValueError(f"weights must have shape {margins.shape} like margins: {weights.shape}")
     if (weights < 0).any():
         raise ValueError(f"weights = {weights.min():g} breaks the rule weights >= 0; choose it so")
     root = np.sqrt(weights)
-    h, target = root * margins, root * effective_target(margins, margins, weighting)
+    h, target = root * margins, root * targets
     if not h.any():
         raise ValueError("margins must hold one that is not 0 and has weight; 0 has no temperature")
     rho = float(h @ target / (h @ h))

@@ -1,0 +1,223 @@
+"""What a diagnosis is asked about: the weights that a schedule makes, or any one method."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..methods import Madpo, Method, method_from, settings_of
+from ..ops import check_number
+from ..schedule import MarginSchedule, check_schedule
+from ..weights import Weighting, weighting_named
+from .effects import (
+    asked_weighting,
+    breaks_of,
+    effect,
+    floats,
+    schedule_in,
+    targets_at,
+    weight_effect,
+)
+from .recommendation import recommend
+
+__all__ = ["COMPARED", "AskedMethod", "AskedWeights", "Regime"]
+
+COMPARED = ("published", "bounded_ratio", "target_shaped", "efficient")
+"""The weights, made with the schedule, that every diagnosis without a method compares."""
+
+
+@dataclass(frozen=True)
+class Regime:
+    """Pairs that a method treats alike: low <= h < high, and their exact share."""
+
+    name: str
+    low: float
+    high: float
+    share: float
+
+
+def _regimes(found, names, bounds):
+    return tuple(
+        Regime(name, low, high, found.share(low, high))
+        for name, low, high in zip(names, bounds, bounds[1:], strict=False)
+    )
+
+
+@dataclass(frozen=True)
+class AskedWeights:
+    """MADPO's weights of a schedule, one of which warnings are about.
+
+    Attributes
+    ----------
+    schedule : the one asked for, in floats. beta : the matched temperature is relative to it.
+    weightings : (Weighting, schedule that it was made from, or None) of all that are compared.
+    asked : the Weighting that warnings are about.
+    """
+
+    schedule: MarginSchedule
+    beta: float
+    weightings: tuple
+    asked: Weighting
+
+    method = None
+    scaled_for = "lam and tau are meant for log-odds"
+
+    @classmethod
+    def of(cls, schedule, weight, beta, gamma):
+        """As :func:`~.diagnosis.diagnose` is asked; None is the default of each."""
+        schedule = MarginSchedule.released(4) if schedule is None else check_schedule(schedule)
+        schedule, weight = floats(schedule), "published" if weight is None else weight
+        beta = 0.1 if beta is None else beta
+        check_number("beta", beta, "beta > 0", lambda v: v > 0)
+        settings = {} if gamma is None else {"target_shaped": {"gamma": gamma}}
+        compared = {n: weighting_named(n, schedule, **settings.get(n, {})) for n in COMPARED}
+        name = weight.replace("-", "_") if isinstance(weight, str) else None
+        asked, made_from = compared.get(name), schedule
+        if asked is None:
+            asked, made_from = asked_weighting(weight, schedule)
+        weightings = [(weighting, schedule) for weighting in compared.values()]
+        if asked not in compared.values():
+            weightings.append((asked, made_from))
+        return cls(schedule, beta, tuple(weightings), asked)
+
+    @property
+    def label(self):
+        return self.asked.title
+
+    @property
+    def settings(self):
+        return settings_of(self.schedule)
+
+    @property
+    def weight(self):
+        return self.asked.own_name
+
+    def breaks(self):
+        tau = self.schedule.tau
+        found = [tau, -tau, np.nextafter(-tau, 0)]
+        for weighting, made_from in self.weightings:
+            found += breaks_of(Madpo(weighting), made_from or self.schedule)
+        return found
+
+    def regimes(self, found):
+        tau, up = self.schedule.tau, float(np.nextafter(-self.schedule.tau, 0))
+        names = ("disputed beyond tau", "disputed", "amplified", "easy")
+        return _regimes(found, names, (-math.inf, up, 0.0, tau, math.inf))
+
+    def effects(self, found):
+        """All the effects, and the one that warnings are about."""
+        against = targets_at(Madpo(self.schedule), found.margins)
+        effects = []
+        for weighting, made_from in self.weightings:
+            own = weight_effect(
+                found, weighting, made_from or self.schedule, beta=self.beta, against=against
+            )
+            effects.append(replace(own, schedule=made_from))
+        return tuple(effects), next(e for e in effects if e.weighting == self.asked)
+
+    def advice(self, found, ess, bound):
+        return recommend(found, self.schedule, ess=ess, bound=bound, beta=self.beta)
+
+    def notes(self, found, effects):
+        published, ratio = effects[:2]
+        easy = found.share(self.schedule.tau, math.inf)
+        if easy > 0:
+            yield (
+                f"{easy:.1%} of the pairs are easy (h >= tau): their targets stay at h, within "
+                f"{math.log(2):.2f} nats (T3); the {ratio.label} weight dampens them to c h"
+            )
+        if published.distance is not None and published.distance < 0.05:
+            yield (
+                f"all but {published.distance:.1%} of what the schedule does to targets, DPO does "
+                f"at beta = {published.dpo_beta:.3g} (L5)"
+            )
+        if ratio.mean < 0.8:
+            yield (
+                f"the {ratio.label} weights have the mean {ratio.mean:.2f}, and so take smaller "
+                "steps; --mean-one scales them (N1)"
+            )
+
+
+@dataclass(frozen=True)
+class AskedMethod:
+    """Any one method with a target."""
+
+    asked: Method
+
+    schedule = weight = None
+    scaled_for = "the targets here take them for log-odds"
+
+    @classmethod
+    def of(cls, method, **others):
+        """What :func:`~madpo_theory.methods.method_from` makes of `method`; others must be None."""
+        options = {"schedule": "schedule (--c-max, --c-min, --lam, --tau)"}
+        given = ", ".join(options.get(k, k) for k, v in others.items() if v is not None)
+        if given:
+            raise ValueError(
+                f"{given} must not be given with a method, which has settings of its own; set "
+                "those, as in --set c_max=2"
+            )
+        asked = method_from(method)
+        try:
+            asked.target(0.0)
+        except TypeError as error:
+            raise ValueError(
+                f"method = {asked.own_name!r} breaks the rule that a pair has a target ({error}); "
+                "choose a method with slots or a loss of the margin"
+            ) from error
+        return cls(asked)
+
+    @property
+    def method(self):
+        return self.asked.own_name
+
+    @property
+    def label(self):
+        return self.asked.title
+
+    @property
+    def settings(self):
+        return settings_of(self.asked)
+
+    @property
+    def beta(self):
+        return self.asked.beta
+
+    def breaks(self):
+        return breaks_of(self.asked, schedule_in(self.asked))
+
+    def regimes(self, found):
+        return _regimes(found, ("disputed", "agreed"), (-math.inf, 0.0, math.inf))
+
+    def effects(self, found):
+        """All the effects, and the one that warnings are about."""
+        own = effect(found, self.asked, schedule_in(self.asked), beta=self.beta)
+        return (own,), own
+
+    def advice(self, found, ess, bound):
+        return None
+
+    def notes(self, found, effects):
+        (own,) = effects
+        if "margin" not in self.asked.needs:
+            yield (
+                f"{own.label} does not see the margins: they stand for the true ones here, and no "
+                "error of the reward model enters"
+            )
+        if self.asked.per_token or "reference" not in self.asked.needs:
+            means = "mean " if self.asked.per_token else ""
+            ratio = "" if "reference" in self.asked.needs else " without a reference"
+            yield (
+                f"its z is of {means}log-probabilities{ratio}: targets are nats of that, not of "
+                "DPO's z"
+            )
+        if own.saturates:
+            yield (
+                f"no target is larger than {own.ceiling:.3g} nats, however sure the label: they "
+                "level off, or fall"
+            )
+        if own.dpo_beta is not None and own.distance < 0.05 and own.moved > 0:
+            yield (
+                f"all but {own.distance:.1%} of what it does to targets, DPO does at beta = "
+                f"{own.dpo_beta:.3g} (L5)"
+            )
