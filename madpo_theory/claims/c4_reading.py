@@ -170,8 +170,9 @@ CLAIM = Claim(
     r"$g_e = 0$ and $g_o = -\delta$. So $\delta$ and $g_o$ carry the reward model's errors, and a "
     r"soft label $q(\hat h)$ does; a constant $g_e$ and a $b$ move every pair by one rule. An even "
     r"weight moves no lone pair's target and no table whose targets can be met together: it is a "
-    r"sampling of the pairs, and changes the compromise between them and the variance. $w = \sigma(\hat h)$ gives "
-    r"$h^* + \hat h$: with an exact model DPO at $\beta/2$, else with one helping of its errors.",
+    r"sampling of the pairs, and changes the compromise between them and the variance. "
+    r"$w = \sigma(\hat h)$ gives $h^* + \hat h$: with an exact model DPO at "
+    r"$\beta/2$, else with one helping of its errors.",
     reading="Weights that follow confidence alike for both labels never amplify or dampen a pair; "
     "what amplifies through delta or an odd offset imports the reward model's errors, undiluted.",
     source="derived here",

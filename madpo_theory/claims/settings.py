@@ -219,17 +219,19 @@ def label_scores(method, h_true, h_model, seed, labels=LABELS, targets=None):
     """Deviation of z of pairs that a method is solved for on drawn labels from its targets.
 
     The `targets` are those of the method unless given. In standard errors: a pair's z is a function
-    of its share of wins, so its error is that of the share's logit times dz*/dh*.
+    of its share of wins, so its error is that of the share's logit times dz*/dh*, and what the
+    solver's certificate leaves open.
     """
     wins = np.random.default_rng(np.random.SeedSequence(seed)).binomial(labels, expit(h_true))
     counts, margins = np.zeros((2, len(h_true), 2, 2))
     counts[:, 0, 1], counts[:, 1, 0] = wins, labels - wins
     margins[:, 0, 1], margins[:, 1, 0] = h_model, -h_model
-    scores = solve(method, PairProblem(*map(torch.as_tensor, (counts, margins)))).scores.numpy()
+    fits = solve(method, PairProblem(*map(torch.as_tensor, (counts, margins))))
+    found = (fits.scores[:, 0] - fits.scores[:, 1]).numpy()
     around = [method.target(h_true + side * 1e-4, h_model) for side in (-1, 0, 1)]
     p, slope = expit(h_true), (around[2] - around[0]) / 2e-4
-    wanted = around[1] if targets is None else targets
-    return (scores[:, 0] - scores[:, 1] - wanted) * np.sqrt(labels * p * (1 - p)) / slope
+    error = slope / np.sqrt(labels * p * (1 - p)) + math.sqrt(2) * fits.error_bound.numpy()
+    return (found - (around[1] if targets is None else targets)) / error
 
 
 def gap_errors(fit, rewards, sampling, labels, weighting):
