@@ -91,6 +91,58 @@ Definition ipo_target (beta h : R) : R :=
 Definition beta_dpo_beta (beta alpha running mean : R) : R :=
   beta * (alpha * (mean - running) + 1).
 
+Definition weight_target (log_w : R -> R) (h_true h : R) : R :=
+  h_true - log_w (- h) + log_w h.
+
+Definition hard_loss (log_w offset : R -> R) (b z h : R) : R :=
+  exp (log_w h) * ln (exp (- (z * b) + offset h) + 1).
+
+Definition hard_target (log_w offset : R -> R) (b h_true h : R) : R :=
+  let x1 := (1 / 2) * h_true in
+  let x2 := (1 / 2) * log_w h in
+  let x3 := (1 / 2) * offset h in
+  let x4 := offset (- h) in
+  (x1 - (1 / 2) * log_w (- h) + x2 - (1 / 2) * x4 + x3 + arcsinh (exp ((1 / 2) * x4 + x3) * sinh
+    (x1 - (1 / 2) * log_w (- h) + x2))) / b.
+
+Definition soft_target (log_w agreed disputed : R -> R) (b h_true h : R) : R :=
+  let x1 := log_w (- h) in
+  let x2 := log_w h in
+  (- ln (agreed (- h) / (exp (h_true - x1 + x2) + 1) + disputed h / (exp (- h_true + x1 - x2) +
+    1)) + ln (disputed (- h) / (exp (h_true - x1 + x2) + 1) + agreed h / (exp (- h_true + x1 -
+    x2) + 1))) / b.
+
+Definition slot_loss (log_w agreed disputed offset : R -> R) (b z h : R) : R :=
+  let x1 := offset h in
+  (agreed h * ln (exp (- (z * b) + x1) + 1) + disputed h * ln (exp (z * b - x1) + 1)) * exp
+    (log_w h).
+
+Definition slot_target (log_w agreed disputed offset : R -> R) (b h_true h : R) : R :=
+  let x1 := log_w (- h) in
+  let x2 := log_w h in
+  let x3 := disputed (- h) / (exp (h_true - x1 + x2) + 1) in
+  let x4 := agreed h / (exp (- h_true + x1 - x2) + 1) in
+  let x5 := x3 + x4 in
+  let x6 := offset h in
+  let x7 := (1 / 2) * x6 in
+  let x8 := agreed (- h) in
+  let x9 := disputed h in
+  let x10 := x8 / (exp (h_true - x1 + x2) + 1) + x9 / (exp (- h_true + x1 - x2) + 1) in
+  let x11 := offset (- h) in
+  (- ((1 / 2) * x11) + x7 - (1 / 2) * ln x10 + (1 / 2) * ln x5 + arcsinh (((1 / 2) * (- (x8 /
+    (exp (h_true - x1 + x2) + 1)) + x4) * exp ((1 / 2) * x11 + x7) + (1 / 2) * (x3 - x9 / (exp
+    (- h_true + x1 - x2) + 1)) * exp (- ((1 / 2) * x11) - x7)) / (sqrt x10 * sqrt x5))) / b.
+
+Definition cdpo_loss (epsilon z : R) : R :=
+  epsilon * ln (exp z + 1) + (1 - epsilon) * ln (1 + exp (- z)).
+
+Definition rdpo_loss (epsilon z : R) : R :=
+  (- (epsilon * ln (exp z + 1)) + (1 - epsilon) * ln (1 + exp (- z))) / (1 - 2 * epsilon).
+
+Definition simpo_target (gamma h : R) : R :=
+  let x1 := (1 / 2) * h in
+  x1 + arcsinh (exp gamma * sinh x1).
+
 Definition released : schedule := Schedule 2 (1 / 2) 1 (ln 999).
 
 Definition class_defaults : schedule := Schedule 2 (1 / 2) 1 2.

@@ -6,20 +6,24 @@ From Coquelicot Require Import Coquelicot.
 From Madpo Require Import Sigmoid Generated.
 Open Scope R_scope.
 
+Lemma mean_value (f g : R -> R) : (forall x, is_derive f x (g x)) ->
+  forall u v, u < v -> exists w, f v - f u = g w * (v - u) /\ u < w < v.
+Proof.
+  intros Hf u v Huv; destruct (MVT_cor2 f g u v Huv) as (w & ? & ?); [| eauto].
+  intros; apply is_derive_Reals, Hf.
+Qed.
+
 (* A function lies above its tangents if its slope increases. *)
 Lemma above_tangent (f g : R -> R) :
   (forall x, is_derive f x (g x)) -> (forall x y, x < y -> g x < g y) ->
   forall a x, x <> a -> f a + g a * (x - a) < f x.
 Proof.
   intros Hf Hg a x Hx.
-  assert (forall u v, u < v -> exists w, f v - f u = g w * (v - u) /\ u < w < v) as Mean.
-  { intros u v Huv; destruct (MVT_cor2 f g u v Huv) as (w & ? & ?); [| eauto].
-    intros; apply is_derive_Reals, Hf. }
   destruct (Rtotal_order x a) as [H | [H | H]]; [| contradiction |].
-  - destruct (Mean x a H) as (w & E & ? & ?).
+  - destruct (mean_value f g Hf x a H) as (w & E & ? & ?).
     assert (0 < (g a - g w) * (a - x)) by (apply Rmult_lt_0_compat; [apply Rlt_Rminus, Hg |]; lra).
     lra.
-  - destruct (Mean a x H) as (w & E & ? & ?).
+  - destruct (mean_value f g Hf a x H) as (w & E & ? & ?).
     assert (0 < (g w - g a) * (x - a)) by (apply Rmult_lt_0_compat; [apply Rlt_Rminus, Hg |]; lra).
     lra.
 Qed.
@@ -95,20 +99,22 @@ Proof.
   unfold sigmoid; rewrite Ropp_involutive, exp_opp; pose proof (exp_pos z); field; lra.
 Qed.
 
+(* The weighted odds of the two labels. *)
+Lemma mass_odds h_true h :
+  p h_true h = q h_true h * exp (effective_target (ratio_of log_w) h_true h).
+Proof.
+  unfold effective_target, ratio_of, p, q, weight.
+  rewrite (sigmoid_odds_mult h_true), exp_plus.
+  replace (exp (log_w h)) with (exp (log_w (- h)) * exp (- log_w (- h) + log_w h))
+    by (rewrite <- exp_plus; f_equal; ring).
+  ring.
+Qed.
+
 (* In e^z the slope has one root. *)
 Lemma slope_factored z h_true h :
   risk_slope log_w z h_true h
   = q h_true h * sigmoid (- z) * (exp z - exp (effective_target (ratio_of log_w) h_true h)).
-Proof.
-  rewrite slope_form.
-  assert (p h_true h = q h_true h * exp (effective_target (ratio_of log_w) h_true h)) as ->.
-  { unfold effective_target, ratio_of, p, q, weight.
-    rewrite (sigmoid_odds_mult h_true), exp_plus.
-    replace (exp (log_w h)) with (exp (log_w (- h)) * exp (- log_w (- h) + log_w h))
-      by (rewrite <- exp_plus; f_equal; ring).
-    ring. }
-  rewrite (sigmoid_odds_mult z); ring.
-Qed.
+Proof. rewrite slope_form, mass_odds, (sigmoid_odds_mult z); ring. Qed.
 
 Lemma scale_pos z h_true h : 0 < q h_true h * sigmoid (- z).
 Proof. apply Rmult_lt_0_compat; [apply q_pos | apply sigmoid_pos]. Qed.

@@ -45,6 +45,9 @@ Proof. intros; rewrite <- exp_0; apply exp_increasing; lra. Qed.
 Lemma exp_le x y : x <= y -> exp x <= exp y.
 Proof. intros [H | ->]; [left; now apply exp_increasing | right; reflexivity]. Qed.
 
+Lemma sigmoid_exp x : sigmoid x = exp x / (1 + exp x).
+Proof. unfold sigmoid; rewrite exp_opp; pose proof (exp_pos x); field; lra. Qed.
+
 Lemma sigmoid_pos x : 0 < sigmoid x.
 Proof. apply Rinv_0_lt_compat, one_plus_exp_pos. Qed.
 

@@ -21,6 +21,7 @@ from madpo_theory.coq import (
     definitions,
     generated,
 )
+from madpo_theory.methods import base, slot_target
 from madpo_theory.risk import pair_risk
 from madpo_theory.schedule import coefficient
 from madpo_theory.weights import PublishedWeight
@@ -59,6 +60,9 @@ def sources(tmp_path):
         (1 / (1 + sp.exp(-x)), "/ (1 + exp (- x))"),
         (sp.log(1 + x) / 2, "(1 / 2) * ln (x + 1)"),
         (sp.tanh(x / 2), "tanh ((1 / 2) * x)"),
+        (sp.asinh(2 * sp.sinh(x)), "arcsinh (2 * sinh x)"),
+        (x / sp.sqrt(y), "x / sqrt y"),
+        (1 / sp.sqrt(1 + x), "/ sqrt (x + 1)"),
         (sp.Min(x, 0), "Rmin 0 x"),
         (sp.Function("log_w")(-x), "log_w (- x)"),
         (sp.Piecewise((x, x > 0), (-x, True)), "if Rltb 0 x then x else - x"),
@@ -72,7 +76,9 @@ def test_a_term_reads_as_the_expression(expression, term):
     assert coq_term(expression) == term
 
 
-@pytest.mark.parametrize("expression", [sp.sin(x), sp.Float(0.5) * x, sp.sqrt(x), sp.pi, x >= y])
+@pytest.mark.parametrize(
+    "expression", [sp.sin(x), sp.Float(0.5) * x, x ** sp.Rational(1, 3), sp.pi, x >= y]
+)
 def test_what_the_printer_does_not_know_is_refused(expression):
     with pytest.raises(ValueError, match="no Coq term for"):
         coq_term(expression)
@@ -144,6 +150,10 @@ def reflected_risk(z, h_true, h_model, weighting):
     return pair_risk(-z, h_true, h_model, weighting)
 
 
+def swapped_target(xp, h_true, delta, chosen, rejected):
+    return slot_target(xp, h_true, delta, rejected, chosen)
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "changed", "broken"),
     [
@@ -152,8 +162,9 @@ def reflected_risk(z, h_true, h_model, weighting):
             PublishedWeight, "log_weight", knee_at_twice_tau, "Weight", marks=pytest.mark.slow
         ),
         pytest.param(definitions, "pair_risk", reflected_risk, "Risk", marks=pytest.mark.slow),
+        pytest.param(base, "slot_target", swapped_target, "Calculus", marks=pytest.mark.slow),
     ],
-    ids=["coefficient", "weight", "risk"],
+    ids=["coefficient", "weight", "risk", "slots"],
 )
 def test_a_changed_formula_breaks_its_proof(owner, name, changed, broken, sources, monkeypatch):
     monkeypatch.setattr(owner, name, changed)

@@ -2,7 +2,8 @@
 
 Each is evaluated in the SymPy world and printed. What speaks of any weight (the risk, the loss,
 the targets) is evaluated with a weight that is two undefined functions, and is a Coq function of
-those; the published weight and the bounded-ratio one are definitions to put in their places.
+those; the published weight and the bounded-ratio one are definitions to put in their places. So is
+what speaks of any slots.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 import sympy as sp
 
 from ..losses import beta_dpo_beta, dpo, ipo, madpo
+from ..methods import Cdpo, Method, Rdpo, Simpo, Slots
+from ..ops import sympy_world
 from ..risk import pair_risk, risk_curvature, risk_slope
 from ..schedule import MarginSchedule, coefficient, excess
 from ..targets import dpo_target, effective_target, influence_bound, ipo_target
@@ -51,6 +54,23 @@ class _AnyRatio(Weighting):
         return sp.Function("delta")(h)
 
 
+@dataclass(frozen=True)
+class _AnySlots(Method):
+    """A method of whose slots nothing is known but which are filled; a label has two positive
+    parts, so that SymPy follows the formulas where they are finite."""
+
+    filled: tuple = ()
+
+    def slots(self, xp, h):
+        every = {
+            "log_weight": sp.Function("log_w", real=True)(h),
+            "label": tuple(sp.Function(q, positive=True)(h) for q in ("agreed", "disputed")),
+            "offset": sp.Function("offset", real=True)(h),
+            "temperature": sp.Symbol("b", positive=True),
+        }
+        return Slots(**{name: every[name] for name in self.filled})
+
+
 def generated():
     """The text of ``proofs/Generated.v``, always the same for the same formulas."""
     c_max, lam, tau = sp.symbols("c_max lam tau", positive=True)
@@ -63,7 +83,14 @@ def generated():
     running = sp.Symbol("running", real=True)
     any_weight, any_ratio, bounded = _AnyWeight(), _AnyRatio(), BoundedRatioWeight(s)
     batch = {"beta": beta, "alpha": alpha, "running_mean": running, "variant": "madpo"}
+    weighted = _AnySlots(("log_weight",))
+    hard = _AnySlots(("log_weight", "offset", "temperature"))
+    soft = _AnySlots(("log_weight", "label", "temperature"))
+    every = _AnySlots(("log_weight", "label", "offset", "temperature"))
+    epsilon, gamma = sp.symbols("epsilon gamma", positive=True)
     of_h, of_weight = "(s : schedule) (h : R)", "(log_w : R -> R)"
+    of_hard, of_soft = "(log_w offset : R -> R)", "(log_w agreed disputed : R -> R)"
+    of_slots, of_target = "(log_w agreed disputed offset : R -> R)", "(b h_true h : R)"
     of_pair, of_logps = "(z h_true h_model : R)", "(chosen rejected ref_chosen ref_rejected : R)"
     definitions = (
         ("coefficient", of_h, coefficient(h, s)),
@@ -99,6 +126,15 @@ def generated():
         ("ipo_loss", f"(beta : R) {of_logps}", ipo(*logps, beta=beta)[0]),
         ("ipo_target", "(beta h : R)", ipo_target(h, beta)),
         ("beta_dpo_beta", "(beta alpha running mean : R)", beta_dpo_beta(mean, **batch)),
+        ("weight_target", f"{of_weight} (h_true h : R)", weighted.target(h_true, h)),
+        ("hard_loss", f"{of_hard} (b z h : R)", hard.margin_loss(sympy_world, z, h)),
+        ("hard_target", f"{of_hard} {of_target}", hard.target(h_true, h)),
+        ("soft_target", f"{of_soft} {of_target}", soft.target(h_true, h)),
+        ("slot_loss", f"{of_slots} (b z h : R)", every.margin_loss(sympy_world, z, h)),
+        ("slot_target", f"{of_slots} {of_target}", every.target(h_true, h)),
+        ("cdpo_loss", "(epsilon z : R)", Cdpo(epsilon).margin_loss(sympy_world, z, h)),
+        ("rdpo_loss", "(epsilon z : R)", Rdpo(epsilon).margin_loss(sympy_world, z, h)),
+        ("simpo_target", "(gamma h : R)", Simpo(gamma).target(h)),
     )
     texts = [coq_definition(*definition, of_schedule) for definition in definitions]
     texts += [_constant(name, getattr(MarginSchedule, name)(exact=True)) for name in NAMED]

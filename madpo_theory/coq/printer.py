@@ -11,7 +11,13 @@ __all__ = ["coq_argument", "coq_definition", "coq_term"]
 
 # Coq's levels of binding: the smaller, the tighter.
 _ATOM, _APPLIED, _POWER, _NEGATED, _PRODUCT, _SUM, _ANY = 0, 10, 30, 35, 40, 50, 200
-_FUNCTIONS = {sp.exp: "exp", sp.log: "ln", sp.tanh: "tanh"}
+_FUNCTIONS = {
+    sp.exp: "exp",
+    sp.log: "ln",
+    sp.tanh: "tanh",
+    sp.sinh: "sinh",
+    sp.asinh: "arcsinh",
+}
 _COLUMNS = 96
 
 
@@ -61,13 +67,14 @@ def _repeated(expression):
 
 
 def _worth_naming(part):
-    negated_atom = part.is_Mul and len(part.args) == 2 and part.args[0] == -1 and part.args[1].args
-    return (
-        bool(part.args)
-        and not isinstance(part, Boolean | sp.Tuple)
-        and not (part.is_Mul and part.args[0] == -1 and len(part.args) == 2 and not negated_atom)
-        and not (part.is_Pow and part.exp == -1)
-    )
+    factor = part.args[0] if part.is_Mul else sp.S.One
+    if factor.is_Rational and factor < 0:  # a sum prints its minus itself
+        return factor == -1 and (len(part.args) > 2 or bool(part.args[1].args))
+    return bool(part.args) and not isinstance(part, Boolean | sp.Tuple) and not _is_inverse(part)
+
+
+def _is_inverse(part):
+    return part.is_Pow and part.exp.is_Rational and part.exp < 0
 
 
 def _within(level, expression, names):
@@ -90,8 +97,10 @@ def _term(e, names):
         return _sum(e, names), _SUM
     if e.is_Mul:
         return _product(e, names)
-    if e.is_Pow and e.exp == -1:
-        return f"/ {_within(_NEGATED, e.base, names)}", _NEGATED
+    if _is_inverse(e):
+        return f"/ {_within(_NEGATED, 1 / e, names)}", _NEGATED
+    if e.is_Pow and e.exp == sp.S.Half:
+        return f"sqrt {_within(_ATOM, e.base, names)}", _APPLIED
     if e.is_Pow and e.exp.is_Integer and e.exp > 0:
         return f"{_within(_APPLIED, e.base, names)} ^ {e.exp}", _POWER
     if e.func in _FUNCTIONS or isinstance(e, AppliedUndef):
@@ -110,7 +119,7 @@ def _term(e, names):
         low, high = (e.lts, e.gts)
         return f"Rltb {_within(_ATOM, low, names)} {_within(_ATOM, high, names)}", _APPLIED
     raise ValueError(
-        f"no Coq term for {type(e).__name__} {sp.sstr(e)}; teach madpo_theory/proofs/printer.py"
+        f"no Coq term for {type(e).__name__} {sp.sstr(e)}; teach madpo_theory/coq/printer.py"
     )
 
 
@@ -132,8 +141,8 @@ def _sum(e, names):
 
 
 def _product(e, names):
-    over = [a.base for a in e.args if a.is_Pow and a.exp == -1]
-    under = [a for a in e.args if not (a.is_Pow and a.exp == -1)]
+    over = [1 / a for a in e.args if _is_inverse(a)]
+    under = [a for a in e.args if not _is_inverse(a)]
     sign, rest = "", under
     if under and under[0] == -1:
         sign, rest = "- ", under[1:]

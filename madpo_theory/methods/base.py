@@ -201,9 +201,9 @@ class Method(Named):
     def target_formula(self, xp, h_true, h_model):
         """:meth:`target` over the primitives of a world."""
         if self.has_slots:
-            weighting = self.slot_weighting
-            delta = 0 if weighting is None else weighting.log_ratio(xp, h_model)
             sides = self.slots(xp, h_model), self.slots(xp, -h_model)
+            unweighted = sides[0].log_weight is None
+            delta = 0 if unweighted else self.slot_weighting.log_ratio(xp, h_model)
             return slot_target(xp, h_true, delta, *sides) + 0 * h_model
         from .search import searched_target
 
