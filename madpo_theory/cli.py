@@ -71,7 +71,7 @@ def _verify_method(spec, ids, certificates, *, show, json):
     from .claims import verify as gather
     from .claims.generic import method_from, theorems
 
-    claims, left_out = theorems(method_from(spec))
+    claims, left_out = theorems(method_from(spec), spec.rpartition(":")[2])
     known = [claim.id for claim in claims]
     if not set(ids) <= set(known):
         raise ValueError(f"claim must be among those of {spec}, {', '.join(known)}, got {ids}")

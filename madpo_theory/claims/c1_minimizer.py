@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ..certify.enclosure import precision
 from ..methods import METHODS, Slots
 from ..ops import arb_world, sympy_world
-from .evidence import certified_slopes, property_test, simulated, symbolic
+from .evidence import certified_slopes, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import EVEN, ODD, W_DOWN, W_UP, h_true, quadratic, slot_symbols
 from .settings import (
@@ -138,5 +138,13 @@ CLAIM = Claim(
         c1_even,
         c1_temperature,
         c1_trained,
+        proved(
+            "Calculus",
+            "C1_unique_minimizer",
+            "C1_odd",
+            "C1_weights",
+            "C1_even_slope_at_zero",
+            "C1_even_far",
+        ),
     ),
 )

@@ -10,7 +10,7 @@ from ..certify.enclosure import precision
 from ..methods import METHODS, Slots, slot_loss
 from ..ops import arb_world, numpy_world, sympy_world
 from ..targets import effective_target
-from .evidence import certified_slopes, property_test, simplified, simulated, symbolic
+from .evidence import certified_slopes, property_test, proved, simplified, simulated, symbolic
 from .ledger import Claim
 from .regimes import (
     MASSES,
@@ -193,5 +193,13 @@ CLAIM = Claim(
         c2_relabelled,
         c2_distilled,
         c2_trained,
+        proved(
+            "Calculus",
+            "C2_target",
+            "C2_cdpo",
+            "C2_rdpo",
+            "C2_rdpo_unbounded",
+            "C2_distillation",
+        ),
     ),
 )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ..certify.enclosure import precision
 from ..methods import Slots
 from ..ops import arb_world, numpy_world
-from .evidence import certified_slopes, property_test, simulated, symbolic
+from .evidence import certified_slopes, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import quadratic, slot_symbols
 from .settings import (
@@ -126,5 +126,6 @@ CLAIM = Claim(
         c3_floats,
         c3_signed,
         c3_trained,
+        proved("Calculus", "C3_quadratic"),
     ),
 )

@@ -15,7 +15,7 @@ from ..ops import numpy_world, sympy_world
 from ..simulate import PairProblem, expected_wins, fit_table, minimize_table, sampled_wins, solve
 from ..theory.linear import LinearRisk, fit_linear
 from ..weights import Weighting
-from .evidence import observed, property_test, simulated, symbolic
+from .evidence import observed, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import EVEN, ODD, W_DOWN, W_UP, B, h_true, slot_symbols, symbolic_target
 from .settings import (
@@ -186,5 +186,11 @@ CLAIM = Claim(
         c4_compromise,
         c4_trusting,
         c4_variance,
+        proved(
+            "Calculus",
+            "C4_even_weight",
+            "C4_errors_enter_by_delta_and_odd_offset",
+            "C4_reward_probability",
+        ),
     ),
 )

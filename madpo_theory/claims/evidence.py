@@ -218,7 +218,7 @@ class _TargetSlope(Quantity):
         return None
 
 
-def slope_range(method, tolerance=1e-3):
+def slope_range(method, tolerance=1e-3, limit=100_000):
     """(inf T', sup T') of a method with an exact reward model over |h| <= REACH: two Supremum.
 
     That of the infimum is of -T'. The method needs a target in closed form (slots).
@@ -233,6 +233,7 @@ def slope_range(method, tolerance=1e-3):
             method,
             tolerance=tolerance,
             bits=256,
+            limit=limit,
             reach=REACH,
         )
         for name, sign in (("target_slope_min", -1), ("target_slope_max", 1))
