@@ -25,6 +25,7 @@ MARK = {True: "agrees", False: "DISAGREES", None: "not checked here"}
 def verify(
     json: Path | None = None,
     claim: tuple[str, ...] = (),
+    method: str | None = None,
     show: bool = False,
     certificates: Path = RUNS / "certificates",
     readme: Path | None = None,
@@ -35,22 +36,57 @@ def verify(
     Args:
         json: also write the ledger here, as JSON.
         claim: ids of the claims to verify; all by default.
+        method: put the theorems that hold of every method in slots to the test on this one instead:
+            a method or weight by name, or path/to/file.py:Name.
         show: print each piece of evidence with its derivation.
         certificates: folder that interval certificates are written to.
         readme: Markdown file whose tables of claims and methods to renew, if all evidence is here
             and agrees.
         graph: SVG file to draw what the claims rest on in, down to theorems and certificates.
     """
-    from .claims import CLAIMS, FILES, VERDICTS, select
+    from .claims import CLAIMS, FILES, select
     from .claims import verify as gather
     from .claims.graph import write_svg
     from .claims.markdown import table
     from .files import insert_between
     from .show.methods import short_table
 
+    if method is not None:
+        return _verify_method(method, claim, certificates, show=show, json=json)
     ledger = gather(
         select(claim) if claim else CLAIMS, certificates=certificates, progress=sys.stderr.isatty()
     )
+    wrong = _shown(ledger, certificates, show=show, json=json)
+    unchecked = ledger.unchecked
+    if readme is not None and not wrong and not unchecked:
+        insert_between(readme, "claims", table(CLAIMS))
+        insert_between(readme, "methods", short_table())
+    if graph is not None:
+        write_svg(graph, CLAIMS, roots=claim, wrong={name for name, _ in wrong}, files=FILES)
+    return 1 if wrong else 0
+
+
+def _verify_method(spec, ids, certificates, *, show, json):
+    """`verify` of the theorems of one method or weight."""
+    from .claims import verify as gather
+    from .claims.generic import method_from, theorems
+
+    claims, left_out = theorems(method_from(spec), spec.rpartition(":")[2])
+    known = [claim.id for claim in claims]
+    if not set(ids) <= set(known):
+        raise ValueError(f"claim must be among those of {spec}, {', '.join(known)}, got {ids}")
+    claims = [claim for claim in claims if not ids or claim.id in ids]
+    ledger = gather(claims, certificates=certificates, progress=sys.stderr.isatty())
+    wrong = _shown(ledger, certificates, show=show, json=json)
+    if left_out:
+        print(f"does not apply: {'; '.join(left_out)}")
+    return 1 if wrong else 0
+
+
+def _shown(ledger, certificates, *, show, json):
+    """Print a ledger, and write it if asked; returns what disagrees."""
+    from .claims import VERDICTS
+
     for row, evidence in ledger.rows:
         kinds = ", ".join(dict.fromkeys(e.kind for e in evidence))
         checked = [e for e in evidence if e.checked]
@@ -78,18 +114,13 @@ def verify(
     if json is not None:
         ledger.write(json)
     wrong, unchecked = ledger.disagreements, ledger.unchecked
-    if readme is not None and not wrong and not unchecked:
-        insert_between(readme, "claims", table(CLAIMS))
-        insert_between(readme, "methods", short_table())
-    if graph is not None:
-        write_svg(graph, CLAIMS, roots=claim, wrong={name for name, _ in wrong}, files=FILES)
     print(
         f"{len(ledger.rows)} claims in {ledger.seconds:.0f} s; "
         + (f"{len(wrong)} pieces of evidence DISAGREE" if wrong else "all evidence agrees")
     )
     if unchecked:
         print(f"{len(unchecked)} of the proofs {unchecked[0][1].computed}")
-    return 1 if wrong else 0
+    return wrong
 
 
 _STUDIES = ", ".join(extensions.STUDIES)

@@ -18,6 +18,7 @@ from madpo_theory import claims, cli, extensions
 from madpo_theory.claims import CLAIMS, FILES, Claim, select, verify
 from madpo_theory.claims.evidence import (
     certified,
+    certified_slopes,
     enclosed,
     property_test,
     simplified,
@@ -28,6 +29,7 @@ from madpo_theory.claims.graph import STYLES, edges, svg
 from madpo_theory.claims.ledger import KINDS
 from madpo_theory.claims.settings import RELEASED, margins, schedules
 from madpo_theory.coq import PROOFS
+from madpo_theory.methods import METHODS, slots
 from madpo_theory.show.figures import figures
 from madpo_theory.weights import weight
 
@@ -133,6 +135,9 @@ def test_what_a_claim_rests_on_exists():
     assert {"S1", "T1", "Target.T2_target"} <= set(found["T2"])  # claims and proofs
     assert {"sensitivity", "Released.R1_released"} <= set(found["R1"])  # certificates
     assert set(found["A3"]) == {"L1", "L2", "L3", "L4", "L5"}  # parts
+    for corollary in ("T1", "B1", "B4", "N1", "N2"):  # of what holds for any slots
+        assert "C1" in found[corollary], corollary
+    assert "C6" in found["L4"]
 
 
 def test_what_does_not_exist_is_found_out():
@@ -216,10 +221,93 @@ def test_a_part_of_the_graph_and_its_alarm():
     assert picture.fill["! S2"] == STYLES["disagrees"][1]
 
 
+def right(xp, h_true, delta, chosen, rejected):
+    return slots.slot_target(xp, h_true, delta, chosen, rejected)
+
+
+def without_shift(xp, h_true, delta, chosen, rejected):
+    return right(xp, h_true, 0 * delta, chosen, rejected)
+
+
+def label_unheeded(xp, h_true, delta, chosen, rejected):
+    return right(xp, h_true, delta, replace(chosen, label=None), replace(rejected, label=None))
+
+
+def offset_upside_down(xp, h_true, delta, chosen, rejected):
+    def turned(side):
+        return side if side.offset is None else replace(side, offset=-side.offset)
+
+    return right(xp, h_true, delta, turned(chosen), turned(rejected))
+
+
+def offset_of_one_label(xp, h_true, delta, chosen, rejected):
+    return right(xp, h_true, delta, chosen, replace(rejected, offset=chosen.offset))
+
+
+def temperature_unheeded(xp, h_true, delta, chosen, rejected):
+    return right(xp, h_true, delta, replace(chosen, temperature=None), rejected)
+
+
+def nearly_right(xp, h_true, delta, chosen, rejected):
+    return right(xp, h_true, delta, chosen, rejected) * 1.01
+
+
+WRONG = {  # a closed form that is wrong in one slot, and the claims whose evidence must see it
+    without_shift: ("C1", "C2", "C3"),
+    label_unheeded: ("C2", "C3"),
+    offset_upside_down: ("C1", "C2", "C3"),
+    offset_of_one_label: ("C3",),
+    temperature_unheeded: ("C1", "C2", "C3"),
+    nearly_right: ("C1", "C2", "C3"),
+}
+# Evidence about the target of the slots that is wrong, by kind; the rest is of other facts.
+SEEN_BY = {
+    "C1": ("c1_minimizer", "c1_lowest", "c1_trained"),
+    "C2": ("c2_minimizer", "c2_lowest", "c2_trained"),
+    "C3": ("c3_minimizer", "c3_lowest", "c3_trained"),
+}
+UNSEEN = {  # the slot that is wrong is empty there
+    (offset_upside_down, "c2_trained"),
+}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        (wrong, name)
+        for wrong, ids in WRONG.items()
+        for claim in ids
+        for name in SEEN_BY[claim]
+        if (wrong, name) not in UNSEEN
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_a_wrong_closed_form_is_noticed(wrong, name, monkeypatch, tmp_path):
+    for module in ("claims.regimes", "claims.settings", "methods.base"):
+        monkeypatch.setattr(f"madpo_theory.{module}.slot_target", wrong)
+    (evidence,) = (e for _, e in PIECES if e.__name__ == name)
+    found = gathered(evidence, tmp_path)
+    assert not found.agrees, found
+
+
 @symbolic("a falsehood")
 def false_identity():
     x = sp.Symbol("x", positive=True)
     yield "e^x = 1 + x", sp.exp(x), 1 + x
+
+
+@symbolic("a relation that is false of some x")
+def undecided_relation():
+    x = sp.Symbol("x", real=True)
+    yield "0 = 0", x, x
+    yield "x > 0", sp.Gt(x, 0)
+
+
+@symbolic("a relation that is false")
+def false_relation():
+    x = sp.Symbol("x", positive=True)
+    yield "0 = 0", x, x
+    yield "-e^x > 0", sp.Gt(-sp.exp(x), 0)
 
 
 @symbolic("nothing shown")
@@ -261,6 +349,8 @@ def nan_simulation():
     "evidence",
     [
         false_identity,
+        undecided_relation,
+        false_relation,
         no_identity,
         false_property,
         crashing_property,
@@ -269,6 +359,8 @@ def nan_simulation():
         nan_simulation,
         certified("too low", "influence", RELEASED, below=3.4),
         certified("too high", "influence", RELEASED, above=3.5),
+        certified_slopes("too low", METHODS["cdpo"](), least=(-0.01, 0.01), most=(0.6, 0.79)),
+        certified_slopes("too high", METHODS["cdpo"](), least=(0.01, 0.1), most=(0.7, 0.9)),
     ],
     ids=lambda e: e.__name__,
 )

@@ -14,7 +14,7 @@ from .ledger import VERDICTS, Claim, Evidence, Ledger, verify
 
 __all__ = ["CLAIMS", "FILES", "VERDICTS", "Claim", "Evidence", "Ledger", "select", "verify"]
 
-_LETTERS = "STLRBNA"  # the order of theory: schedule, targets, landscape, robustness, ...
+_LETTERS = "SCTLRBNA"  # schedule, calculus of targets, targets, landscape, robustness, ...
 
 
 def _place(name):

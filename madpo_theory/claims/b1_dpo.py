@@ -64,6 +64,7 @@ CLAIM = Claim(
     assumptions="Bradley-Terry labels",
     figure="effective_target",
     verdict="holds",
+    uses=("C1",),
     evidence=(
         b1_stationary,
         b1_numeric,

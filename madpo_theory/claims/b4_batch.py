@@ -88,7 +88,7 @@ CLAIM = Claim(
     source="arXiv 2510.05342 (A6); derived here",
     assumptions="beta_batch > 0, held constant in the gradient; no filter",
     verdict="holds",
-    uses=("B1",),
+    uses=("B1", "C1"),
     evidence=(
         b4_ratio,
         b4_numeric,

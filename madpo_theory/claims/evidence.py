@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 from hypothesis import HealthCheck, given, settings
 
-from ..certify import kept_certificate
+from ..certify import Quantity, kept_certificate, supremum
 from ..certify.quantities import weighting_kind
 from ..coq.coqc import NotChecked, checked_once
 from .ledger import Evidence
@@ -19,12 +19,14 @@ from .ledger import Evidence
 __all__ = [
     "certified",
     "certified_box",
+    "certified_slopes",
     "describe",
     "enclosed",
     "observed",
     "property_test",
     "proved",
     "simulated",
+    "slope_range",
     "symbolic",
 ]
 
@@ -35,25 +37,33 @@ def describe(schedule):
 
 
 def symbolic(name):
-    """Evidence from a function that returns steps ``[(text, lhs, rhs), ...]``.
+    """Evidence from a function that returns steps ``(text, lhs, rhs)`` or ``(text, relation)``.
 
-    It agrees if SymPy simplifies every lhs - rhs to zero (or a relation to true).
+    It agrees if SymPy simplifies every lhs - rhs to zero and decides every relation to be true.
     """
 
     def decorate(derivation):
         @functools.wraps(derivation)
         def evidence():
-            lines, agrees, residuals = [], True, []
-            for text, lhs, rhs in derivation():
+            lines, agrees, residuals, decided = [], True, [], []
+            for text, *sides in derivation():
+                if len(sides) == 1:
+                    (relation,) = sides
+                    agrees &= relation == sp.true
+                    decided.append(str(relation))
+                    lines.append(f"{text}: {relation}")
+                    continue
+                lhs, rhs = sides
                 residual = simplified(lhs - rhs)
                 agrees &= residual == 0
                 residuals.append(str(residual))
                 lines.append(f"{text}: {sp.sstr(lhs)} = {sp.sstr(rhs)}; difference {residual}")
+            relations = f"; relations decided: {', '.join(decided)}" if decided else ""
             return Evidence(
                 kind="symbolic",
                 name=name,
-                computed="differences simplified to " + ", ".join(residuals),
-                theory="0 for each",
+                computed=f"differences simplified to {', '.join(residuals)}{relations}",
+                theory=f"0 for each{'; all True' if decided else ''}",
                 agrees=bool(agrees and residuals),
                 detail="SymPy, every parameter a symbol",
                 steps=tuple(lines),
@@ -195,6 +205,62 @@ def observed(kind, name, theory, detail):
 def enclosed(name, theory):
     """Evidence from Arb balls evaluated at points; the function returns (text, truth)."""
     return observed("certified", name, theory, "Arb balls, 128 bits, at points")
+
+
+REACH = 60.0
+"""Nats within which the target map of a method is searched: no bound on its tail is known."""
+
+
+class _TargetSlope(Quantity):
+    """Slope of the target map T(h) = z*(h, h) of a method; T is odd, so that h >= 0 is enough."""
+
+    def tail(self, weighting, far):
+        return None
+
+
+def slope_range(method, tolerance=1e-3, limit=100_000):
+    """(inf T', sup T') of a method with an exact reward model over |h| <= REACH: two Supremum.
+
+    That of the infimum is of -T'. The method needs a target in closed form (slots).
+    """
+
+    def formula(xp, h, method):
+        return method.target_formula(xp, h, h)
+
+    return tuple(
+        supremum(
+            _TargetSlope(name, formula, 1, (sign,)),
+            method,
+            tolerance=tolerance,
+            bits=256,
+            limit=limit,
+            reach=REACH,
+        )
+        for name, sign in (("target_slope_min", -1), ("target_slope_max", 1))
+    )
+
+
+def certified_slopes(name, method, *, least, most):
+    """Evidence that inf T' and sup T' of a method lie between two numbers each (slope_range)."""
+
+    def evidence():
+        lowest, highest = slope_range(method)
+        found = (-lowest.upper, -lowest.lower), (highest.lower, highest.upper)
+        pairs = list(zip(found, (least, most), strict=True))
+        shown = [f"[{low:.8g}, {high:.8g}]" for low, high in found]
+        return Evidence(
+            "certified",
+            name,
+            f"inf T' in {shown[0]}, sup T' in {shown[1]}",
+            f"between {least[0]} and {least[1]}, between {most[0]} and {most[1]}",
+            all(low <= a and b <= high for (a, b), (low, high) in pairs),
+            f"Arb, best-first cover of |h| <= {REACH:g} by "
+            f"{len(lowest.boxes) + len(highest.boxes)} boxes; no file",
+        )
+
+    evidence.__name__ = "certified_slopes"
+    evidence.kind = "certified"
+    return evidence
 
 
 def proved(file, *theorems):

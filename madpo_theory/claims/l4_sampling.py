@@ -204,7 +204,7 @@ CLAIM = Claim(
     r"$; beyond $\tau$, for all rewards but a null set",
     counterexample="released schedule: for some h between 7 and 8 the targets of the triple "
     "(h, h, 2h) add up exactly",
-    uses=("S1", "T1", "T2", "L1", "B1"),
+    uses=("S1", "C6", "T1", "T2", "L1", "B1"),
     evidence=(
         l4_cycle,
         l4_optima,

@@ -115,7 +115,7 @@ CLAIM = Claim(
     assumptions="exact reward model; any valid schedule (monotone: c_min > 0)",
     verdict="holds",
     figure="corrected_weights",
-    uses=("S1", "T1", "T5", "T6"),
+    uses=("S1", "C1", "T1", "T5", "T6"),
     evidence=(
         n1_target,
         n1_first_step,

@@ -96,6 +96,6 @@ CLAIM = Claim(
     assumptions="exact reward model",
     verdict="holds",
     figure="corrected_weights",
-    uses=("T1",),
+    uses=("C1", "T1"),
     evidence=(n2_shape, n2_numeric, n2_sensitivity, n2_trained),
 )

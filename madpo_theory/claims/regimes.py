@@ -8,6 +8,8 @@ are polynomials in C, which SymPy can compare.
 
 import sympy as sp
 
+from ..methods import Slots, slot_loss, slot_target
+from ..ops import sympy_world
 from ..schedule import MarginSchedule
 from ..theory.efficiency import pair_information
 from ..weights import weight
@@ -85,3 +87,75 @@ def information_identity():
         yield f"{name}: a = p q/(p + q)", a, p * q / (p + q)
         yield f"{name}: b = p q w(h) w(-h)/(p + q)^2", b, p * q * up * down / (p + q) ** 2
         yield f"{name}: a^2/b = sigma(h*) sigma(-h*)", a**2 / b, sigma(h_true) * sigma(-h_true)
+
+
+# -- slots: any functions of the margin are symbols for their values at h and at -h ---------------
+
+W_UP, W_DOWN, B = sp.symbols("w_+ w_- b", positive=True)
+MASSES = sp.symbols("k_+ n_+ k_- n_-", positive=True)  # q = k/(k + n) at h and at -h
+ODD, EVEN = sp.symbols("g_o g_e", real=True)
+
+
+def slot_symbols(*, soft, even=EVEN):
+    """(Slots at h, Slots at -h) with every slot a symbol; hard labels unless `soft`."""
+    labels = MASSES[:2], MASSES[2:]
+    return tuple(
+        Slots(
+            sp.log(w),
+            label if soft else None,
+            offset,
+            B,
+            total=sum(label) if soft else None,
+        )
+        for w, label, offset in zip((W_UP, W_DOWN), labels, (ODD + even, even - ODD), strict=True)
+    )
+
+
+def symbolic_risk(chosen, rejected):
+    """A pair's expected loss over the training loss of either label, a function of `z`."""
+    won, lost = slot_loss(sympy_world, z, chosen), slot_loss(sympy_world, -z, rejected)
+    return sigma(h_true) * won + sigma(-h_true) * lost
+
+
+def symbolic_target(chosen, rejected):
+    """The closed form of its minimizer."""
+    delta = chosen.log_weight - rejected.log_weight
+    return slot_target(sympy_world, h_true, delta, chosen, rejected)
+
+
+def slot_masses(chosen, rejected):
+    """(A1, A2, B1, B2): weighted probability of the labels' two parts, at h and at -h."""
+    sides = ((sigma(h_true), W_UP, chosen), (sigma(-h_true), W_DOWN, rejected))
+    shares = ((1, 0) if s.label is None else [q / s.total for q in s.label] for _, _, s in sides)
+    return tuple(p * w * q for (p, w, _), both in zip(sides, shares, strict=True) for q in both)
+
+
+def quadratic(chosen, rejected, even=EVEN):
+    """Steps: the slope of the risk is a positive factor times a quadratic in X = e^(b z - g_o),
+    and e^(b z* - g_o), z* the closed form, is the one positive root of that."""
+    a1, a2, b1, b2 = slot_masses(chosen, rejected)
+    up, down, grown = a1 + b2, a2 + b1, sp.exp(even)
+    middle = (b1 - a1) * grown + (a2 - b2) / grown
+    x = sp.exp(B * z - ODD)
+    factor = B * grown / ((grown + x) * (1 + grown * x))
+    slope = sp.diff(symbolic_risk(chosen, rejected), z)
+    yield (
+        "R'(z) = b G [Q X^2 + M X - P]/((G + X)(1 + G X)), G = e^g_e",
+        slope,
+        factor * (down * x**2 + middle * x - up),
+    )
+    yield "the factor is positive", sp.Gt(factor, 0)
+    yield "so are P and Q: X (Q X + M) = P once for X > 0, R' from - to +", sp.Gt(up * down, 0)
+    y = sp.expand(B * symbolic_target(chosen, rejected) - ODD)
+    (inside,) = (a.args[0] for a in y.atoms(sp.asinh))
+    scale = sp.exp(y.replace(sp.asinh, lambda _: sp.S(0)))
+    yield "y* = log r + asinh v with r^2 = P/Q", scale**2, up / down
+    halves = inside.rewrite(sp.exp) * scale
+    yield "and v = -M/(2 Q r)", halves, -middle / (2 * down)
+    r, v = sp.Symbol("r", positive=True), sp.Symbol("v", real=True)
+    x = r * (v + sp.sqrt(v**2 + 1))  # e^asinh v = v + sqrt(v^2 + 1)
+    yield (
+        "so X = r (v + sqrt(v^2 + 1)) > 0 solves it: P = Q r^2, M = -2 Q r v",
+        sp.expand(x**2 - 2 * r * v * x - r**2),
+        sp.S(0),
+    )

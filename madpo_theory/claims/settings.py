@@ -1,13 +1,20 @@
 """What claims share: the schedules they speak of, what is drawn at random, how a run is scored."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from flint import arb, arb_series
 from hypothesis import strategies as st
 from scipy.special import expit
 
 from ..certify import ScheduleBox
+from ..certify.enclosure import precision
+from ..methods import Method, Slots, slot_loss, slot_target
+from ..ops import arb_world
 from ..schedule import MarginSchedule
+from ..simulate import PairProblem, solve
 from ..theory.linear import population_covariance, tabular_features
 from ..weights import Weighting
 from .regimes import kappa
@@ -125,6 +132,78 @@ def random_design(seed, pairs=12, parameters=3, spread=2.0):
     return features, truth, truth + rng.normal(0, spread, pairs), rng
 
 
+# -- slots, whatever their functions of the margin -----------------------------------------------
+
+
+def lone_risk(xp, z, h_true, chosen, rejected):
+    """A pair's expected loss by the training loss: sigma(h*) f(z; h) + sigma(-h*) f(-z; -h).
+
+    `chosen` and `rejected` are the :class:`~madpo_theory.methods.Slots` at h and at -h.
+    """
+    won, lost = slot_loss(xp, z, chosen), slot_loss(xp, -z, rejected)
+    return xp.sigmoid(h_true) * won + xp.sigmoid(-h_true) * lost
+
+
+def lone_target(xp, h_true, chosen, rejected):
+    """The closed form of its minimizer."""
+    delta = chosen.log_weight - rejected.log_weight
+    return slot_target(xp, h_true, delta, chosen, rejected)
+
+
+def slot_pairs(*, soft, even):
+    """(Slots at h, Slots at -h) of a pair, all filled with balls drawn apart.
+
+    So they are those of any functions of h: log w in [-20, 20]; q within 1e-6 of 0 and 1, given as
+    two masses and their total, or 1 unless `soft`; offsets in [-20, 20], odd unless `even`; a
+    temperature in [0.01, 10], the same for both.
+    """
+    number = st.floats(-20, 20).map(arb)
+    mass = st.floats(-3, 3).map(lambda power: arb(10.0**power))
+
+    def made(drawn):
+        weights, masses, (first, second), temperature = drawn
+        sides = zip(weights, masses, (first, second if even else -first), strict=True)
+        with precision(200):  # so that the totals are exact
+            return tuple(
+                Slots(
+                    w,
+                    label if soft else None,
+                    g,
+                    temperature,
+                    total=sum(label) if soft else None,
+                )
+                for w, label, g in sides
+            )
+
+    two = st.tuples(number, number)
+    labels = st.tuples(*[st.tuples(mass, mass)] * 2)
+    return st.tuples(two, labels, two, st.floats(0.01, 10).map(arb)).map(made)
+
+
+def lone_slope(z, h_true, sides):
+    """Slope at z of :func:`lone_risk`, by power series of the training loss; a ball."""
+    return lone_risk(arb_world, arb_series([z, 1], prec=2), h_true, *sides)[1]
+
+
+@dataclass(frozen=True)
+class EverySlot(Method):
+    """A method of no paper: of the slots named by `filled`, none is odd in h, and one even."""
+
+    needs = frozenset({"reference", "margin"})
+
+    filled: tuple = ("log_weight", "label", "offset", "temperature")
+
+    def slots(self, xp, h):
+        t = xp.tanh(h / 2)
+        filled = {
+            "log_weight": t - t * t / 2,
+            "label": (0.8 + 0.15 * t, 0.2 - 0.15 * t),
+            "offset": 0.6 + 0.4 * h,
+            "temperature": 1 + t * t / 2,
+        }
+        return Slots(**{name: filled[name] for name in self.filled})
+
+
 # -- runs ---------------------------------------------------------------------------------------
 
 LABELS = 4_000_000  # to a pair
@@ -134,6 +213,25 @@ def target_scores(fit, h_true, targets, beta):
     """Deviation of fitted z = beta m from the targets, in standard errors of the label draw."""
     p = expit(h_true)
     return (beta * fit.m - targets) * np.sqrt(LABELS * p * (1 - p))
+
+
+def label_scores(method, h_true, h_model, seed, labels=LABELS, targets=None):
+    """Deviation of z of pairs that a method is solved for on drawn labels from its targets.
+
+    The `targets` are those of the method unless given. In standard errors: a pair's z is a function
+    of its share of wins, so its error is that of the share's logit times dz*/dh*, and what the
+    solver's certificate leaves open.
+    """
+    wins = np.random.default_rng(np.random.SeedSequence(seed)).binomial(labels, expit(h_true))
+    counts, margins = np.zeros((2, len(h_true), 2, 2))
+    counts[:, 0, 1], counts[:, 1, 0] = wins, labels - wins
+    margins[:, 0, 1], margins[:, 1, 0] = h_model, -h_model
+    fits = solve(method, PairProblem(*map(torch.as_tensor, (counts, margins))))
+    found = (fits.scores[:, 0] - fits.scores[:, 1]).numpy()
+    around = [method.target(h_true + side * 1e-4, h_model) for side in (-1, 0, 1)]
+    p, slope = expit(h_true), (around[2] - around[0]) / 2e-4
+    error = slope / np.sqrt(labels * p * (1 - p)) + math.sqrt(2) * fits.error_bound.numpy()
+    return (found - (around[1] if targets is None else targets)) / error
 
 
 def gap_errors(fit, rewards, sampling, labels, weighting):

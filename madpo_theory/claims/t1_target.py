@@ -78,7 +78,7 @@ CLAIM = Claim(
     assumptions="any true margin and any reward-model margin; any valid schedule",
     figure="pair_risk",
     verdict="holds",
-    uses=("S2",),
+    uses=("S2", "C1"),
     evidence=(
         t1_minimizer,
         t1_lowest,

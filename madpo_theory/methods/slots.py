@@ -76,8 +76,9 @@ def slot_target(xp, h_true, delta, chosen, rejected):
 
         b z* = g_o + log(P/Q)/2 + asinh([(A1 - B1) e^g_e + (B2 - A2) e^-g_e]/(2 sqrt(P Q)))
 
-    Infinite where P or Q is not positive: the risk then falls without end. Where there is no even
-    offset this is g_o + log(P/Q), and with hard labels g_o + d (C1 to C3; derived here).
+    Infinite where P or Q is not positive: the risk then falls without end (or, with labels outside
+    [0, 1], an even offset and P Q = 0, possibly not). Where there is no even offset this is
+    g_o + log(P/Q), and with hard labels g_o + d (C1 to C3; derived here).
 
     Parameters
     ----------
@@ -91,14 +92,17 @@ def slot_target(xp, h_true, delta, chosen, rejected):
         y = d if even is None else d / 2 + xp.asinh(xp.exp(even) * xp.sinh(d / 2))
     else:
         won, lost = xp.sigmoid(d), xp.sigmoid(-d)
+        if chosen.total is not None:
+            won, lost = won / chosen.total, lost / rejected.total
         a1, a2 = (won * q for q in chosen.label)
         b1, b2 = (lost * q for q in rejected.label)
         up, down = a1 + b2, a2 + b1
-        logs = _log(xp, up) - _log(xp, down)
-        y = logs
+        log_up, log_down = _log(xp, up), _log(xp, down)
+        y = log_up - log_down
         if even is not None:
             pull = (a1 - b1) * xp.exp(even) + (b2 - a2) * xp.exp(-even)
-            y = logs / 2 + xp.asinh(pull / 2 * xp.exp(-(_log(xp, up) + _log(xp, down)) / 2))
+            scale = xp.where_greater(xp.minimum(up, down), 0, -(log_up + log_down) / 2, 0)
+            y = y / 2 + xp.asinh(pull / 2 * xp.exp(scale))
     y = y if odd is None else y + odd
     return y if chosen.temperature is None else y / chosen.temperature
 

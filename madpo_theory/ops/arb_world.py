@@ -72,7 +72,9 @@ def sinh(x):
 
 def asinh(x):
     """Inverse hyperbolic sine."""
-    return x.asinh()
+    if isinstance(x, arb):
+        return x.asinh()
+    return (x.derivative() / (1 + x * x).sqrt()).integral() + x[0].asinh()
 
 
 def exp_difference(a, b, x):
