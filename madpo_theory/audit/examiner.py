@@ -1,0 +1,221 @@
+"""Bounds of statements over all margins: the boxes first, then the tails, with certificates."""
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from flint import ctx
+
+from . import graph
+from .boxes import Domain, enclosures, supremum
+from .graph import Node, at_point, diff, number, to_data
+
+__all__ = ["RESOLUTION", "Examiner", "Found"]
+
+RESOLUTION = 1e-9
+"""What counts as none, in nats, ratios and shares: smaller differences are rounding."""
+REACH = {"z": 240.0}
+"""Nats that boxes cover; 60 unless given. Tails lie beyond, and are covered where they can be."""
+LINE = (-math.inf, math.inf)
+
+
+@dataclass
+class Found:
+    """lower <= sup <= upper of a statement over `domain`, in words; where `witness` attains it.
+
+    `kind` is "proved" for an identity, "certified" for enclosed boxes, "searched" for points.
+    """
+
+    lower: float
+    upper: float
+    witness: dict | None = None
+    domain: str = "every margin"
+    kind: str = "certified"
+    whole: bool = True
+    certificates: list = field(default_factory=list)
+
+
+class Examiner:
+    """Bounds statements about one formula after another, in the time given.
+
+    Parameters
+    ----------
+    seconds : for all statements together.
+    quick : look at points only; what is found is "searched".
+    breaks : {variable: branch points}.
+    """
+
+    def __init__(self, *, seconds, quick, breaks):
+        self.stop = time.monotonic() + seconds
+        self.quick, self.breaks = quick, breaks
+
+    def left(self, seconds):
+        return max(0.02, min(seconds, self.stop - time.monotonic()))
+
+    def sup(
+        self, formula, statement, sides=None, *, zero=None, positive=None, goal=None,
+        tolerance=1e-6, seconds=1.0,
+    ):  # fmt: skip
+        """:class:`Found` of the supremum of a statement about a :class:`~.subject.Formula`.
+
+        `sides` are (low, high) of its variables, all numbers by default; `zero` and `positive` are
+        statements that restrict them. Infinite, and known to be, where the statement's slope stays
+        away from 0 in a tail.
+        """
+        node = formula.resolved(graph._node(statement))
+        limits = [None if c is None else formula.resolved(c) for c in (zero, positive)]
+        if not node.names:
+            low, high = _constant(node)
+            return Found(low, high, None, kind="proved")
+        names = sorted(node.names.union(*(c.names for c in limits if c is not None)))
+        wanted = {name: (sides or {}).get(name, LINE) for name in names}
+        if self.quick:
+            return self._points(node, wanted, *limits)
+        core = {
+            name: (max(low, -REACH.get(name, 60.0)), min(high, REACH.get(name, 60.0)))
+            for name, (low, high) in wanted.items()
+        }
+        options = {"zero": limits[0], "positive": limits[1], "at": self.breaks.items()}
+        bound = supremum(
+            node,
+            Domain(core),
+            goal=goal,
+            tolerance=tolerance,
+            seconds=self.left(seconds),
+            **options,
+        )
+        lower, upper, witness = bound.lower, bound.upper, bound.witness
+        pieces, whole = [(core, bound)], True
+        if goal is not None and lower > goal:
+            return Found(lower, math.inf, witness, kind="certified")
+        for tail in _tails(wanted, core):
+            if _grows(node, tail, limits[1]):
+                return Found(math.inf, math.inf, _far(tail), kind="certified")
+            more = supremum(
+                node, Domain(tail), goal=goal, known=max(lower, upper if goal is None else lower),
+                tolerance=tolerance, seconds=self.left(0.1), limit=20_000, **options,
+            )  # fmt: skip
+            if more.upper == math.inf or (goal is not None and more.upper > goal):
+                whole = False
+                if goal is not None and more.lower > goal:
+                    return Found(more.lower, math.inf, more.witness)
+                continue
+            if more.lower > lower:
+                lower, witness = more.lower, more.witness
+            upper = max(upper, more.upper)
+            pieces.append((tail, more))
+        known = "every margin" if whole else str(Domain(core)) + " nats"
+        found = Found(lower, max(upper, lower), witness, known, whole=whole)
+        if math.isfinite(upper):
+            found.certificates = [
+                {
+                    "format": "madpo audit bound 1",
+                    "formula": to_data(formula.node),
+                    "variables": list(formula.names),
+                    "statement": to_data(graph._node(statement)),
+                    "zero": None if zero is None else to_data(zero),
+                    "positive": None if positive is None else to_data(positive),
+                    "order": names,
+                    "domain": {n: [str(a), str(b)] for n, (a, b) in piece.items()},
+                    "upper": found.upper,
+                    "boxes": b.boxes.tolist(),
+                }
+                for piece, b in pieces
+            ]
+        return found
+
+    def inf(self, formula, statement, sides=None, *, goal=None, **options):
+        """The same of the infimum: `lower` and `upper` enclose it."""
+        found = self.sup(
+            formula, -graph._node(statement), sides, goal=None if goal is None else -goal, **options
+        )
+        found.lower, found.upper = -found.upper, -found.lower
+        return found
+
+    def _points(self, node, sides, zero, positive):
+        """The largest value on a grid; nothing is known between its points."""
+        names = tuple(sorted(sides))
+        count = {1: 4001, 2: 301}.get(len(names), 41)
+        axes = []
+        for name in names:
+            low, high = sides[name]
+            edge = REACH.get(name, 60.0)
+            low, high = max(low, -edge), min(high, edge)
+            reach = np.sinh(np.linspace(np.arcsinh(low), np.arcsinh(high), count))
+            axes.append(np.unique(np.concatenate([reach, np.linspace(low, high, count)])))
+        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(names))
+        thin = np.stack([points, points], axis=2)
+        nodes = [node, *([positive] if positive is not None else [])]
+        found = enclosures(nodes, thin, names)
+        values = np.where(np.isfinite(found[0][0]), found[0][0], -np.inf)
+        if positive is not None:
+            values = np.where(found[1][0] > 0, values, -np.inf)
+        if zero is not None:
+            return Found(-math.inf, math.inf, None, "points alone", "searched", whole=False)
+        best = int(np.argmax(values))
+        value = float(values[best])
+        witness = dict(zip(names, map(float, points[best]), strict=True))
+        return Found(value, value, witness, "points up to 60 nats", "searched", whole=False)
+
+
+def _constant(node):
+    """A float, twice, of a graph without variables; an exact number is itself."""
+    if node.kind == "number":
+        return float(node.value), float(node.value)
+    with ctx.workprec(128):
+        value = float(at_point(node, {}).mid())
+    return value, value
+
+
+def _tails(wanted, core):
+    """Boxes that cover what the core does not: one variable far out, the others anywhere."""
+    for name, (low, high) in wanted.items():
+        if high > core[name][1]:
+            yield wanted | {name: (core[name][1], high)}
+        if low < core[name][0]:
+            yield wanted | {name: (low, core[name][0])}
+
+
+def _grows(node, tail, positive):
+    """Whether the node goes to infinity in the tail: its slope stays away from 0 there."""
+    if positive is not None:
+        return False
+    names = tuple(sorted(tail))
+    for name in names:
+        low, high = tail[name]
+        if math.isinf(low) == math.isinf(high):
+            continue
+        far = {name: (max(low, 1e3), high) if high == math.inf else (low, min(high, -1e3))}
+        box = np.array([[(far | {k: v for k, v in tail.items() if k != name})[n] for n in names]])
+        try:
+            ((a, b),) = enclosures([diff(node, name)], box, names)
+        except ValueError:
+            return False
+        if (high == math.inf and a[0] > 1e-3) or (low == -math.inf and b[0] < -1e-3):
+            return True
+    return False
+
+
+def _far(tail):
+    """A point in a tail."""
+    return {
+        name: (1e3 if high == math.inf else -1e3) if math.isinf(low) != math.isinf(high) else 0.0
+        for name, (low, high) in tail.items()
+    }
+
+
+def maximum(*nodes):
+    """The largest, as a graph."""
+    found, *rest = map(graph._node, nodes)
+    for node in rest:
+        found = -graph.minimum(-found, -node)
+    return found
+
+
+def magnitude(node):
+    """|node|, as a graph without a branch."""
+    node = graph._node(node)
+    if node.kind == "number":
+        return number(abs(node.value), None)
+    return maximum(node, -node) if isinstance(node, Node) else abs(node)
