@@ -25,6 +25,7 @@ import functools
 import itertools
 import json
 import math
+import re
 import sys
 from fractions import Fraction
 
@@ -42,7 +43,7 @@ UNARY = ("exp", "log", "sigmoid", "softplus", "sinh", "asinh", "held", "pulse")
 BITS = 300
 ROUNDS = 14
 """How often a box may be cut in two."""
-MOST = 200_000
+MOST = 60_000
 """Boxes that one certificate may take."""
 
 
@@ -147,8 +148,8 @@ def _value(kind, value, count, k):
 
 
 def _number(text):
-    if type(text) is not str or len(text) > 5000:
-        raise ValueError(f"a number is exact text, got {str(text)[:40]!r}")
+    if type(text) is not str or not re.fullmatch(r"-?\d{1,1200}(/\d{1,1200})?|-?inf", text):
+        raise ValueError(f"a number is the text of an integer or a ratio, got {str(text)[:40]!r}")
     return float(text) if text in ("inf", "-inf") else Fraction(text)
 
 
@@ -661,14 +662,16 @@ def _faded(graph, args, found, product, n):
 
 
 def _bounded(graph, order, boxes):
-    """Enclosures of a graph over boxes: as it stands, and by the mean-value form."""
+    """Enclosures of a graph over boxes, as it stands and by the mean-value form; its slopes; and
+    what it reaches at each middle."""
     finite = np.isfinite(boxes).all(axis=(1, 2))
     value, slopes = _ranges(graph, order, boxes, True)
     if not finite.any():
-        return value, slopes
+        return value, slopes, np.full(len(boxes), -np.inf)
     with np.errstate(invalid="ignore"):
         middles = np.where(np.isfinite(boxes).all(2), boxes.mean(2), 0.0)
     centre, _ = _ranges(graph, order, np.stack([middles, middles], 2), False)
+    reached = np.where(finite, centre.low, -np.inf)
     for k, slope in enumerate(slopes):
         with np.errstate(invalid="ignore"):
             radius = _up(np.maximum(boxes[:, k, 1] - middles[:, k], middles[:, k] - boxes[:, k, 0]))
@@ -677,7 +680,7 @@ def _bounded(graph, order, boxes):
         centre = centre + _Range(-away.high, away.high)
     low = np.where(finite, np.maximum(value.low, centre.low), value.low)
     high = np.where(finite, np.minimum(value.high, centre.high), value.high)
-    return _Range(low, high), slopes
+    return _Range(low, high), slopes, reached
 
 
 def _below(expression, limits, order, boxes, upper):
@@ -687,11 +690,13 @@ def _below(expression, limits, order, boxes, upper):
         seen += len(boxes)
         if seen > MOST:
             break
-        value, slopes = _bounded(expression, order, boxes)
+        value, slopes, reached = _bounded(expression, order, boxes)
         open_ = ~(value.high <= upper)
+        if not any(limits.values()) and (reached > upper).any():
+            break
         for kind, pair in limits.items():
             if pair is not None and open_.any():
-                inside, _ = _bounded(pair[1], order, boxes)
+                inside, _, _ = _bounded(pair[1], order, boxes)
                 open_ &= (
                     (inside.low <= 0) & (inside.high >= 0) if kind == "zero" else inside.high > 0
                 )

@@ -1,0 +1,172 @@
+"""The checker of the sheet's bounds: sound certificates pass, each forgery breaks one rule."""
+
+import copy
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from flint import arb, ctx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from madpo_theory.audit import audit, checker
+
+METHODS = ("cdpo", "ipo", "hinge", "simpo", "madpo")
+
+
+@pytest.fixture(scope="module")
+def certificates():
+    """{(method, row): the first certificate}, through JSON as a file has it."""
+    found = {}
+    for name in METHODS:
+        for row, several in audit(name).certificates.items():
+            found[name, row] = json.loads(json.dumps(several[0]))
+    return found
+
+
+def test_what_the_sheets_certify_passes(certificates):
+    assert {row for _, row in certificates} >= {
+        "bounded_below", "calibrated", "order", "amplifies", "dampens", "influence", "sensitivity",
+        "information", "slope",
+    }  # fmt: skip
+    for certificate in certificates.values():
+        checker.check(certificate)
+
+
+def changed(certificate, **values):
+    forged = copy.deepcopy(certificate)
+    forged.update(values)
+    return forged
+
+
+def refused(certificate, rule):
+    with pytest.raises(ValueError, match=rule):
+        checker.check(certificate)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
+def test_a_bound_that_is_too_low_is_refused(certificates, share):
+    for key in (("madpo", "sensitivity"), ("madpo", "influence"), ("simpo", "calibrated")):
+        certificate = certificates[key]
+        lower = certificate["upper"] * share
+        forged = changed(certificate, upper=lower, lower=lower / 2, witness=None)
+        refused(forged, "cannot confirm the bound")
+
+
+def test_a_gap_and_an_overlap_are_refused(certificates):
+    certificate = certificates["madpo", "sensitivity"]
+    assert len(certificate["boxes"]) > 3
+    for k in (0, 1, len(certificate["boxes"]) - 1):
+        forged = copy.deepcopy(certificate)
+        del forged["boxes"][k]
+        refused(forged, "do not cover|overlap")
+    forged = copy.deepcopy(certificate)
+    forged["boxes"].append(forged["boxes"][0])
+    refused(forged, "do not cover|overlap")
+    forged = copy.deepcopy(certificate)
+    forged["boxes"][0][0][1] += 1e-9
+    refused(forged, "do not cover|overlap")
+
+
+def test_a_domain_wider_than_its_boxes_is_refused(certificates):
+    certificate = certificates["madpo", "sensitivity"]
+    forged = copy.deepcopy(certificate)
+    name = forged["order"][0]
+    forged["domain"][name] = ["0.0", "61.0"]
+    refused(forged, "do not cover")
+
+
+def test_another_expression_than_the_statement_is_refused(certificates):
+    certificate = certificates["madpo", "sensitivity"]
+    other = certificates["cdpo", "calibrated"]["expression"]
+    refused(changed(certificate, expression=other), "is not the statement")
+    forged = copy.deepcopy(certificate)
+    number = next(n for n in forged["expression"] if n[0] == "sum")
+    number[1][0] = "1/1000000000000"
+    refused(forged, "is not the statement")
+
+
+def test_a_formula_that_was_changed_is_refused(certificates):
+    forged = copy.deepcopy(certificates["madpo", "sensitivity"])
+    power = next(n for n in forged["formula"] if n[0] == "sum" and len(n[1][1]) == 1)
+    power[1][1][0] = "9/10"
+    refused(forged, "is not the statement|differ")
+
+
+def test_branches_that_only_claim_to_meet_are_refused(certificates):
+    step = [
+        ["variable", "h", []], ["number", "0", []], ["number", "1", []],
+        ["where", True, [0, 2, 1]],
+    ]  # fmt: skip
+    certificate = {
+        "format": checker.FORMAT, "method": "forged", "row": "slope", "formula": step,
+        "variables": ["h"], "statement": [["derivative", [0, 0, False], []]], "expression": step,
+        "zero": None, "positive": None, "order": ["h"], "domain": {"h": ["-1.0", "1.0"]},
+        "lower": 0.0, "witness": None, "upper": 1.0, "boxes": [[[-1.0, 1.0]]],
+    }  # fmt: skip
+    refused(certificate, "called joined differ by")
+    step[3][1] = False
+    checker.check(certificate)
+
+
+def test_a_witness_must_reach_lower_inside_the_domain(certificates):
+    certificate = certificates["madpo", "influence"]
+    assert certificate["witness"] is not None
+    refused(changed(certificate, lower=certificate["lower"] + 1e-3), "does not reach")
+    refused(changed(certificate, witness={"h": 1e9}), "outside the domain")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("upper", "3"), ("upper", True), ("lower", float("nan")), ("order", []),
+        ("order", ["h", "h"]), ("variables", []), ("format", "madpo audit bound 2"),
+        ("formula", []), ("formula", [["sin", None, []]]), ("formula", [["variable", "h", [0]]]),
+        ("formula", [["number", 3, []]]), ("formula", [["number", "1e999999999", []]]),
+        ("statement", [["derivative", [9, 0, False], []]]),
+        ("statement", [["variable", "h", []], ["power", 10**9, [0]]]),
+        ("boxes", []), ("boxes", [[[float("nan"), 1.0]]]), ("domain", {"h": [0, 1]}),
+    ],
+)  # fmt: skip
+def test_wrong_types_are_refused(certificates, key, value):
+    with pytest.raises((ValueError, OverflowError)):
+        checker.check(changed(certificates["madpo", "influence"], **{key: value}))
+
+
+def test_a_missing_and_a_foreign_key_are_refused(certificates):
+    certificate = copy.deepcopy(certificates["madpo", "influence"])
+    refused(certificate | {"note": ""}, "exactly the keys")
+    del certificate["zero"]
+    refused(certificate, "exactly the keys")
+
+
+ends = st.floats(-50, 50).filter(lambda x: abs(x) > 1e-6)
+
+
+@given(ends, ends, st.sampled_from(["exp", "sigmoid", "softplus", "sinh", "asinh"]))
+def test_enclosures_hold_the_values(a, b, kind):
+    low, high = sorted((a, b))
+    graph = [["variable", "x", []], [kind, None, [0]], ["product", None, [1, 0]]]
+    boxes = np.array([[[low, high]]])
+    value, _ = checker._ranges(checker._graph(graph), ["x"], boxes, False)
+    with ctx.workprec(200):
+        for x in np.linspace(low, high, 7):
+            exact = checker._POINT[kind](arb(float(x))) * arb(float(x))
+            assert arb(float(value.low[0])) <= exact <= arb(float(value.high[0]))
+
+
+def test_the_command_says_what_it_accepted(certificates, tmp_path):
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    certificate = certificates["madpo", "influence"]
+    good.write_text(json.dumps(certificate))
+    bad.write_text(json.dumps(changed(certificate, upper=1.0, lower=0.5, witness=None)))
+    command = [sys.executable, "-m", "madpo_theory.audit.checker"]
+    done = subprocess.run([*command, good, bad], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    first, second = done.stdout.splitlines()
+    assert first.startswith(f"accepted {good}: influence of MADPO (") and "h in [0.0, " in first
+    assert repr(certificate["upper"]) in first
+    assert second.startswith(f"REFUSED {bad}: cannot confirm the bound 1.0")
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
