@@ -20,14 +20,13 @@ __all__ = ["fit_tables"]
 EPS = np.finfo(np.float64).eps
 BLOCK = 64  # tables that make a thread worth starting
 
-# e^x = 2^n (Q + r P)/(Q - r P), x = n log 2 + r, Cephes' rational approximation: with it sigma(z)
-# and sigma(-z) are within 2 ulp (measured), where exp and division would be within 1.5.
+# e^x = 2^n (Q + r P)/(Q - r P), x = n log 2 + r, Cephes' rational approximation.
 LOG2, LOG2E = math.log(2), 1 / math.log(2)
 LOG2_HIGH, LOG2_LOW = 6.93145751953125e-1, 1.42860682030941723212e-6
 ROUNDED = 1.5 * 2.0**52  # added, it leaves an integer in the last bits
 P = (1.26177193074810590878e-4, 3.02994407707441961300e-2, 1.0)
 Q = (3.00198505138664455042e-6, 2.52448340349684104192e-3, 2.27265548208155028766e-1, 2.0)
-SMALLEST = -708.0  # below it e^x counts as 0
+FARTHEST = 700.0  # nats between scores, offsets included, that exponentials have room for
 
 # log(2^n m) = n log 2 + 2 artanh((m - 1)/(m + 1)), m from 0.707 to 1.414, by its series.
 BELOW_ROOT_HALF = 0x3FE6A09E00000000  # the bits of a number just below the root of 1/2
@@ -46,48 +45,44 @@ def lanes_for(size, count):
     """
     if size > 80 or (size > 40 and count < 16):
         return 1
-    return min(count, 64 if size <= 6 else 32)
+    return min(count, 64 if size <= 6 else 32 if size <= 40 else 16)
 
 
-def fit_tables(wins, offsets=None, *, tolerance, accuracy, steps, clip, threads):
+def fit_tables(fits, wins, offsets=None, *, tolerance, accuracy, steps, clip, threads):
     """Fit B tables, each to a certified distance from its minimizer, or not at all.
 
     Parameters
     ----------
+    fits : the arrays of a :class:`~.fits.TableFits`, in its order; a table that does not converge
+        here is left as it stands there.
     wins : (B, K, K) float64 array, zero diagonal; negative entries only where wins + wins^T >= 0
         and the offsets are odd.
     offsets : (B, K, K) float64 array or None.
     tolerance, accuracy, steps : as in :func:`~madpo_theory.simulate.solve.newton.minimize_tables`.
     clip : share of wins that a pair won by one side alone counts as having lost, for the start.
     threads : slices of the batch worked on at once; the result does not depend on it.
-
-    Returns (scores (B, K), numbers (B, 3), taken (B,)): the scores that converged, mean 0; gradient
-    norm, curvature and error bound; Newton steps, -1 where a table did not converge.
     """
     count, size, _ = wins.shape
-    scores, numbers = np.empty((count, size)), np.empty((count, 3))
-    taken = np.empty(count, dtype=np.int32)
     parts = max(1, min(threads, count // BLOCK))
-    ends = np.linspace(0, count, parts + 1).astype(int)
     limits = (tolerance, accuracy, steps, clip)
 
     def work(part):
-        at = slice(ends[part], ends[part + 1])
+        at = slice(count * part // parts, count * (part + 1) // parts)
         moved = None if offsets is None else offsets[at]
         lanes = lanes_for(size, at.stop - at.start)
-        _fit(wins[at], moved, limits, lanes, scores[at], numbers[at], taken[at])
+        _fit(tuple(values[at] for values in fits), wins[at], moved, limits, lanes)
 
     if count and parts == 1:
         work(0)
     elif count:
         with ThreadPoolExecutor(parts) as pool:
             list(pool.map(work, range(parts)))
-    return scores, numbers, taken
 
 
 @compiled
-def _fit(wins, offsets, limits, lanes, scores, numbers, taken):
+def _fit(fits, wins, offsets, limits, lanes):
     """Fit tables in lanes, the next in the place of one that is done."""
+    scores, converged, reason, gradient_norm, least, error_bound, taken = fits
     tolerance, accuracy, steps, clip = limits
     count, size, _ = wins.shape
     pairs = size * (size - 1) // 2
@@ -95,13 +90,14 @@ def _fit(wins, offsets, limits, lanes, scores, numbers, taken):
     for i in range(size):
         begin[i + 1] = begin[i] + (size - 1 - i) * lanes
     # Arrays of their own: rows of a larger one might overlap, for all the compiler knows.
-    z, p, q, links = _zeros(pairs * lanes)
+    flow, p, q, links = _zeros(pairs * lanes)
     share, mass, _, _ = _zeros(pairs * lanes)
     first, second, _, _ = _zeros(0 if offsets is None else pairs * lanes)
     s, x, gradient, inverse = _zeros(size * lanes)
-    # of one table at a time
-    one, alone = _zeros(pairs), begin // lanes
-    row, other, v, moved = np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(lanes)
+    rise, fall, v, row = _zeros(size * lanes)
+    norm, terms, curvature, moved = _zeros(lanes)
+    low, high, spread, _ = _zeros(lanes)
+    one, pull, alone = _zeros(pairs), np.zeros(size), begin // lanes  # of one table at a time
     table, made = np.full(lanes, -1), np.zeros(lanes, dtype=np.int64)
     following = 0
     while True:
@@ -110,13 +106,13 @@ def _fit(wins, offsets, limits, lanes, scores, numbers, taken):
             if table[t] < 0 and following < count:
                 table[t], following = following, following + 1
                 _load(
-                    wins[table[t]], clip, p, q, links, gradient, lanes, t, one, row, alone,
+                    wins[table[t]], clip, p, q, links, gradient, lanes, t, one, pull, alone,
                     offsets is None,
                 )  # fmt: skip
                 if offsets is not None:
                     moved[t] = _load_offsets(
                         offsets[table[t]], clip, first, second, links, gradient, lanes, t, one,
-                        row, alone,
+                        pull, alone,
                     )  # fmt: skip
             busy += table[t] >= 0
         if busy == 0:
@@ -125,32 +121,38 @@ def _fit(wins, offsets, limits, lanes, scores, numbers, taken):
         _eliminate(links, share, inverse, begin, size, lanes)
         _solve(share, inverse, gradient, x, begin, size, lanes)
         _advance(s, x, made, size, lanes)
+        for m in range(len(s)):
+            rise[m], fall[m] = _exp(s[m]), _exp(-s[m])
         for i in range(size - 1):
-            _differences(z, s, begin[i], begin[i + 1], i * lanes, lanes)
+            _scale(flow, begin[i], begin[i + 1], fall, i * lanes, rise, (i + 1) * lanes, lanes)
         if offsets is None:
-            _slopes(z, p, q, mass, links)
+            _slopes(flow, p, q, mass, links)
         else:
-            _moved_slopes(z, p, q, first, second, mass, links)
-        _outflow(z, gradient, begin, -1.0, lanes)
+            _moved_slopes(flow, p, q, first, second, mass, links)
+        _outflow(flow, gradient, begin, -1.0, lanes)
+        _lengths(norm, gradient, lanes)
+        _ranges(low, high, s, lanes)
+        near = False
+        for t in range(lanes):
+            spread[t] = high[t] - low[t] + moved[t]
+            near |= table[t] >= 0 and made[t] > 0 and norm[t] <= tolerance
+        if near:
+            _certify(
+                curvature, terms, links, mass, share, inverse, begin, flow, v, row, low, high,
+                lanes,
+            )  # fmt: skip
         for t in range(lanes):
             if table[t] < 0:
                 continue
-            b, norm, low, high = table[t], 0.0, math.inf, -math.inf
-            taken[b] = -1
-            for i in range(t, size * lanes, lanes):
-                norm += gradient[i] ** 2
-                low, high = min(low, s[i]), max(high, s[i])
-            norm = math.sqrt(norm)
-            closed = made[t] == steps or not math.isfinite(norm + high - low)
-            if norm <= tolerance and made[t] > 0:
-                curvature, terms = _certificate(
-                    links, mass, share, inverse, lanes, t, one, alone, v, row, other
-                )
-                rounding = EPS * (size + 4 + 2 * (high - low + moved[t])) * terms
-                radius = _distance(norm + rounding, curvature)
+            b = table[t]
+            held = math.isfinite(norm[t]) and spread[t] <= FARTHEST
+            closed = made[t] == steps or not held
+            if held and made[t] > 0 and norm[t] <= tolerance:
+                rounding = EPS * (size + 8 + 2 * spread[t]) * terms[t]
+                radius = _distance(norm[t] + rounding, curvature[t])
                 if radius <= accuracy:
-                    numbers[b, 0], numbers[b, 1], numbers[b, 2] = norm, curvature, radius
-                    taken[b], closed = made[t], True
+                    gradient_norm[b], least[b], error_bound[b] = norm[t], curvature[t], radius
+                    converged[b], reason[b], taken[b], closed = True, 0, made[t], True
                     scores[b] = s[t::lanes] - s[t::lanes].sum() / size
             made[t] += 1
             if closed:
@@ -171,16 +173,16 @@ def _load(wins, clip, p, q, links, gradient, lanes, t, one, row, alone, last):
     """
     won, lost, weight, target = one
     size = len(wins)
-    scale, m = 0.0, place(0)
-    for i in range(size):
-        for j in range(i + 1, size):
-            won[m], lost[m] = wins[i, j], wins[j, i]
-            scale = max(scale, won[m] + lost[m])
-            m += place(1)
+    row[:] = 0.0
+    for i in range(size - 1):
+        x, y = place(i + 1), place(alone[i])
+        for m in range(place(size) - x):
+            won[y + m], lost[y + m] = wins[i, x + m], wins[x + m, i]
+            row[m] = max(row[m], won[y + m] + lost[y + m])
+    scale = 1 / row.max()
     for m in range(len(won)):
-        won[m] /= scale
-        lost[m] /= scale
-    for m in range(len(won)):
+        won[m] *= scale
+        lost[m] *= scale
         a, b = won[m], lost[m]
         total = max(a + b, 1e-300)
         large, small = (1.0, clip) if a >= b else (clip, 1.0)
@@ -204,13 +206,14 @@ def _load_offsets(offsets, clip, first, second, links, gradient, lanes, t, one, 
     for i in range(size):
         for j in range(i + 1, size):
             up, down = offsets[i, j], offsets[j, i]
-            first[m * lanes + t], second[m * lanes + t] = up, down
             largest = max(largest, max(abs(up), abs(down)))
             if weight[m] > 0:
                 rare = clip * (won[m] + lost[m])
                 a, b = max(won[m], rare), max(lost[m], rare)
                 target[m] = _moved_target(target[m] / 2, (up - down) / 2, (up + down) / 2)
-                _, _, link = _pair(target[m], a, b, up, down)
+                up, down = _exp(up), _exp(-down)
+                first[m * lanes + t], second[m * lanes + t] = up, down
+                _, _, link = _pair(_exp(-target[m]), a, b, up, down)
                 weight[m] = math.sqrt(link * (a + b))
             m += 1
     _load_start(links, gradient, lanes, t, weight, target, row, alone)
@@ -233,14 +236,6 @@ def _put(side_by_side, one, lanes, t):
     lanes, t = place(lanes), place(t)
     for m in range(place(len(one))):
         side_by_side[m * lanes + t] = one[m]
-
-
-@inlined
-def _get(one, side_by_side, lanes, t):
-    """Lane t's numbers as one table's."""
-    lanes, t = place(lanes), place(t)
-    for m in range(place(len(one))):
-        one[m] = side_by_side[m * lanes + t]
 
 
 @inlined
@@ -281,48 +276,49 @@ def _moved_target(half, odd, even):
 
 
 @inlined
-def _sides(z):
-    """sigma(z) and sigma(-z), both with all their digits, by one division."""
-    x = max(-abs(z), SMALLEST)
+def _exp(x):
+    """e^x within 1.3 ulp (measured), |x| <= 708."""
     shifted = x * LOG2E + ROUNDED
     n = shifted - ROUNDED
     r = (x - n * LOG2_HIGH) - n * LOG2_LOW
     power = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
-    power = power if x > SMALLEST else 0.0
     square = r * r
     odd = r * ((P[0] * square + P[1]) * square + P[2])
     even = ((Q[0] * square + Q[1]) * square + Q[2]) * square + Q[3]
-    near, far = even - odd, power * (even + odd)
-    whole = 1 / (near + far)
-    near *= whole
-    far *= whole
-    return (near, far) if z >= 0 else (far, near)
+    return power * ((even + odd) / (even - odd))
 
 
 @inlined
-def _pair(z, p, q, up, down):
-    """The two terms of a pair's slope, and its curvature: the second writing of `risk`."""
-    above, below = _sides(z - up)
-    if up + down == 0:  # both labels bend alike
+def _pair(ratio, p, q, first, second):
+    """The two terms of a pair's slope, and its curvature: the second writing of `risk`.
+
+    Of e^-z, e^up and e^-down: sigma(z - up) = 1/(1 + e^-z e^up), and all digits are kept.
+    """
+    far = ratio * first
+    above = 1 / (1 + far)
+    below = far * above
+    if first == second:  # both labels bend alike
         return q * above, p * below, (p + q) * above * below
-    above_too, below_too = _sides(z + down)
+    far = ratio * second
+    above_too = 1 / (1 + far)
+    below_too = far * above_too
     return q * above_too, p * below, p * above * below + q * above_too * below_too
 
 
 @compiled
-def _slopes(z, p, q, mass, links):
-    """Slopes in the place of `z`, what their two terms add up to in size, and curvatures."""
-    for m in range(len(z)):
-        up, down, links[m] = _pair(z[m], p[m], q[m], 0.0, 0.0)
-        z[m], mass[m] = up - down, abs(up) + abs(down)
+def _slopes(ratio, p, q, mass, links):
+    """Slopes in the place of the e^-z, what their two terms add up to in size, and curvatures."""
+    for m in range(len(ratio)):
+        up, down, links[m] = _pair(ratio[m], p[m], q[m], 1.0, 1.0)
+        ratio[m], mass[m] = up - down, abs(up) + abs(down)
 
 
 @compiled
-def _moved_slopes(z, p, q, first, second, mass, links):
+def _moved_slopes(ratio, p, q, first, second, mass, links):
     """The same with offsets."""
-    for m in range(len(z)):
-        up, down, links[m] = _pair(z[m], p[m], q[m], first[m], second[m])
-        z[m], mass[m] = up - down, abs(up) + abs(down)
+    for m in range(len(ratio)):
+        up, down, links[m] = _pair(ratio[m], p[m], q[m], first[m], second[m])
+        ratio[m], mass[m] = up - down, abs(up) + abs(down)
 
 
 @compiled
@@ -355,17 +351,21 @@ def _add_up(total, i, row, start, end, lanes):
     """total[i + t] += sum_j row[start + (j, t)], in order."""
     x, y, n, lanes = place(i), place(start), place(end - start), place(lanes)
     if lanes == place(1):
-        held = total[x]
-        for m in range(n):
-            held += row[y + m]
+        held, one, three = total[x], lanes, lanes + lanes + lanes
+        fours = n - n % place(4)
+        for m in range(y, y + fours, place(4)):
+            held += (row[m] + row[m + one]) + (row[m + one + one] + row[m + three])
+        for m in range(y + fours, y + n):
+            held += row[m]
         total[x] = held
         return
     fours = n - n % (place(4) * lanes)
     for j in range(place(0), fours, place(4) * lanes):
         for t in range(lanes):
             m = y + j + t
-            held = total[x + t] + row[m] + row[m + lanes]
-            total[x + t] = held + row[m + lanes + lanes] + row[m + lanes + lanes + lanes]
+            held = row[m] + row[m + lanes]
+            m = m + lanes + lanes
+            total[x + t] += held + (row[m] + row[m + lanes])
     for j in range(fours, n, lanes):
         for t in range(lanes):
             total[x + t] += row[y + j + t]
@@ -386,61 +386,57 @@ def _add(rows, start, end, shares, k, others, other, lanes):
 
 
 @inlined
-def _scale(shares, start, end, inverse, k, mesh, lanes):
-    """shares[start + (j, t)] = inverse[k + t] mesh[start + (j, t)]."""
-    y, n, a, lanes = place(start), place(end - start), place(k), place(lanes)
+def _scale(products, start, end, factors, k, others, other, lanes):
+    """products[start + (j, t)] = factors[k + t] others[other + (j, t)]."""
+    y, n, a, x, lanes = place(start), place(end - start), place(k), place(other), place(lanes)
     if lanes == place(1):
-        share = inverse[a]
+        factor = factors[a]
         for m in range(n):
-            shares[y + m] = share * mesh[y + m]
+            products[y + m] = factor * others[x + m]
         return
     for j in range(place(0), n, lanes):
         for t in range(lanes):
-            shares[y + j + t] = inverse[a + t] * mesh[y + j + t]
+            products[y + j + t] = factors[a + t] * others[x + j + t]
 
 
 @inlined
 def _add_four(mesh, start, end, share, first, second, third, fourth, lanes):
-    """The same for four rows in order, whose shares stand `lanes` before their entries."""
+    """The same for four rows, whose shares stand `lanes` before their entries."""
     y, n, lanes = place(start), place(end - start), place(lanes)
     a, b, c, d = place(first), place(second), place(third), place(fourth)
     if lanes == place(1):
         e, f, g, h = share[a - lanes], share[b - lanes], share[c - lanes], share[d - lanes]
         for m in range(n):
-            old = mesh[y + m] + e * mesh[a + m] + f * mesh[b + m]
-            mesh[y + m] = old + g * mesh[c + m] + h * mesh[d + m]
+            more = (e * mesh[a + m] + f * mesh[b + m]) + (g * mesh[c + m] + h * mesh[d + m])
+            mesh[y + m] += more
         return
     for j in range(place(0), n, lanes):
         for t in range(lanes):
             m = j + t
-            old = mesh[y + m] + share[a - lanes + t] * mesh[a + m]
-            old = old + share[b - lanes + t] * mesh[b + m]
-            old = old + share[c - lanes + t] * mesh[c + m]
-            mesh[y + m] = old + share[d - lanes + t] * mesh[d + m]
+            more = share[a - lanes + t] * mesh[a + m] + share[b - lanes + t] * mesh[b + m]
+            last = share[c - lanes + t] * mesh[c + m] + share[d - lanes + t] * mesh[d + m]
+            mesh[y + m] += more + last
 
 
 @compiled
 def _eliminate(mesh, share, inverse, begin, size, lanes):
-    """Star to mesh, four responses at a time; shares link_kj/degree_k, and 1/degree_k."""
+    """Star to mesh, row by row; shares link_kj/degree_k, and 1/degree_k."""
     inverse[:] = 0.0
-    k = 0
-    while k < size - 1:
-        last = min(k + 4, size - 1)
-        for r in range(k, last):
-            for a in range(k, r):
-                other = begin[a] + (r - a) * lanes
-                _add(mesh, begin[r], begin[r + 1], share, other - lanes, mesh, other, lanes)
-            _add_up(inverse, r * lanes, mesh, begin[r], begin[r + 1], lanes)
-            for t in range(r * lanes, (r + 1) * lanes):
-                inverse[t] = 1 / inverse[t]
-            _scale(share, begin[r], begin[r + 1], inverse, r * lanes, mesh, lanes)
-        for i in range(last, size - 1):
+    for i in range(size - 1):
+        start, end, fours = begin[i], begin[i + 1], i - i % 4
+        for k in range(0, fours, 4):
             a = begin[k] + (i - k) * lanes
             b = begin[k + 1] + (i - k - 1) * lanes
             c = begin[k + 2] + (i - k - 2) * lanes
             d = begin[k + 3] + (i - k - 3) * lanes
-            _add_four(mesh, begin[i], begin[i + 1], share, a, b, c, d, lanes)
-        k = last
+            _add_four(mesh, start, end, share, a, b, c, d, lanes)
+        for k in range(fours, i):
+            a = begin[k] + (i - k) * lanes
+            _add(mesh, start, end, share, a - lanes, mesh, a, lanes)
+        _add_up(inverse, i * lanes, mesh, start, end, lanes)
+        for t in range(i * lanes, (i + 1) * lanes):
+            inverse[t] = 1 / inverse[t]
+        _scale(share, start, end, inverse, i * lanes, mesh, start, lanes)
 
 
 @compiled
@@ -462,18 +458,24 @@ def _add_products(x, k, share, start, end, lanes):
     """x[k + t] += sum_j share[start + (j, t)] x[k + lanes + (j, t)], in order."""
     i, y, n, lanes = place(k), place(start), place(end - start), place(lanes)
     if lanes == place(1):
-        held = x[i]
-        for m in range(n):
-            held += share[y + m] * x[i + lanes + m]
-        x[i] = held
+        held, one, i = x[i], lanes, i + lanes
+        fours = n - n % place(4)
+        for m in range(place(0), fours, place(4)):
+            a, b = y + m, i + m
+            first = share[a] * x[b] + share[a + one] * x[b + one]
+            a, b = a + one + one, b + one + one
+            held += first + (share[a] * x[b] + share[a + one] * x[b + one])
+        for m in range(fours, n):
+            held += share[y + m] * x[i + m]
+        x[i - lanes] = held
         return
     fours = n - n % (place(4) * lanes)
     for j in range(place(0), fours, place(4) * lanes):
         for t in range(lanes):
             a, b = y + j + t, i + lanes + j + t
-            held = x[i + t] + share[a] * x[b] + share[a + lanes] * x[b + lanes]
+            held = share[a] * x[b] + share[a + lanes] * x[b + lanes]
             a, b = a + lanes + lanes, b + lanes + lanes
-            x[i + t] = held + share[a] * x[b] + share[a + lanes] * x[b + lanes]
+            x[i + t] += held + (share[a] * x[b] + share[a + lanes] * x[b + lanes])
     for j in range(fours, n, lanes):
         for t in range(lanes):
             x[i + t] += share[y + j + t] * x[i + lanes + j + t]
@@ -493,37 +495,59 @@ def _advance(s, x, taken_steps, size, lanes):
 
 
 @compiled
-def _certificate(links, mass, share, inverse, lanes, t, one, alone, v, row, other):
-    """(bound on the least curvature, length of the terms' sums) of one lane's table.
+def _lengths(lengths, rows, lanes):
+    """Euclidean length of every lane's entries."""
+    lengths[:] = 0.0
+    for i in range(0, len(rows), lanes):
+        for t in range(lanes):
+            lengths[t] += rows[i + t] ** 2
+    for t in range(lanes):
+        lengths[t] = math.sqrt(lengths[t])
+
+
+@compiled
+def _ranges(low, high, rows, lanes):
+    """The smallest and the largest of every lane's entries."""
+    low[:], high[:] = math.inf, -math.inf
+    for i in range(0, len(rows), lanes):
+        for t in range(lanes):
+            low[t], high[t] = min(low[t], rows[i + t]), max(high[t], rows[i + t])
+
+
+@compiled
+def _certify(curvature, terms, links, mass, share, inverse, begin, flow, v, row, low, high, lanes):
+    """A bound on the least curvature, and the length of the terms' sums, of every lane.
 
     The bound of :func:`~.newton._least_curvature`, from v ~ A^-1 1 of the last links eliminated.
     """
-    link, shares, flow, _ = one
-    size = len(v)
-    _get(link, links, lanes, t)
-    _get(shares, share, lanes, t)
-    _get(flow, mass, lanes, t)
-    _outflow(flow, row, alone, 1.0, 1)
-    length = math.sqrt((row * row).sum())
-    v[:] = 1.0
-    for k in range(size - 1):
-        _add(v, k + 1, size, v, k, shares, alone[k], 1)
-    v[size - 1] = 0.0
-    for k in range(size - 2, -1, -1):
-        v[k] *= inverse[k * lanes + t]
-        _add_products(v, k, shares, alone[k], alone[k + 1], 1)
+    size = len(v) // lanes
+    rounding = (size + 12) * EPS  # of a link: those of three exponentials and ten operations
+    row[:] = -1.0
+    _solve(share, inverse, row, v, begin, size, lanes)
+    _outflow(mass, row, begin, 1.0, lanes)
+    _lengths(terms, row, lanes)
+    _ranges(low, high, v, lanes)
+    for t in range(lanes):  # no link is larger than the terms of its pair
+        high[t] *= rounding * row[t::lanes].sum()
     for i in range(size - 1):
-        _differences(flow, v, alone[i], alone[i + 1], i, 1)
+        _differences(flow, v, begin[i], begin[i + 1], i * lanes, lanes)
     for m in range(len(flow)):
-        flow[m] *= link[m]
-    _outflow(flow, row, alone, -1.0, 1)
-    _outflow(link, other, alone, 1.0, 1)
-    rounding, bound = (size + 4) * EPS, math.inf
-    spare = rounding * other.sum() * v.max()  # every link is counted twice
+        flow[m] *= links[m]
+    _outflow(flow, row, begin, -1.0, lanes)
+    low[:] = math.inf
+    for i in range(0, (size - 1) * lanes, lanes):
+        for t in range(lanes):
+            held = (row[i + t] - high[t]) / v[i + t]
+            low[t] = min(low[t], held if v[i + t] > 0 else 0.0)
+    curvature[:] = low
+    row[:] = math.inf
     for i in range(size - 1):
-        bound = min(bound, (row[i] - spare) / v[i] if v[i] > 0 else 0.0)
-    curvature = max(0.0, max(bound, size * link.min()) * (1 - rounding))
-    return curvature, length
+        y, n = place(begin[i]), place(begin[i + 1] - begin[i])
+        for m in range(n):
+            row[m] = min(row[m], links[y + m])
+    _ranges(low, high, row, lanes)
+    for t in range(lanes):
+        curvature[t] = max(0.0, max(curvature[t], size * low[t]) * (1 - rounding))
 
 
 @compiled

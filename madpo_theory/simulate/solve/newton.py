@@ -143,16 +143,10 @@ def _compiled(fits, wins, offsets, tolerance, accuracy, steps):
     options = dict(tolerance=tolerance, accuracy=accuracy, steps=min(steps, FAST), clip=CLIP)
     options |= dict(threads=torch.get_num_threads())
     moved = None if offsets is None else offsets.contiguous().numpy()
-    found = fit_tables(wins.contiguous().numpy(), moved, **options)
-    scores, numbers, taken = (torch.from_numpy(values) for values in found)
-    done = taken >= 0
-    fits.scores[done], fits.iterations[done], fits.converged[done] = scores[done], taken[done], True
-    fits.reason[done] = int(Reason.CONVERGED)
-    for values, column in zip(
-        (fits.gradient_norm, fits.curvature, fits.error_bound), numbers.t(), strict=True
-    ):
-        values[done] = column[done]
-    return (~done).nonzero().flatten()
+    fit_tables(
+        [v.numpy() for v in vars(fits).values()], wins.contiguous().numpy(), moved, **options
+    )
+    return (~fits.converged).nonzero().flatten()
 
 
 class _Part:
