@@ -41,12 +41,13 @@ def verify(
             and agrees.
         graph: SVG file to draw what the claims rest on in, down to theorems and certificates.
     """
-    from .claims import CLAIMS, FILES, VERDICTS, select
+    from .claims import CLAIMS, FILES, select
     from .claims import verify as gather
     from .claims.graph import write_svg
     from .claims.markdown import table
     from .files import insert_between
-    from .show.methods import short_table
+    from .show.methods import methods_table
+    from .verdicts import VERDICTS
 
     ledger = gather(
         select(claim) if claim else CLAIMS, certificates=certificates, progress=sys.stderr.isatty()
@@ -55,7 +56,7 @@ def verify(
         kinds = ", ".join(dict.fromkeys(e.kind for e in evidence))
         checked = [e for e in evidence if e.checked]
         agreeing = f"{sum(e.agrees for e in checked)}/{len(checked)}"
-        print(f"{row.id:<4}{VERDICTS[row.verdict]:<10}{agreeing:>6} agree  {row.reading}")
+        print(f"{row.id:<4}{VERDICTS[row.verdict].text:<10}{agreeing:>6} agree  {row.reading}")
         print(f"{'':20}       {kinds}")
         if row.counterexample:
             print(f"{'':20}       counterexample: {row.counterexample}")
@@ -80,7 +81,7 @@ def verify(
     wrong, unchecked = ledger.disagreements, ledger.unchecked
     if readme is not None and not wrong and not unchecked:
         insert_between(readme, "claims", table(CLAIMS))
-        insert_between(readme, "methods", short_table())
+        insert_between(readme, "methods", methods_table())
     if graph is not None:
         write_svg(graph, CLAIMS, roots=claim, wrong={name for name, _ in wrong}, files=FILES)
     print(
