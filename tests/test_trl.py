@@ -162,6 +162,30 @@ def pair_logps(causal_lm, batch):
     return summed.chunk(2), (summed / mask.sum(1)).chunk(2)
 
 
+def assert_loss_and_gradient(made, tiny, expected):
+    """That a trainer's loss is ``expected(batch, summed, averaged)``, to its gradient; the batch.
+
+    `summed` and `averaged` are log-probabilities by :func:`pair_logps`, of the policy and then of
+    the reference.
+    """
+    batch = next(iter(made.get_train_dataloader()))
+    policy, (reference, _) = made.model, tiny
+    with torch.no_grad():  # away from the reference, where the margins are not all zero
+        generator = torch.Generator().manual_seed(0)
+        for parameter in policy.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+        fixed = pair_logps(reference, batch)
+    loss = made.compute_loss(policy, batch)
+    wanted = expected(
+        batch, *((*a, *b) for a, b in zip(pair_logps(policy, batch), fixed, strict=True))
+    )
+    found, slope = (torch.autograd.grad(x, policy.lm_head.weight)[0] for x in (loss, wanted))
+    # float32 log-probabilities of about 50 nats from two forward passes
+    torch.testing.assert_close(loss, wanted, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found, slope, rtol=1e-3, atol=1e-5 * slope.abs().max().item())
+    return batch
+
+
 @pytest.mark.parametrize("loss_type", ("sigmoid", "ipo"))
 @pytest.mark.parametrize("precompute", (False, True))
 def test_loss_and_gradient_are_the_formulas(trainer, tiny, loss_type, precompute):
@@ -172,25 +196,13 @@ def test_loss_and_gradient_are_the_formulas(trainer, tiny, loss_type, precompute
         per_device_train_batch_size=8,
         beta=0.5,
     )
-    batch = next(iter(made.get_train_dataloader()))
-    policy, (reference, _) = made.model, tiny
-    with torch.no_grad():  # away from the reference, where the margins are not all zero
-        generator = torch.Generator().manual_seed(0)
-        for parameter in policy.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
-    loss = made.compute_loss(policy, batch)
-    found = torch.autograd.grad(loss, policy.lm_head.weight)[0]
-    averaged = loss_type == "ipo"  # TRL divides IPO's log-probabilities by the length
-    logps = pair_logps(policy, batch)[averaged]
-    with torch.no_grad():
-        fixed = pair_logps(reference, batch)[averaged]
-    formula = ipo if averaged else dpo
-    losses, *_ = formula(*logps, *fixed, beta=0.5)
-    expected = (batch[integration.KEY] * losses).mean()
-    (slope,) = torch.autograd.grad(expected, policy.lm_head.weight)
-    # float32 log-probabilities of about 50 nats from two forward passes
-    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found, slope, rtol=1e-3, atol=1e-5 * slope.abs().max().item())
+
+    def expected(batch, summed, averaged):
+        # TRL divides IPO's log-probabilities by the length.
+        losses, *_ = ipo(*averaged, beta=0.5) if loss_type == "ipo" else dpo(*summed, beta=0.5)
+        return (batch[integration.KEY] * losses).mean()
+
+    batch = assert_loss_and_gradient(made, tiny, expected)
     assert sorted(batch[integration.KEY].tolist()) == sorted(pair["weight"] for pair in PAIRS)
 
 
@@ -364,26 +376,15 @@ TOLD = ("dpo", "ipo_per_token", "madpo", "cdpo", "simpo")  # a method for each t
 def test_every_pairwise_method_trains_with_its_own_loss(trainer, tiny, name):
     made = trainer(PreferenceTrainer, method=name, per_device_train_batch_size=8, beta=0.5)
     assert made.method == PAIRWISE[name](beta=0.5) and made.beta == 0.5
-    batch = next(iter(made.get_train_dataloader()))
-    policy, (reference, _) = made.model, tiny
-    with torch.no_grad():  # away from the reference, where the margins are not all zero
-        generator = torch.Generator().manual_seed(0)
-        for parameter in policy.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
-    loss = made.compute_loss(policy, batch)
-    found = torch.autograd.grad(loss, policy.lm_head.weight)[0]
-    logps = pair_logps(policy, batch)[0]
-    with torch.no_grad():
-        fixed = pair_logps(reference, batch)[0]
-    lengths = batch["completion_mask"].sum(1).float().chunk(2)
-    given = {"margin": batch.get(integration.KEY)}
-    given |= dict(zip(("chosen_lengths", "rejected_lengths"), lengths, strict=True))
-    asked = {k: v for k, v in given.items() if k in made.method.arguments()}
-    expected = made.method(*logps, *fixed, **asked)[0].mean()
-    (slope,) = torch.autograd.grad(expected, policy.lm_head.weight)
-    # float32 log-probabilities of about 50 nats from two forward passes
-    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found, slope, rtol=1e-3, atol=1e-5 * slope.abs().max().item())
+
+    def expected(batch, summed, averaged):
+        lengths = batch["completion_mask"].sum(1).float().chunk(2)
+        given = {"margin": batch.get(integration.KEY)}
+        given |= dict(zip(("chosen_lengths", "rejected_lengths"), lengths, strict=True))
+        asked = {k: v for k, v in given.items() if k in made.method.arguments()}
+        return made.method(*summed, **asked)[0].mean()
+
+    assert_loss_and_gradient(made, tiny, expected)
 
 
 def test_madpo_is_weighted_dpo(trainer):

@@ -79,29 +79,13 @@ CLAIM = Claim(
         certified("L, released", "sensitivity", RELEASED, above=2.306765, below=2.306767),
         certified("L, class defaults", "sensitivity", CLASS, above=0.680478, below=0.680480),
         certified("L, c_max = 4", "sensitivity", RELEASED_4, above=4.67869, below=4.678692),
-        certified_box(
-            "L, box around the class defaults",
-            "sensitivity",
-            CLASS_BOX,
-            above=0.915,
-            below=0.917,
-            tolerance=0.001,
-        ),
-        certified_box(
-            "L, box around the released schedule",
-            "sensitivity",
-            RELEASED_BOX,
-            above=2.615,
-            below=2.617,
-            tolerance=0.001,
-        ),
-        certified_box(
-            "L, wide box",
-            "sensitivity",
-            WIDE_BOX,
-            above=4.7,
-            below=4.9,
-            tolerance=0.1,
+        *(
+            certified_box(f"L, {name}", "sensitivity", box, above=low, below=high, tolerance=width)
+            for name, box, low, high, width in (
+                ("box around the class defaults", CLASS_BOX, 0.915, 0.917, 0.001),
+                ("box around the released schedule", RELEASED_BOX, 2.615, 2.617, 0.001),
+                ("wide box", WIDE_BOX, 4.7, 4.9, 0.1),
+            )
         ),
         r1_lipschitz,
         r1_trained,

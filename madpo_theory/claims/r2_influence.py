@@ -69,29 +69,13 @@ CLAIM = Claim(
         certified("D, released", "influence", RELEASED, above=3.47468, below=3.47469),
         certified("D, class defaults", "influence", CLASS, above=0.36417, below=0.36418),
         certified("D, c_max = 4", "influence", RELEASED_4, above=9.31188, below=9.31189),
-        certified_box(
-            "D, box around the class defaults",
-            "influence",
-            CLASS_BOX,
-            above=0.561,
-            below=0.563,
-            tolerance=0.001,
-        ),
-        certified_box(
-            "D, box around the released schedule",
-            "influence",
-            RELEASED_BOX,
-            above=3.981,
-            below=3.983,
-            tolerance=0.001,
-        ),
-        certified_box(
-            "D, wide box",
-            "influence",
-            WIDE_BOX,
-            above=9.5,
-            below=9.6,
-            tolerance=0.05,
+        *(
+            certified_box(f"D, {name}", "influence", box, above=low, below=high, tolerance=width)
+            for name, box, low, high, width in (
+                ("box around the class defaults", CLASS_BOX, 0.561, 0.563, 0.001),
+                ("box around the released schedule", RELEASED_BOX, 3.981, 3.983, 0.001),
+                ("wide box", WIDE_BOX, 9.5, 9.6, 0.05),
+            )
         ),
         r2_bound,
         r2_sign,
