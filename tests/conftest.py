@@ -1,5 +1,6 @@
 """Hypothesis runs the same examples everywhere; a failure is reproducible from the log alone."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -10,3 +11,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("madpo")
+
+
+@pytest.fixture(scope="session")
+def one_thread():
+    """Tiny models gain nothing from threads, and lose much where other work shares the cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

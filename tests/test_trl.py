@@ -32,6 +32,7 @@ from madpo_theory.losses import dpo, ipo, madpo
 from madpo_theory.methods import Dpo, Hinge, IpoPerToken, Madpo, Method, Rdpo, Simpo
 
 pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # transformers of its own names
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
@@ -57,14 +58,6 @@ WEIGHTINGS = {
     "bounded": ScaledWeight.mean_one(BoundedRatioWeight(SCHEDULE), [p["margin"] for p in PAIRS]),
     "shaped": TargetShapedWeight(PowerTarget(tau=3.0, gamma=0.5, smoothing=1.0)),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -315,22 +308,29 @@ def test_a_weighting_is_a_weighting(trainer):
         trainer(WeightedDPOTrainer, weighting=2.0)
 
 
+def gaps(logps):
+    return torch.sub(*logps.chunk(2, dim=0))
+
+
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("kind", "method", "computed", "message"),
     (
-        (lambda losses: losses.sum() / len(losses), "takes no mean over the pairs"),
-        (lambda losses: 2 * losses.mean(), "is not the mean"),
+        (WeightedDPOTrainer, None, lambda logps: logps.sum() / 4, "takes no mean over the pairs"),
+        (WeightedDPOTrainer, None, lambda logps: 2 * (gaps(logps) + 1).mean(), "is not the mean"),
+        (PreferenceTrainer, "dpo", lambda logps: gaps(logps).mean(),
+         "splits log-probabilities in another way"),
+        (PreferenceTrainer, "dpo", lambda logps: 2 * (gaps(logps) - gaps(logps)).mean(),
+         "is not the mean"),
     ),
-)
-def test_another_trl_is_refused_and_not_trained_unweighted(trainer, monkeypatch, changed, message):
+)  # fmt: skip
+def test_another_trl_is_refused(trainer, monkeypatch, kind, method, computed, message):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        assert integration.KEY not in inputs
-        logps = torch.zeros(len(inputs["input_ids"]) // 2, requires_grad=True)
-        return changed(logps + math.log(2))
+        assert kind is PreferenceTrainer or integration.KEY not in inputs  # none goes unweighted
+        return computed(torch.zeros(len(inputs["input_ids"]), requires_grad=True))
 
     monkeypatch.setattr(DPOTrainer, "compute_loss", compute_loss)
     with pytest.raises(RuntimeError, match=f"{message}.*tested with TRL {integration.TESTED}"):
-        trainer(WeightedDPOTrainer).train()
+        trainer(kind, method=method).train()
 
 
 def test_a_replaced_collator_is_noticed(trainer):
@@ -430,18 +430,3 @@ def test_a_margin_column_is_asked_for_by_the_methods_that_use_it(trainer):
     renamed = [row | {"h": pair["margin"]} for row, pair in zip(bare, PAIRS, strict=True)]
     ours, _ = trained(trainer(PreferenceTrainer, renamed, method="madpo", column="h"))
     assert same(ours, trained(trainer(PreferenceTrainer, method="madpo"))[0])
-
-
-@pytest.mark.parametrize(
-    ("halves", "message"), ((1, "splits log-probabilities in another way"), (2, "is not the mean"))
-)
-def test_another_trl_is_refused_by_the_preference_trainer(trainer, monkeypatch, halves, message):
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        logps = torch.zeros(len(inputs["input_ids"]), requires_grad=True)
-        for _ in range(halves):
-            chosen, rejected = logps.chunk(2, dim=0)
-        return 2 * (chosen - rejected).mean()
-
-    monkeypatch.setattr(DPOTrainer, "compute_loss", compute_loss)
-    with pytest.raises(RuntimeError, match=f"{message}.*tested with TRL {integration.TESTED}"):
-        trainer(PreferenceTrainer, method="dpo").train()
