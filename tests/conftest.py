@@ -1,5 +1,7 @@
 """Hypothesis runs the same examples everywhere; a failure is reproducible from the log alone."""
 
+import gc
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -11,6 +13,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("madpo")
+
+
+def pytest_collection_finish():
+    """What imports made stays to the end: the collector, which training calls, passes it over."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
