@@ -49,7 +49,7 @@ def verify(
     from .claims.graph import write_svg
     from .claims.markdown import table
     from .files import insert_between
-    from .show.methods import short_table
+    from .show.methods import methods_table
 
     if method is not None:
         return _verify_method(method, claim, certificates, show=show, json=json)
@@ -60,7 +60,7 @@ def verify(
     unchecked = ledger.unchecked
     if readme is not None and not wrong and not unchecked:
         insert_between(readme, "claims", table(CLAIMS))
-        insert_between(readme, "methods", short_table())
+        insert_between(readme, "methods", methods_table())
     if graph is not None:
         write_svg(graph, CLAIMS, roots=claim, wrong={name for name, _ in wrong}, files=FILES)
     return 1 if wrong else 0
@@ -69,7 +69,8 @@ def verify(
 def _verify_method(spec, ids, certificates, *, show, json):
     """`verify` of the theorems of one method or weight."""
     from .claims import verify as gather
-    from .claims.generic import method_from, theorems
+    from .claims.generic import theorems
+    from .methods import method_from
 
     claims, left_out = theorems(method_from(spec), spec.rpartition(":")[2])
     known = [claim.id for claim in claims]
@@ -85,13 +86,13 @@ def _verify_method(spec, ids, certificates, *, show, json):
 
 def _shown(ledger, certificates, *, show, json):
     """Print a ledger, and write it if asked; returns what disagrees."""
-    from .claims import VERDICTS
+    from .verdicts import VERDICTS
 
     for row, evidence in ledger.rows:
         kinds = ", ".join(dict.fromkeys(e.kind for e in evidence))
         checked = [e for e in evidence if e.checked]
         agreeing = f"{sum(e.agrees for e in checked)}/{len(checked)}"
-        print(f"{row.id:<4}{VERDICTS[row.verdict]:<10}{agreeing:>6} agree  {row.reading}")
+        print(f"{row.id:<4}{VERDICTS[row.verdict].text:<10}{agreeing:>6} agree  {row.reading}")
         print(f"{'':20}       {kinds}")
         if row.counterexample:
             print(f"{'':20}       counterexample: {row.counterexample}")

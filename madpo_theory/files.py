@@ -4,7 +4,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["RunError", "insert_between", "replacing"]
+__all__ = ["RunError", "insert_between", "replacing", "write_text"]
 
 
 class RunError(RuntimeError):
@@ -26,6 +26,13 @@ def replacing(target):
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path, text):
+    """Write a text file, in UTF-8, whole or not at all; returns the path."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
 def insert_between(path, name, content):
     """Renew what stands between the marks of that name in a Markdown file.
 
@@ -39,5 +46,4 @@ def insert_between(path, name, content):
         raise ValueError(f"{path} must hold each of the lines {begin!r} and {end!r} once")
     head, rest = text.split(begin)
     tail = rest.split(end)[1]
-    with replacing(path) as temporary:
-        temporary.write_text(f"{head}{begin}\n{content}\n{end}{tail}", encoding="utf-8")
+    write_text(path, f"{head}{begin}\n{content}\n{end}{tail}")

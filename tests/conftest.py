@@ -1,5 +1,8 @@
 """Hypothesis runs the same examples everywhere; a failure is reproducible from the log alone."""
 
+import gc
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -10,3 +13,19 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("madpo")
+
+
+def pytest_collection_finish():
+    """What imports made stays to the end: the collector, which training calls, passes it over."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def one_thread():
+    """Tiny models gain nothing from threads, and lose much where other work shares the cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -26,11 +26,12 @@ from madpo_theory.claims.evidence import (
     symbolic,
 )
 from madpo_theory.claims.graph import STYLES, edges, svg
-from madpo_theory.claims.ledger import KINDS
 from madpo_theory.claims.settings import RELEASED, margins, schedules
 from madpo_theory.coq import PROOFS
+from madpo_theory.coq.coqc import NotChecked
 from madpo_theory.methods import METHODS, slots
 from madpo_theory.show.figures import figures
+from madpo_theory.verdicts import KINDS
 from madpo_theory.weights import weight
 
 PIECES = [  # the proofs are in test_proofs.py
@@ -407,7 +408,13 @@ def test_a_claim_with_an_unfounded_verdict_is_refused(fields, rule):
         Claim(**good | fields)
 
 
-def test_json_has_the_published_shape(tmp_path):
+@pytest.fixture
+def without_coq(monkeypatch):
+    """Proofs are not checked here: half a minute, which test_proofs.py spends on them already."""
+    monkeypatch.setattr("madpo_theory.claims.evidence.checked_once", lambda: NotChecked("no Coq"))
+
+
+def test_json_has_the_published_shape(without_coq, tmp_path):
     path = tmp_path / "deep" / "ledger.json"
     assert (
         cli.main(["verify", "--claim", "T3", "--json", str(path), "--certificates", str(tmp_path)])
@@ -417,6 +424,7 @@ def test_json_has_the_published_shape(tmp_path):
     assert {"id", "statement", "source", "assumptions", "verdict", "evidence"} <= claim.keys()
     for evidence in claim["evidence"]:
         assert {"kind", "agrees", "computed", "theory"} <= evidence.keys()
+        assert evidence["checked"] == (evidence["kind"] != "proof")
         if evidence["certificate"]:
             assert (tmp_path / evidence["certificate"]).is_file()
 
@@ -428,12 +436,12 @@ def test_verify_exits_non_zero_on_disagreement(monkeypatch, capsys, tmp_path):
     assert "DISAGREE" in capsys.readouterr().out
 
 
-def test_show_prints_the_derivation(capsys, tmp_path):
+def test_show_prints_the_derivation(without_coq, capsys, tmp_path):
     graph = tmp_path / "deep" / "graph.svg"
     command = ["verify", "--claim", "T4", "--show", "--certificates", str(tmp_path)]
     assert cli.main([*command, "--graph", str(graph)]) == 0
     said = capsys.readouterr().out
-    assert "difference 0" in said and "uses: S2, T1" in said
+    assert "difference 0" in said and "not checked here: no Coq" in said and "uses: S2, T1" in said
     assert graph.read_text(encoding="utf-8") == svg(CLAIMS, roots=("T4",), files=FILES)
 
 

@@ -10,7 +10,7 @@ from flint import arb
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import expit
-from strategies import floats
+from strategies import GENTLE, SEEDS, floats
 
 from madpo_theory import MarginSchedule, effective_target, log_weight_ratio, weight
 from madpo_theory.claims.settings import margins, schedules
@@ -24,16 +24,6 @@ from madpo_theory.theory.efficiency import (
 from madpo_theory.theory.linear import LinearRisk, fit_linear, population_covariance, sandwich
 
 S = MarginSchedule.released()
-SEEDS = st.integers(0, 2**32 - 1)
-# Schedules that move a target by at most 7.5 nats: beyond, weights differ by so many powers of ten
-# that float64 cannot tell a design that spans from one that does not, which is no theorem's matter.
-GENTLE = st.builds(
-    MarginSchedule,
-    c_max=floats(1.001, 2.5),
-    c_min=floats(0.0, 0.999),
-    lam=floats(0.05, 20.0),
-    tau=floats(0.01, 5.0),
-)
 BETA = 0.3
 
 

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 from own_weight import SoftStep
 
-from madpo_theory import METHODS, MarginSchedule, Method, Weighting, cli
+from madpo_theory import METHODS, Method, cli
 from madpo_theory.claims import verify
-from madpo_theory.claims.generic import method_from, theorems
+from madpo_theory.claims.generic import theorems
 from madpo_theory.claims.ledger import KINDS
 from madpo_theory.methods import Slots
 
@@ -158,14 +157,3 @@ def test_the_command_fails_where_formulas_disagree(capsys, tmp_path):
     assert cli.main(["verify", "--method", "nonesuch"]) == 2
     assert "one of amp_only" in capsys.readouterr().err
     assert cli.main(["verify", "--method", "dpo", "--claim", "Z9"]) == 2
-
-
-def test_a_weight_by_name_is_madpos():
-    assert method_from("efficient") == METHODS["efficient"]()
-    assert method_from(OWN) == METHODS["madpo"](type(method_from(OWN).weighting)())
-    assert isinstance(method_from("published").weighting, Weighting)
-    np.testing.assert_array_equal(
-        method_from("published").target(2.0), METHODS["madpo"](MarginSchedule()).target(2.0)
-    )
-    with pytest.raises(ValueError, match="no class of Method or Weighting"):
-        method_from("tests/own_weight.py:CONSTANTS")

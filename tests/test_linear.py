@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, log_softmax, logit
-from strategies import floats
+from strategies import GENTLE, SEEDS, floats
 
 from madpo_theory import MarginSchedule, log_weight_ratio, pair_risk, weight
 from madpo_theory.claims.settings import schedules
@@ -28,16 +28,6 @@ from madpo_theory.theory.linear import (
 )
 
 S = MarginSchedule.released()
-SEEDS = st.integers(0, 2**32 - 1)
-# Schedules that move a target by at most 7.5 nats: beyond, weights differ by so many powers of ten
-# that float64 cannot tell a design that spans from one that does not, which is no theorem's matter.
-GENTLE = st.builds(
-    MarginSchedule,
-    c_max=floats(1.001, 2.5),
-    c_min=floats(0.0, 0.999),
-    lam=floats(0.05, 20.0),
-    tau=floats(0.01, 5.0),
-)
 
 
 def design(seed, pairs=10, parameters=3):

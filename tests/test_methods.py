@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from descent import descended
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ours import METHODS
@@ -44,7 +45,6 @@ from madpo_theory.methods import (
 )
 from madpo_theory.simulate import PairProblem, first_step, fit_table, pair_targets, solve
 from madpo_theory.simulate.problem import slot_tables
-from madpo_theory.simulate.solve.descent import train_tables
 from madpo_theory.simulate.solve.fits import Reason
 
 SCHEDULE = MarginSchedule(4.0, 0.25, 1.0, 3.0)
@@ -397,10 +397,10 @@ def test_masses_train_to_the_solution():
     problem = random_problem(2, 3, 11)
     masses, offsets, temperature, lost = slot_tables(Madpo(SCHEDULE), problem)
     assert offsets is None and temperature == 1 and not lost.any()
-    path = train_tables(masses / masses.sum((1, 2), keepdim=True), rate=3.0, record=(3000,))
+    scores = descended(masses / masses.sum((1, 2), keepdim=True), rate=3.0, steps=3000)
     # gradient descent contracts by a constant a step; 3000 leave rounding alone
     solution = solve(Madpo(SCHEDULE), problem)
-    torch.testing.assert_close(path.scores[0], solution.scores, rtol=0, atol=1e-9)
+    torch.testing.assert_close(scores, solution.scores, rtol=0, atol=1e-9)
     assert (slot_tables("rdpo", problem)[0] < slot_tables("dpo", problem)[0]).any()
     assert slot_tables("ipo", problem) is None and slot_tables(Everything(), problem) is None
 
@@ -425,10 +425,8 @@ def test_two_responses_settle_at_the_methods_own_target(method):
 def test_the_first_step_is_one_of_gradient_descent():
     problem = random_problem(3, 4, 12)
     masses, *_ = slot_tables(Madpo(SCHEDULE), problem)
-    path = train_tables(masses, rate=1.0, record=(1,))
-    torch.testing.assert_close(
-        first_step(Madpo(SCHEDULE), problem), path.scores[0], rtol=1e-13, atol=1e-13
-    )
+    scores = descended(masses, rate=1.0, steps=1)
+    torch.testing.assert_close(first_step(Madpo(SCHEDULE), problem), scores, rtol=1e-13, atol=1e-13)
     assert first_step("ipo", problem).isnan().all()
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from descent import descended
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -16,7 +17,6 @@ from madpo_theory.ops import torch_world
 from madpo_theory.risk import logistic_slope
 from madpo_theory.simulate import minimize_table
 from madpo_theory.simulate.solve import newton
-from madpo_theory.simulate.solve.descent import train_tables
 from madpo_theory.simulate.solve.fits import Reason
 from madpo_theory.simulate.solve.newton import minimize_tables, pair_targets, solve_laplacian
 from madpo_theory.theory.realizability import ford_condition
@@ -465,47 +465,12 @@ def test_laplacian_equations_agree_with_numpy(logs, sides):
     assert np.abs(x[0].numpy() - exact).max() <= error
 
 
-# ------------------------------------------------------------------------------- early training
-
-
-def test_the_first_step_is_half_the_advantage():
-    """At z = 0 every label pulls by half: T6's slopes, summed over a response's labels."""
-    wins = random_wins(6, 4, 8, spread=1.0)
-    path = train_tables(wins, rate=1e-3, record=(0, 1))
-    advantage = (wins - wins.mT).sum(2) / 2
-    torch.testing.assert_close(path.scores[1], 1e-3 * advantage, rtol=1e-12, atol=1e-18)
-    total = (wins * (1 - torch.eye(4))).sum((1, 2))
-    torch.testing.assert_close(path.loss[0], math.log(2) * total, rtol=1e-14, atol=0)
-    assert (path.scores[0] == 0).all() and (path.loss[1] < path.loss[0]).all()
-
-
-@pytest.mark.parametrize("moved", [False, True])
-def test_training_is_what_torch_does(moved):
-    wins = random_wins(3, 5, 11, spread=0.5)
-    offsets = random_offsets(3, 5, 12) * moved
-    options = dict(offsets=offsets) if moved else {}
-    path = train_tables(wins, rate=0.02, record=(0, 1, 5, 40), chunk=2, **options)
-    s = torch.zeros((3, 5), dtype=torch.float64, requires_grad=True)
-    theirs, seen = torch.optim.SGD([s], lr=0.02), []
-    for step in range(41):
-        loss = offset_losses(wins, offsets, s)
-        if step in path.steps:
-            seen.append((s.detach().clone(), loss.detach().clone()))
-        theirs.zero_grad()
-        loss.sum().backward()
-        theirs.step()
-    for t, (scores, loss) in enumerate(seen):
-        # 40 steps of rounding
-        torch.testing.assert_close(path.scores[t], scores, rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(path.loss[t], loss, rtol=1e-12, atol=0)
-
-
-def test_training_ends_at_the_minimizer():
+def test_gradient_descent_ends_at_the_minimizer():
     wins = random_wins(4, 4, 12, spread=0.5)
-    path = train_tables(wins / wins.sum((1, 2), keepdim=True), rate=2.0, record=(4000,))
+    scores = descended(wins / wins.sum((1, 2), keepdim=True), rate=2.0, steps=4000)
     fits = minimize_tables(wins).require()
     # gradient descent contracts by 1 - rate * curvature a step; 4000 leave rounding alone
-    torch.testing.assert_close(path.scores[0], fits.scores, rtol=0, atol=1e-10)
+    torch.testing.assert_close(scores, fits.scores, rtol=0, atol=1e-10)
 
 
 # ----------------------------------------------------------------------------------------- refusals
@@ -542,9 +507,6 @@ ONE = torch.ones((1, 1))
             r"offsets\[0, 0, 1\] = 1 and .* opposite where a mass is negative",
         ),
         (lambda: solve_laplacian(OK.triu(), ONE.expand(1, 2)), ValueError, "must be symmetric"),
-        (lambda: train_tables(OK, rate=0.0, record=(1,)), ValueError, "rate > 0"),
-        (lambda: train_tables(OK, rate=1.0, record=(2, 1)), ValueError, "record must be ascending"),
-        (lambda: train_tables(OK, rate=1.0, record=()), ValueError, "record must be ascending"),
     ],
 )
 def test_invalid_input_is_named(call, error, rule):
@@ -556,7 +518,6 @@ def test_no_tables_are_no_trouble():
     none = torch.zeros((0, 3, 3), dtype=torch.float64)
     assert minimize_tables(none).scores.shape == (0, 3)
     assert minimize_tables(none, offsets=none).scores.shape == (0, 3)
-    assert train_tables(none, rate=1.0, record=(1,)).scores.shape == (1, 0, 3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

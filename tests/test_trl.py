@@ -32,6 +32,7 @@ from madpo_theory.losses import dpo, ipo, madpo
 from madpo_theory.methods import Dpo, Hinge, IpoPerToken, Madpo, Method, Rdpo, Simpo
 
 pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # transformers of its own names
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
@@ -57,14 +58,6 @@ WEIGHTINGS = {
     "bounded": ScaledWeight.mean_one(BoundedRatioWeight(SCHEDULE), [p["margin"] for p in PAIRS]),
     "shaped": TargetShapedWeight(PowerTarget(tau=3.0, gamma=0.5, smoothing=1.0)),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +155,30 @@ def pair_logps(causal_lm, batch):
     return summed.chunk(2), (summed / mask.sum(1)).chunk(2)
 
 
+def assert_loss_and_gradient(made, tiny, expected):
+    """That a trainer's loss is ``expected(batch, summed, averaged)``, to its gradient; the batch.
+
+    `summed` and `averaged` are log-probabilities by :func:`pair_logps`, of the policy and then of
+    the reference.
+    """
+    batch = next(iter(made.get_train_dataloader()))
+    policy, (reference, _) = made.model, tiny
+    with torch.no_grad():  # away from the reference, where the margins are not all zero
+        generator = torch.Generator().manual_seed(0)
+        for parameter in policy.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+        fixed = pair_logps(reference, batch)
+    loss = made.compute_loss(policy, batch)
+    wanted = expected(
+        batch, *((*a, *b) for a, b in zip(pair_logps(policy, batch), fixed, strict=True))
+    )
+    found, slope = (torch.autograd.grad(x, policy.lm_head.weight)[0] for x in (loss, wanted))
+    # float32 log-probabilities of about 50 nats from two forward passes
+    torch.testing.assert_close(loss, wanted, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found, slope, rtol=1e-3, atol=1e-5 * slope.abs().max().item())
+    return batch
+
+
 @pytest.mark.parametrize("loss_type", ("sigmoid", "ipo"))
 @pytest.mark.parametrize("precompute", (False, True))
 def test_loss_and_gradient_are_the_formulas(trainer, tiny, loss_type, precompute):
@@ -172,25 +189,13 @@ def test_loss_and_gradient_are_the_formulas(trainer, tiny, loss_type, precompute
         per_device_train_batch_size=8,
         beta=0.5,
     )
-    batch = next(iter(made.get_train_dataloader()))
-    policy, (reference, _) = made.model, tiny
-    with torch.no_grad():  # away from the reference, where the margins are not all zero
-        generator = torch.Generator().manual_seed(0)
-        for parameter in policy.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
-    loss = made.compute_loss(policy, batch)
-    found = torch.autograd.grad(loss, policy.lm_head.weight)[0]
-    averaged = loss_type == "ipo"  # TRL divides IPO's log-probabilities by the length
-    logps = pair_logps(policy, batch)[averaged]
-    with torch.no_grad():
-        fixed = pair_logps(reference, batch)[averaged]
-    formula = ipo if averaged else dpo
-    losses, *_ = formula(*logps, *fixed, beta=0.5)
-    expected = (batch[integration.KEY] * losses).mean()
-    (slope,) = torch.autograd.grad(expected, policy.lm_head.weight)
-    # float32 log-probabilities of about 50 nats from two forward passes
-    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found, slope, rtol=1e-3, atol=1e-5 * slope.abs().max().item())
+
+    def expected(batch, summed, averaged):
+        # TRL divides IPO's log-probabilities by the length.
+        losses, *_ = ipo(*averaged, beta=0.5) if loss_type == "ipo" else dpo(*summed, beta=0.5)
+        return (batch[integration.KEY] * losses).mean()
+
+    batch = assert_loss_and_gradient(made, tiny, expected)
     assert sorted(batch[integration.KEY].tolist()) == sorted(pair["weight"] for pair in PAIRS)
 
 
@@ -303,22 +308,29 @@ def test_a_weighting_is_a_weighting(trainer):
         trainer(WeightedDPOTrainer, weighting=2.0)
 
 
+def gaps(logps):
+    return torch.sub(*logps.chunk(2, dim=0))
+
+
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("kind", "method", "computed", "message"),
     (
-        (lambda losses: losses.sum() / len(losses), "takes no mean over the pairs"),
-        (lambda losses: 2 * losses.mean(), "is not the mean"),
+        (WeightedDPOTrainer, None, lambda logps: logps.sum() / 4, "takes no mean over the pairs"),
+        (WeightedDPOTrainer, None, lambda logps: 2 * (gaps(logps) + 1).mean(), "is not the mean"),
+        (PreferenceTrainer, "dpo", lambda logps: gaps(logps).mean(),
+         "splits log-probabilities in another way"),
+        (PreferenceTrainer, "dpo", lambda logps: 2 * (gaps(logps) - gaps(logps)).mean(),
+         "is not the mean"),
     ),
-)
-def test_another_trl_is_refused_and_not_trained_unweighted(trainer, monkeypatch, changed, message):
+)  # fmt: skip
+def test_another_trl_is_refused(trainer, monkeypatch, kind, method, computed, message):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        assert integration.KEY not in inputs
-        logps = torch.zeros(len(inputs["input_ids"]) // 2, requires_grad=True)
-        return changed(logps + math.log(2))
+        assert kind is PreferenceTrainer or integration.KEY not in inputs  # none goes unweighted
+        return computed(torch.zeros(len(inputs["input_ids"]), requires_grad=True))
 
     monkeypatch.setattr(DPOTrainer, "compute_loss", compute_loss)
     with pytest.raises(RuntimeError, match=f"{message}.*tested with TRL {integration.TESTED}"):
-        trainer(WeightedDPOTrainer).train()
+        trainer(kind, method=method).train()
 
 
 def test_a_replaced_collator_is_noticed(trainer):
@@ -364,26 +376,15 @@ TOLD = ("dpo", "ipo_per_token", "madpo", "cdpo", "simpo")  # a method for each t
 def test_every_pairwise_method_trains_with_its_own_loss(trainer, tiny, name):
     made = trainer(PreferenceTrainer, method=name, per_device_train_batch_size=8, beta=0.5)
     assert made.method == PAIRWISE[name](beta=0.5) and made.beta == 0.5
-    batch = next(iter(made.get_train_dataloader()))
-    policy, (reference, _) = made.model, tiny
-    with torch.no_grad():  # away from the reference, where the margins are not all zero
-        generator = torch.Generator().manual_seed(0)
-        for parameter in policy.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
-    loss = made.compute_loss(policy, batch)
-    found = torch.autograd.grad(loss, policy.lm_head.weight)[0]
-    logps = pair_logps(policy, batch)[0]
-    with torch.no_grad():
-        fixed = pair_logps(reference, batch)[0]
-    lengths = batch["completion_mask"].sum(1).float().chunk(2)
-    given = {"margin": batch.get(integration.KEY)}
-    given |= dict(zip(("chosen_lengths", "rejected_lengths"), lengths, strict=True))
-    asked = {k: v for k, v in given.items() if k in made.method.arguments()}
-    expected = made.method(*logps, *fixed, **asked)[0].mean()
-    (slope,) = torch.autograd.grad(expected, policy.lm_head.weight)
-    # float32 log-probabilities of about 50 nats from two forward passes
-    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found, slope, rtol=1e-3, atol=1e-5 * slope.abs().max().item())
+
+    def expected(batch, summed, averaged):
+        lengths = batch["completion_mask"].sum(1).float().chunk(2)
+        given = {"margin": batch.get(integration.KEY)}
+        given |= dict(zip(("chosen_lengths", "rejected_lengths"), lengths, strict=True))
+        asked = {k: v for k, v in given.items() if k in made.method.arguments()}
+        return made.method(*summed, **asked)[0].mean()
+
+    assert_loss_and_gradient(made, tiny, expected)
 
 
 def test_madpo_is_weighted_dpo(trainer):
@@ -429,18 +430,3 @@ def test_a_margin_column_is_asked_for_by_the_methods_that_use_it(trainer):
     renamed = [row | {"h": pair["margin"]} for row, pair in zip(bare, PAIRS, strict=True)]
     ours, _ = trained(trainer(PreferenceTrainer, renamed, method="madpo", column="h"))
     assert same(ours, trained(trainer(PreferenceTrainer, method="madpo"))[0])
-
-
-@pytest.mark.parametrize(
-    ("halves", "message"), ((1, "splits log-probabilities in another way"), (2, "is not the mean"))
-)
-def test_another_trl_is_refused_by_the_preference_trainer(trainer, monkeypatch, halves, message):
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        logps = torch.zeros(len(inputs["input_ids"]), requires_grad=True)
-        for _ in range(halves):
-            chosen, rejected = logps.chunk(2, dim=0)
-        return 2 * (chosen - rejected).mean()
-
-    monkeypatch.setattr(DPOTrainer, "compute_loss", compute_loss)
-    with pytest.raises(RuntimeError, match=f"{message}.*tested with TRL {integration.TESTED}"):
-        trainer(PreferenceTrainer, method="dpo").train()

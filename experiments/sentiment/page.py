@@ -4,11 +4,11 @@ import json
 import math
 from pathlib import Path
 
-from madpo_theory.files import replacing
+from madpo_theory.files import write_text
+from madpo_theory.markdown import markdown_table
 from madpo_theory.show.figures import figures, make_figures
 from madpo_theory.show.names import look
-from madpo_theory.show.pages import markdown_table
-from madpo_theory.show.studies import markdown_judgements
+from madpo_theory.show.studies import failures, markdown_judgements
 from madpo_theory.simulate.predictions import told
 
 from .predictions import judged
@@ -28,7 +28,6 @@ def publish(folder, path):
         if file.suffix != ".png":
             file.unlink()
     about = section(folder)
-    failed = [row["id"] for row in about["predictions"] if row["verdict"] == "fails"]
     left = sum(not recorded(folder, config) for config in STUDY)
     lines = [
         f"# {TITLE}",
@@ -63,15 +62,12 @@ def publish(folder, path):
         caption = " ".join(figure.caption.split())
         lines += [f"## {figure.title}", "", f"![{figure.alt}](figures/{name}.png)", "", caption, ""]
     lines += [
-        f"Of {len(about['predictions'])} predictions {len(failed)} failed{': ' * bool(failed)}"
-        f"{', '.join(failed)}.",
+        failures(about["predictions"]),
         "",
         *markdown_judgements(about["predictions"]),
         "",
     ]
-    with replacing(path) as temporary:
-        temporary.write_text("\n".join(lines), encoding="utf-8")
-    return path
+    return write_text(path, "\n".join(lines))
 
 
 def section(folder):
@@ -90,7 +86,7 @@ def section(folder):
 
 def every_setting(folder):
     """Lines: a table of all runs, with what each setting earns over DPO at its own KL."""
-    lines = [
+    return [
         "## Every setting",
         "",
         "At equal KL: reward minus that of DPO at the same KL, on the line through DPO's runs of "
@@ -105,7 +101,6 @@ def every_setting(folder):
         ),
         "",
     ]
-    return lines
 
 
 def _setting_cells(row):

@@ -6,6 +6,7 @@ reward minus that of DPO at the same KL: DPO's rewards at its several beta, and 
 model's, joined by straight lines.
 """
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -32,6 +33,13 @@ WEIGHTED = (
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 
 
+@functools.lru_cache(maxsize=2)
+def drawn(*counts):
+    """How often a resample draws each of several kinds of rows; always the same draws."""
+    generator = np.random.default_rng(0)
+    return tuple(resampled_counts(generator, count, RESAMPLES) for count in counts)
+
+
 def crossed(values, statistic):
     """Mean over seeds of a statistic of means over prompts, with a 95 % interval.
 
@@ -47,11 +55,9 @@ def crossed(values, statistic):
     seeds, prompts, _ = values.shape
     if seeds == 0 or prompts < 2:
         return NOTHING
-    generator = np.random.default_rng(0)
-    of_prompts = resampled_counts(generator, prompts, RESAMPLES) / prompts
-    of_seeds = resampled_counts(generator, seeds, RESAMPLES) / seeds
-    means = np.einsum("rp,spn->rsn", of_prompts, values)
-    resampled = (statistic(means) * of_seeds).sum(-1)
+    of_prompts, of_seeds = drawn(prompts, seeds)
+    means = np.einsum("rp,spn->rsn", of_prompts / prompts, values)
+    resampled = (statistic(means) * (of_seeds / seeds)).sum(-1)
     value = statistic(values.mean(axis=1)).mean()
     return Estimate(float(value), *percentiles(resampled), seeds * prompts)
 
@@ -110,15 +116,16 @@ def above(means):
 
     NaN where its KL lies outside the curve's.
     """
-    flat = means.reshape(-1, means.shape[-1])
-    gaps = np.empty(len(flat))
-    for i, row in enumerate(flat):
-        rewards, divergences = row[0::2], row[1::2]
-        order = np.argsort(divergences[1:])
-        gaps[i] = rewards[0] - np.interp(
-            divergences[0], divergences[1:][order], rewards[1:][order], np.nan, np.nan
-        )
-    return gaps.reshape(means.shape[:-1])
+    rewards, divergences = means[..., 0::2], means[..., 1::2]
+    order = np.argsort(divergences[..., 1:])
+    x, y = (np.take_along_axis(a[..., 1:], order, -1) for a in (divergences, rewards))
+    at = divergences[..., :1]
+    left = (x <= at).sum(-1, keepdims=True) - 1
+    ends = np.clip(np.concatenate([left, left + 1], -1), 0, x.shape[-1] - 1)
+    (x0, x1), (y0, y1) = (np.moveaxis(np.take_along_axis(a, ends, -1), -1, 0) for a in (x, y))
+    at = at[..., 0]
+    curve = y0 + (y1 - y0) / np.where(x1 > x0, x1 - x0, 1) * (at - x0)
+    return np.where((x[..., 0] <= at) & (at <= x[..., -1]), rewards[..., 0] - curve, np.nan)
 
 
 def equal_kl(method, **where):
@@ -139,7 +146,7 @@ def gap_of(tables, runs):
 def _gaps(values):
     """(gap, resampled gaps) of one cell; the resamples of prompts are the same in every cell."""
     prompts = len(values)
-    draws = resampled_counts(np.random.default_rng(0), prompts, RESAMPLES)
+    (draws,) = drawn(prompts)
     return float(above(values.mean(axis=0))), above(draws @ values / prompts), prompts
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import flint
 
-from ..files import replacing
+from ..files import write_text
 from ..ops import arb_world
 from ..reached import digest_of
 from ..weights import WEIGHTS
@@ -98,9 +98,7 @@ def write_certificate(certificate, folder, *, key=None):
     `key`, by default a hash of the content.
     """
     path = Path(folder) / _file_name(certificate, key or _hash(certificate))
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(certificate) + "\n")
-    return path
+    return write_text(path, json.dumps(certificate) + "\n")
 
 
 def kept_certificate(folder, name, subject, **options):

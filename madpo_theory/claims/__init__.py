@@ -10,9 +10,9 @@ import re
 from importlib import import_module
 
 from ..extensions import CLAIMS as REGISTERED
-from .ledger import VERDICTS, Claim, Evidence, Ledger, verify
+from .ledger import Claim, Evidence, Ledger, verify
 
-__all__ = ["CLAIMS", "FILES", "VERDICTS", "Claim", "Evidence", "Ledger", "select", "verify"]
+__all__ = ["CLAIMS", "FILES", "Claim", "Evidence", "Ledger", "select", "verify"]
 
 _LETTERS = "SCTLRBNA"  # schedule, calculus of targets, targets, landscape, robustness, ...
 

@@ -110,21 +110,14 @@ def certified(name, quantity, weighting, *, below=None, above=None, digits=6):
     the independent checker, and named in the evidence.
     """
 
-    def evidence(folder):
+    def detail(certificate):
         kind, schedule = weighting_kind(weighting)
-        certificate, path = kept_certificate(folder, quantity, weighting)
-        return _certified_evidence(
-            name,
-            certificate,
-            path,
-            (below, above, digits),
+        return (
             f"sup {quantity}{_of(kind)}, {len(certificate['boxes'])} boxes and tail, schedule "
-            f"{describe(schedule)}",
+            f"{describe(schedule)}"
         )
 
-    evidence.__name__ = f"certified_{quantity}"
-    evidence.kind, evidence.writes, evidence.uses = "certified", True, (quantity,)
-    return evidence
+    return _certified(name, "certified", quantity, weighting, (below, above, digits), detail)
 
 
 def certified_box(
@@ -149,42 +142,44 @@ def certified_box(
     options = {"kind": kind, "within": within}
     options |= {"bound": below} if tolerance is None else {"tolerance": tolerance}
 
-    def evidence(folder):
-        certificate, path = kept_certificate(folder, quantity, box, **options)
+    def detail(certificate):
         leaves = sum(tree.count(".") for trees in certificate["trees"].values() for tree in trees)
         margin, *schedule = certificate["witness"]
         extent = "and tail" if within is None else f"at margins {certificate['within']} tau"
-        return _certified_evidence(
-            name,
-            certificate,
-            path,
-            (below, above, digits),
+        return (
             f"sup {quantity}{_of(kind)} over {box}, {leaves} boxes {extent}; lower end at "
-            f"h = {margin} tau, schedule ({', '.join(schedule)})",
+            f"h = {margin} tau, schedule ({', '.join(schedule)})"
         )
 
-    evidence.__name__ = f"certified_box_{quantity}"
-    evidence.kind, evidence.writes, evidence.uses = "certified", True, (quantity,)
-    return evidence
+    limits = below, above, digits
+    return _certified(name, "certified_box", quantity, box, limits, detail, **options)
 
 
 def _of(kind):
     return "" if kind == "published" else f" of the {kind} weight"
 
 
-def _certified_evidence(name, certificate, path, limits, detail):
+def _certified(name, how, quantity, subject, limits, detail, **options):
+    """Evidence from the kept certificate of a quantity; `detail` says of it what it covers."""
     below, above, digits = limits
-    lower, upper = certificate["lower"], certificate["upper"]
     bounds = [f"<= {below}"] * (below is not None) + [f">= {above}"] * (above is not None)
-    return Evidence(
-        kind="certified",
-        name=name,
-        computed=f"[{lower:.{digits}f}, {upper:.{digits}f}]",
-        theory=" and ".join(bounds),
-        agrees=(below is None or upper <= below) and (above is None or lower >= above),
-        detail=detail,
-        certificate=path.name,
-    )
+
+    def evidence(folder):
+        certificate, path = kept_certificate(folder, quantity, subject, **options)
+        lower, upper = certificate["lower"], certificate["upper"]
+        return Evidence(
+            kind="certified",
+            name=name,
+            computed=f"[{lower:.{digits}f}, {upper:.{digits}f}]",
+            theory=" and ".join(bounds),
+            agrees=(below is None or upper <= below) and (above is None or lower >= above),
+            detail=detail(certificate),
+            certificate=path.name,
+        )
+
+    evidence.__name__ = f"{how}_{quantity}"
+    evidence.kind, evidence.writes, evidence.uses = "certified", True, (quantity,)
+    return evidence
 
 
 def observed(kind, name, theory, detail):

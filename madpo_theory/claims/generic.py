@@ -16,50 +16,20 @@ from scipy.special import expit
 
 from ..certify import Quantity, supremum
 from ..certify.enclosure import precision
-from ..methods import METHODS, Method
 from ..methods.base import method_of
-from ..methods.madpo import Madpo
 from ..methods.search import searched_target
 from ..ops import arb_world, numpy_world, torch_world
-from ..registry import class_of_file
-from ..schedule import MarginSchedule
 from ..simulate import PairProblem, solve
-from ..weights import WEIGHTS, Weighting
 from .evidence import REACH, observed, property_test, simulated, slope_range
 from .ledger import Claim, Evidence
 from .settings import label_scores, margins
 
-__all__ = ["method_from", "theorems"]
+__all__ = ["theorems"]
 
 LIMIT = 5_000
 """Boxes after which a search for an enclosure gives up."""
 NEAR = 8.0
 """Nats of a margin up to which float64 resolves a search of the risk's slope."""
-
-
-def method_from(spec):
-    """The Method that a name, a weight's name or ``path/to/file.py:Name`` stands for.
-
-    A weight is MADPO's weight; what takes a schedule gets the class defaults. Raises ValueError.
-    """
-    known = {**WEIGHTS, **METHODS}
-    if ".py:" not in spec and spec not in known:
-        raise ValueError(
-            f"method = {spec!r} breaks the rule that it is a method or weight, one of "
-            f"{', '.join(sorted(known))}; correct it, or give a class in a file, "
-            "path/to/file.py:Name"
-        )
-    cls = class_of_file(spec) if ".py:" in spec else known[spec]
-    if not (isinstance(cls, type) and issubclass(cls, (Method, Weighting))):
-        raise ValueError(f"{spec} is {cls!r}, no class of Method or Weighting; name one")
-    try:
-        if issubclass(cls, Weighting):
-            return Madpo(cls.of(MarginSchedule()))
-        return cls()
-    except TypeError as error:
-        raise ValueError(
-            f"{spec} cannot be made without arguments ({error}); give every setting a default"
-        ) from None
 
 
 def theorems(method, called=None):

@@ -10,7 +10,7 @@ from itertools import combinations, pairwise
 from statistics import fmean
 
 from ..certify import QUANTITIES
-from ..files import replacing
+from ..files import write_text
 
 __all__ = ["edges", "svg", "write_svg"]
 
@@ -53,9 +53,7 @@ def edges(claims):
 
 def write_svg(path, claims, **options):
     """Write :func:`svg` to a file, atomically."""
-    picture = svg(claims, **options)
-    with replacing(path) as temporary:
-        temporary.write_text(picture, encoding="utf-8")
+    write_text(path, svg(claims, **options))
 
 
 def svg(claims, *, roots=(), wrong=(), files=None):

@@ -9,13 +9,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..files import replacing
+from ..files import write_text
+from ..verdicts import VERDICTS
 
-__all__ = ["VERDICTS", "Claim", "Evidence", "Ledger", "verify"]
-
-VERDICTS = {"holds": "holds", "conditional": "holds if", "fails": "fails"}
-KINDS = ("symbolic", "certified", "property", "simulation", "proof", "experiment", "roll-up")
-_SEVERITY = ("holds", "conditional", "fails")
+__all__ = ["Claim", "Evidence", "Ledger", "verify"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Evidence:
 
     Attributes
     ----------
-    kind : one of :data:`KINDS`.
+    kind : one of :data:`~madpo_theory.verdicts.KINDS`.
     name : what was looked at, in a few words.
     computed, theory : what came out, beside what the verdict says should have.
     agrees : whether the two match.
@@ -122,8 +119,7 @@ class Ledger:
 
     def write(self, path):
         """Write the ledger as JSON, atomically."""
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
 
 
 def verify(claims, *, certificates=Path("runs/certificates"), progress=False):
@@ -160,18 +156,18 @@ def _roll_up(claim, rows):
             Evidence(
                 "roll-up",
                 part.id,
-                f"{VERDICTS[part.verdict]}; {agreeing} of {len(checked)} pieces agree",
+                f"{VERDICTS[part.verdict].text}; {agreeing} of {len(checked)} pieces agree",
                 "all of them agree",
                 agreeing == len(checked) > 0,
                 part.reading,
             )
         )
-    weakest = max((rows[part][0].verdict for part in claim.parts), key=_SEVERITY.index)
+    weakest = max((rows[part][0].verdict for part in claim.parts), key=list(VERDICTS).index)
     verdict = Evidence(
         "roll-up",
         "verdict",
-        f"the weakest of its parts: {VERDICTS[weakest]}",
-        VERDICTS[claim.verdict],
+        f"the weakest of its parts: {VERDICTS[weakest].text}",
+        VERDICTS[claim.verdict].text,
         weakest == claim.verdict,
     )
     return (*pieces, verdict)

@@ -1,20 +1,23 @@
 """The state of the claims as a Markdown table."""
 
-from .ledger import VERDICTS
+from ..markdown import markdown_table
+from ..verdicts import VERDICTS
 
 __all__ = ["table"]
 
 
 def table(claims):
     """One row a claim: id, what it means in practice, verdict, kinds of evidence or parts."""
-    rows = ["| claim | in practice | verdict | evidence |", "|---|---|---|---|"]
-    for claim in claims:
-        kinds = ", ".join(claim.parts or dict.fromkeys(e.kind for e in claim.evidence))
-        verdict = VERDICTS[claim.verdict]
-        verdict += f" {claim.condition}" if claim.condition else ""
-        reading = claim.reading
-        if claim.counterexample:
-            reading += f" *Counterexample: {claim.counterexample}.*"
-        cells = (claim.id, reading, verdict, kinds)
-        rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
-    return "\n".join(rows)
+    return "\n".join(
+        markdown_table(("claim", "in practice", "verdict", "evidence"), map(_cells, claims))
+    )
+
+
+def _cells(claim):
+    verdict, reading = VERDICTS[claim.verdict].text, claim.reading
+    if claim.condition:
+        verdict += f" {claim.condition}"
+    if claim.counterexample:
+        reading += f" *Counterexample: {claim.counterexample}.*"
+    kinds = claim.parts or dict.fromkeys(e.kind for e in claim.evidence)
+    return claim.id, reading, verdict, ", ".join(kinds)

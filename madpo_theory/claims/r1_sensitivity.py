@@ -12,20 +12,10 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weights import log_weight_ratio
-from .evidence import certified, certified_box, property_test, proved, simulated, symbolic
+from .evidence import certified, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, OUTSIDE, C, in_c, inside, u
-from .settings import (
-    CLASS,
-    CLASS_BOX,
-    LABELS,
-    RELEASED,
-    RELEASED_4,
-    RELEASED_BOX,
-    WIDE_BOX,
-    margins,
-    target_scores,
-)
+from .settings import CLASS, LABELS, RELEASED, RELEASED_4, certified_boxes, margins, target_scores
 
 
 @symbolic("delta' = c - 1 + u c' inside the knee")
@@ -79,29 +69,8 @@ CLAIM = Claim(
         certified("L, released", "sensitivity", RELEASED, above=2.306765, below=2.306767),
         certified("L, class defaults", "sensitivity", CLASS, above=0.680478, below=0.680480),
         certified("L, c_max = 4", "sensitivity", RELEASED_4, above=4.67869, below=4.678692),
-        certified_box(
-            "L, box around the class defaults",
-            "sensitivity",
-            CLASS_BOX,
-            above=0.915,
-            below=0.917,
-            tolerance=0.001,
-        ),
-        certified_box(
-            "L, box around the released schedule",
-            "sensitivity",
-            RELEASED_BOX,
-            above=2.615,
-            below=2.617,
-            tolerance=0.001,
-        ),
-        certified_box(
-            "L, wide box",
-            "sensitivity",
-            WIDE_BOX,
-            above=4.7,
-            below=4.9,
-            tolerance=0.1,
+        *certified_boxes(
+            "L", "sensitivity", (0.915, 0.917, 0.001), (2.615, 2.617, 0.001), (4.7, 4.9, 0.1)
         ),
         r1_lipschitz,
         r1_trained,

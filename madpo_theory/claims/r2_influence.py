@@ -6,16 +6,14 @@ import sympy as sp
 
 from ..targets import effective_target, influence_bound
 from ..weights import log_weight_ratio
-from .evidence import certified, certified_box, property_test, proved, symbolic
+from .evidence import certified, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, OUTSIDE, OUTSIDE_MARGIN, C, c_max, d, in_c, u
 from .settings import (
     CLASS,
-    CLASS_BOX,
     RELEASED,
     RELEASED_4,
-    RELEASED_BOX,
-    WIDE_BOX,
+    certified_boxes,
     margins,
     scheduled_margins,
     schedules,
@@ -69,29 +67,8 @@ CLAIM = Claim(
         certified("D, released", "influence", RELEASED, above=3.47468, below=3.47469),
         certified("D, class defaults", "influence", CLASS, above=0.36417, below=0.36418),
         certified("D, c_max = 4", "influence", RELEASED_4, above=9.31188, below=9.31189),
-        certified_box(
-            "D, box around the class defaults",
-            "influence",
-            CLASS_BOX,
-            above=0.561,
-            below=0.563,
-            tolerance=0.001,
-        ),
-        certified_box(
-            "D, box around the released schedule",
-            "influence",
-            RELEASED_BOX,
-            above=3.981,
-            below=3.983,
-            tolerance=0.001,
-        ),
-        certified_box(
-            "D, wide box",
-            "influence",
-            WIDE_BOX,
-            above=9.5,
-            below=9.6,
-            tolerance=0.05,
+        *certified_boxes(
+            "D", "influence", (0.561, 0.563, 0.001), (3.981, 3.983, 0.001), (9.5, 9.6, 0.05)
         ),
         r2_bound,
         r2_sign,

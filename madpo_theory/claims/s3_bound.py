@@ -41,6 +41,10 @@ def s3_bound(case=scheduled_margins(1e4)):
     assert weight(h, s) < 2 and log_weight(h, s) < math.log(2)
 
 
+LARGEST = "log of the largest weight", "log_weight_max"
+SMALLEST = "-log of the smallest weight", "log_weight_min"
+
+
 CLAIM = Claim(
     id="S3",
     statement=r"$w < 2$. At the released schedule $w \in [0.0313, 1.2061]$: the weight acts by "
@@ -90,45 +94,15 @@ CLAIM = Claim(
             above=0.3494,
             below=0.3496,
         ),
-        certified_box(
-            "log of the largest weight, box around the class defaults",
-            "log_weight_max",
-            CLASS_BOX,
-            above=0.134,
-            below=0.137,
-            tolerance=0.002,
-        ),
-        certified_box(
-            "-log of the smallest weight, box around the class defaults",
-            "log_weight_min",
-            CLASS_BOX,
-            above=0.452,
-            below=0.455,
-            tolerance=0.002,
-        ),
-        certified_box(
-            "log of the largest weight, box around the released schedule",
-            "log_weight_max",
-            RELEASED_BOX,
-            above=0.200,
-            below=0.203,
-            tolerance=0.002,
-        ),
-        certified_box(
-            "-log of the smallest weight, box around the released schedule",
-            "log_weight_min",
-            RELEASED_BOX,
-            above=3.970,
-            below=3.973,
-            tolerance=0.002,
-        ),
-        certified_box(
-            "-log of the smallest weight, wide box",
-            "log_weight_min",
-            WIDE_BOX,
-            above=9.5,
-            below=9.6,
-            tolerance=0.05,
+        *(
+            certified_box(f"{what}, {name}", quantity, box, above=low, below=high, tolerance=width)
+            for (what, quantity), name, box, low, high, width in (
+                (LARGEST, "box around the class defaults", CLASS_BOX, 0.134, 0.137, 0.002),
+                (SMALLEST, "box around the class defaults", CLASS_BOX, 0.452, 0.455, 0.002),
+                (LARGEST, "box around the released schedule", RELEASED_BOX, 0.200, 0.203, 0.002),
+                (SMALLEST, "box around the released schedule", RELEASED_BOX, 3.970, 3.973, 0.002),
+                (SMALLEST, "wide box", WIDE_BOX, 9.5, 9.6, 0.05),
+            )
         ),
         s3_bound,
         proved("Weight", "S3_below_two"),

@@ -17,6 +17,7 @@ from ..schedule import MarginSchedule
 from ..simulate import PairProblem, solve
 from ..theory.linear import population_covariance, tabular_features
 from ..weights import Weighting
+from .evidence import certified_box
 from .regimes import kappa
 
 # -- schedules, with exact parameters -----------------------------------------------------------
@@ -29,6 +30,11 @@ CLASS = MarginSchedule.class_defaults(exact=True)
 CLASS_BOX = ScheduleBox(("1.8", "2.2"), ("0.45", "0.55"), ("0.9", "1.1"), ("1.8", "2.2"))
 RELEASED_BOX = ScheduleBox(("1.9", "2.1"), ("0.48", "0.52"), ("0.95", "1.05"), ("6.8", "7"))
 WIDE_BOX = ScheduleBox(("1.5", "4"), ("0.25", "0.6"), 1, (2, 7))
+BOXES = {
+    "box around the class defaults": CLASS_BOX,
+    "box around the released schedule": RELEASED_BOX,
+    "wide box": WIDE_BOX,
+}
 
 
 class Unweighted(Weighting):
@@ -36,6 +42,14 @@ class Unweighted(Weighting):
 
     def log_weight(self, xp, h):
         return 0 * h
+
+
+def certified_boxes(name, quantity, *limits):
+    """Evidence for each of :data:`BOXES`: (above, below, tolerance)."""
+    return tuple(
+        certified_box(f"{name}, {place}", quantity, box, above=low, below=high, tolerance=width)
+        for (place, box), (low, high, width) in zip(BOXES.items(), limits, strict=True)
+    )
 
 
 def margin_of(c, schedule):

@@ -1,4 +1,4 @@
-"""What pages share: their templates, and the lines of a Markdown table."""
+"""What pages share: their templates, and how a value is shown."""
 
 import json
 import math
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .mathematics import mathematics
 
-__all__ = ["markdown_table", "number_text", "page_template", "value_text"]
+__all__ = ["number_text", "page_template", "value_text"]
 
 
 def page_template(name):
@@ -22,15 +22,6 @@ def page_template(name):
     )
     environment.filters |= {"tex": mathematics, "value": value_text, "number": number_text}
     return environment.get_template(name)
-
-
-def markdown_table(head, rows):
-    """The lines of a Markdown table; a cell is text, and may hold ``|``."""
-    for number, cells in enumerate((head, *rows)):
-        texts = (cell.replace("|", "\\|") for cell in cells)
-        yield "|" + "|".join(f" {text} " if text else " " for text in texts) + "|"
-        if number == 0:
-            yield "|" + "---|" * len(head)
 
 
 def value_text(value):

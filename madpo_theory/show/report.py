@@ -6,8 +6,9 @@ import struct
 from pathlib import Path
 
 from ..extensions import SECTIONS
-from ..files import replacing
+from ..files import write_text
 from ..simulate.studies import read_results
+from ..verdicts import KINDS, VERDICTS
 from .experiment import SENTIMENT, label_of, read_json, read_summary, setting_of
 from .figures import COMMAND, table_bytes
 from .figures import figures as registered
@@ -15,24 +16,6 @@ from .pages import page_template, value_text
 
 __all__ = ["write_report"]
 
-VERDICTS = {  # verdict: mark, badge, how many of them are spoken of
-    "holds": ("✓", "holds", ("holds", "hold")),
-    "conditional": (
-        "◐",
-        "conditional",
-        ("holds under a stated condition", "hold under a stated condition"),
-    ),
-    "fails": ("✗", "fails", ("fails", "fail")),
-}
-KINDS = {
-    "symbolic": "derived in computer algebra; proves the step it shows",
-    "certified": "enclosed in ball arithmetic over whole intervals; a certificate others can check",
-    "proof": "proved for all arguments named, and the proof checked by Coq",
-    "property": "searched for a counterexample over the ranges it names; can refute, not prove",
-    "simulation": "trained or sampled with the library's own losses; can refute, not prove",
-    "experiment": "measured in the sentiment experiment",
-    "roll-up": "the verdicts of the statements that the claim needs; it is as good as the weakest",
-}
 CLAIM = ("id", "statement", "source", "assumptions", "verdict", "evidence")
 EVIDENCE = ("kind", "agrees", "computed", "theory")
 
@@ -74,10 +57,7 @@ def write_report(out, *, ledger, figures, experiment, studies=None, results=None
         run=None if experiment is None else _run(Path(experiment)),
         command=SENTIMENT,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as path:
-        path.write_bytes(page.encode())
-    return out
+    return write_text(out, page)
 
 
 # --- inputs ---------------------------------------------------------------------------------------
@@ -141,7 +121,7 @@ def _claim(claim, folder, page):
 def _counts(claims):
     """(verdict, count, words) of every verdict that occurs."""
     counts = {name: sum(c["verdict"] == name for c in claims) for name in VERDICTS}
-    return [(name, n, VERDICTS[name][2][n != 1]) for name, n in counts.items() if n]
+    return [(name, n, VERDICTS[name].counted[n != 1]) for name, n in counts.items() if n]
 
 
 def _figures(folder, **sources):

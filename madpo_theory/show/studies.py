@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from ..files import replacing
+from ..files import replacing, write_text
+from ..markdown import markdown_table
 from ..simulate.predictions import told
 from ..simulate.studies import read_results
 from .figures import drawn, save
-from .pages import markdown_table
 
-__all__ = ["draw_study", "markdown_judgements", "publish"]
+__all__ = ["draw_study", "failures", "markdown_judgements", "publish"]
 
 
 def draw_study(result):
@@ -26,7 +26,6 @@ def publish(folder, path):
         with replacing(path.parent / "figures" / f"study_{result.name}.png") as temporary:
             temporary.write_bytes(result.picture.read_bytes())
     rows = [row for result in results for row in result.record["predictions"]]
-    failed = [row["id"] for row in rows if row["verdict"] == "fails"]
     lines = [
         "# Simulation studies",
         "",
@@ -35,7 +34,7 @@ def publish(folder, path):
         "95 % interval over worlds lies inside the predicted one, fails if the two do not meet, "
         "and is undecided in between.",
         "",
-        f"Of {len(rows)} predictions {len(failed)} failed{': ' * bool(failed)}{', '.join(failed)}.",
+        failures(rows),
         "",
     ]
     for result in results:
@@ -53,9 +52,15 @@ def publish(folder, path):
             *markdown_judgements(record["predictions"]),
             "",
         ]
-    with replacing(path) as temporary:
-        temporary.write_text("\n".join(lines), encoding="utf-8")
-    return path
+    return write_text(path, "\n".join(lines))
+
+
+def failures(rows):
+    """How many of the judged predictions failed, and which, as a sentence."""
+    failed = [row["id"] for row in rows if row["verdict"] == "fails"]
+    return f"Of {len(rows)} predictions {len(failed)} failed" + (
+        f": {', '.join(failed)}." if failed else "."
+    )
 
 
 def markdown_judgements(rows):

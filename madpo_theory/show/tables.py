@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .. import risk, targets
-from ..order import limit_decides, monotone_limit
+from ..order import falling_stretches, limit_decides, monotone_limit
 from ..schedule import MarginSchedule, coefficient
 from ..weights import WEIGHTS, log_weight_ratio, weight
 from .experiment import MEASURED, label_of, read_summary, setting_of
@@ -72,32 +72,11 @@ def effective_target():
             return targets.effective_target(x, x, s)
 
         pieces.append(_rows(method=name, element="curve", h=h, z=target(h)))
-        for ends in _falls(h, target(h), target):
+        for ends in falling_stretches(SCHEDULES[name], h):
             pieces.append(_rows(method=name, element="fall", h=ends, z=target(ends)))
     pieces.append(_rows(method="dpo", element="curve", h=h, z=targets.dpo_target(h)))
     pieces.append(_rows(method="ipo", element="curve", h=h, z=beta * targets.ipo_target(h, beta)))
     return _stack(pieces)
-
-
-def _falls(x, y, function):
-    """End points of the stretches where `function`, sampled as y at x, falls."""
-    from scipy.optimize import minimize_scalar
-
-    def extremum(index, sign):
-        if index in (0, len(x) - 1):
-            return x[index]
-        found = minimize_scalar(
-            lambda t: sign * function(float(t)),
-            bounds=(x[index - 1], x[index + 1]),
-            method="bounded",
-            options={"xatol": 1e-10},
-        )
-        # A kink, where the sample itself is extreme, beats the search.
-        return found.x if found.fun < sign * y[index] else x[index]
-
-    steps = np.diff(np.concatenate([[0], (np.diff(y) < 0).astype(int), [0]]))
-    for start, end in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True):
-        yield np.array([extremum(start, -1.0), extremum(end, 1.0)])
 
 
 def pair_risk():

@@ -15,7 +15,7 @@ from ..ops.checks import check_kind, finite_array
 from ..targets import effective_target
 from ..theory.efficiency import effective_sample_size
 from ..theory.value import divergence_terms, kl_divergence, regret, regret_bound, score_error
-from ..weights import log_weight_ratio, weight, weighting_of
+from ..weights import log_weight_ratio, weight
 from .reward_models import check_margin_batch
 from .worlds import Worlds, check_sampling, from_problems, gaps
 
@@ -24,57 +24,13 @@ __all__ = [
     "Measurement",
     "WeightStatistics",
     "frontier",
-    "influence",
-    "influence_limit",
     "measure",
     "pair_accuracy",
     "policy_of",
     "reward_at_kl",
     "rms_over_pairs",
-    "target_shift",
-    "target_shift_bound",
     "weight_statistics",
 ]
-
-
-# ------------------------------------------------------------------------ theory beside the runs
-
-
-def target_shift(margins, true_margins, weighting):
-    """How far the reward model's error moves each pair's target, nats: |delta(h) - delta(h*)|.
-
-    margins, true_margins : arrays or tensors of one shape, nats.
-    """
-    moved = log_weight_ratio(margins, weighting) - log_weight_ratio(true_margins, weighting)
-    return abs(moved)
-
-
-def target_shift_bound(margins, true_margins, lipschitz):
-    """The theory's bound on :func:`target_shift`, of the same shape: L |h - h*| (R1).
-
-    lipschitz : L = sup |delta'| of the weighting; the certified supremum of "sensitivity".
-    """
-    _check_bound("lipschitz", lipschitz)
-    return lipschitz * abs(margins - true_margins)
-
-
-def influence(margins, weighting):
-    """How far the weights move each pair's target from the true margin: |delta(h)|, nats."""
-    return abs(log_weight_ratio(margins, weighting))
-
-
-def influence_limit(margins, limit):
-    """The theory's bound on :func:`influence`, of the same shape: D, whatever the margin (R2).
-
-    limit : D = sup |delta|, the certified supremum of "influence", or what is above it, as
-        :func:`~madpo_theory.influence_bound`.
-    """
-    _check_bound("limit", limit)
-    return 0 * margins + limit
-
-
-def _check_bound(name, value):
-    check_number(name, value, f"{name} >= 0", lambda v: v >= 0)
 
 
 # ----------------------------------------------------------------------------------- statistics
@@ -350,22 +306,18 @@ def measure(
     m = finite_array("m", from_problems(m, worlds), shape=worlds.shape)
     true = worlds.margins
     z = gaps(beta * m)
+    moved = shift = np.zeros(true.shape)
     if weighting is not None:
-        weighting_of(weighting)
-        shift = target_shift(margins, true, weighting)
-        moved = np.where(sampling > 0, influence(margins, weighting), 0)
-    else:
-        shift = moved = np.zeros(true.shape)
+        moved = log_weight_ratio(margins, weighting)
+        shift = moved - log_weight_ratio(true, weighting)
     if target is not None:
         target = check_margin_batch("target", target, worlds)
     else:
         target = true if weighting is None else effective_target(true, margins, weighting)
-    bound = np.full(true.shape, np.nan)
-    if lipschitz is not None:
-        bound = target_shift_bound(margins, true, lipschitz)
-    allowed = np.full(len(true), np.nan)
-    if limit is not None:
-        allowed = influence_limit(np.zeros(len(true)), limit)
+    for name, value in (("lipschitz", lipschitz), ("limit", limit)):
+        if value is not None:
+            check_number(name, value, f"{name} >= 0", lambda v: v >= 0)
+    model_error = rms_over_pairs(margins - true, sampling)
     log_policy = policy_of(worlds, m)
     rows = log_policy, worlds.rewards, worlds.log_reference
     errors = score_error(*rows, beta=beta)
@@ -373,13 +325,13 @@ def measure(
     kl = kl_divergence(log_policy, worlds.log_reference).mean(axis=-1)
     statistics = weight_statistics(margins, masses, weighting, threshold=threshold)
     return Measurement(
-        model_error=rms_over_pairs(margins - true, sampling),
+        model_error=model_error,
         target_error=rms_over_pairs(z - true, sampling),
         own_target_error=rms_over_pairs(z - target, sampling),
         target_shift=rms_over_pairs(shift, sampling),
-        target_shift_bound=rms_over_pairs(bound, sampling),
-        influence=moved.max(axis=(1, 2, 3)),
-        influence_limit=allowed,
+        target_shift_bound=(np.nan if lipschitz is None else lipschitz) * model_error,
+        influence=np.where(sampling > 0, abs(moved), 0).max(axis=(1, 2, 3)),
+        influence_limit=np.full(len(true), np.nan if limit is None else limit),
         reward=reward,
         kl=kl,
         value=reward - beta * kl,

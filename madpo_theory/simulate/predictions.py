@@ -13,11 +13,10 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
-from ..files import replacing
+from ..files import write_text
 from ..theory.bootstrap import percentiles, resampled_counts
 
 __all__ = [
@@ -174,12 +173,8 @@ def write_judgements(path, judgements, **about):
     rows = [
         {key: _plain(value) for key, value in asdict(judgement).items()} for judgement in judgements
     ]
-    with replacing(Path(path)) as temporary:
-        text = json.dumps(
-            about | {"predictions": rows} if about else rows, indent=1, ensure_ascii=False
-        )
-        temporary.write_text(text + "\n", encoding="utf-8")
-    return Path(path)
+    told = about | {"predictions": rows} if about else rows
+    return write_text(path, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
 
 
 def told(row):

@@ -27,7 +27,7 @@ from ..methods.beta_dpo import BetaDpo, beta_dpo_margins
 from ..methods.ipo import Ipo
 from ..ops import check_number, torch_world
 from ..ops.checks import check_antisymmetric
-from .solve.fits import Reason, check_masses, check_tables
+from .solve.fits import Reason, TableFits, check_masses, check_tables
 from .solve.general import minimize_general
 from .solve.newton import EPS, minimize_tables, solve_laplacian
 
@@ -91,32 +91,21 @@ class PairProblem:
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class Solution(TableFits):
     """A method's policy for every prompt, and what is proved of it; tensors.
+
+    The scores are z = beta m, of a method without a reference beta log pi up to a constant; the
+    gradient and the curvature are of the method's loss in z (of beta^2 times its loss for IPO,
+    which takes no Newton steps; in the batch's own z for beta-DPO). Beside those:
 
     Attributes
     ----------
     m : (B, K) log-ratios up to a constant, mean 0, nats: pi is proportional to pi_ref e^m. NaN
         where not converged.
-    scores : (B, K) z = beta m; of a method without a reference beta log pi, up to a constant.
-    converged : (B,) boolean.
-    reason : (B,) int8 of :class:`~madpo_theory.simulate.solve.fits.Reason`.
-    gradient_norm, curvature : (B,) of the method's loss in z, masses scaled to a largest pair of
-        1, as in :class:`~madpo_theory.simulate.solve.fits.TableFits` (of beta^2 times its loss for
-        IPO; in the batch's own z for beta-DPO).
-    error_bound : (B,) nats of z from the exact minimizer, inf where not converged.
-    iterations : (B,) Newton steps; 0 for IPO, whose equations are linear.
     temperature : (B,) the beta that the loss was taken with: the method's, but for beta-DPO.
     """
 
     m: torch.Tensor
-    scores: torch.Tensor
-    converged: torch.Tensor
-    reason: torch.Tensor
-    gradient_norm: torch.Tensor
-    curvature: torch.Tensor
-    error_bound: torch.Tensor
-    iterations: torch.Tensor
     temperature: torch.Tensor
 
     def __post_init__(self):
@@ -242,7 +231,6 @@ def _solve(method, problem, **options):
 def _solution(method, fits, unit):
     """The :class:`Solution` that fits of scores s are, z being `unit` times s."""
     return Solution(
-        fits.scores * unit / method.beta,
         fits.scores * unit,
         fits.converged,
         fits.reason,
@@ -250,7 +238,8 @@ def _solution(method, fits, unit):
         fits.curvature / unit**2,
         fits.error_bound * unit,
         fits.iterations,
-        torch.full_like(fits.curvature, method.beta),
+        m=fits.scores * unit / method.beta,
+        temperature=torch.full_like(fits.curvature, method.beta),
     )
 
 
@@ -294,7 +283,6 @@ def _(method: Ipo, problem, *, tolerance=1e-10, accuracy=1e-6, chunk=None):
     converged = (slope <= tolerance) & (error <= accuracy)
     unsolved = torch.where(curvature > 0, int(Reason.PRECISION), int(Reason.UNCONNECTED))
     return Solution(
-        z / beta,
         z,
         converged,
         torch.where(converged, int(Reason.CONVERGED), unsolved).to(torch.int8),
@@ -302,7 +290,8 @@ def _(method: Ipo, problem, *, tolerance=1e-10, accuracy=1e-6, chunk=None):
         2 * curvature,
         error,
         torch.zeros_like(converged, dtype=torch.int32),
-        torch.full_like(slope, beta),
+        m=z / beta,
+        temperature=torch.full_like(slope, beta),
     )
 
 
@@ -351,6 +340,6 @@ def _(method: BetaDpo, problem, **options):
     length = torch.linalg.vector_norm(z, dim=1)
     error = beta / temperature.abs() * (error + length * moved / temperature.abs())
     return Solution(
-        m, beta * m, converged, reason.to(torch.int8), fits.gradient_norm, fits.curvature,
-        error, fits.iterations, temperature,
+        beta * m, converged, reason.to(torch.int8), fits.gradient_norm, fits.curvature, error,
+        fits.iterations, m=m, temperature=temperature,
     )  # fmt: skip

@@ -14,14 +14,8 @@ TEXTS = [
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Tiny models gain nothing from threads, and lose much where other work shares the cores."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _tiny_models_run_on(one_thread):
     yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +34,18 @@ def fresh_tiny():
 
     causal_lm, _ = tiny_gemma(TEXTS, seed=0)
     return causal_lm.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def few_rows():
+    """A DataConfig of a table with a hundred rows or so of either kind; its user says which."""
+    from madpo_theory.align.config import DataConfig
+
+    return DataConfig(
+        prompts=(0, 40),
+        held_out=(0, 0),
+        evaluation=(40, 70),
+        scorer_negative=(0, 0),
+        scorer_positive=(0, 0),
+        scorer_test_negative=(70, 100),
+    )

@@ -11,7 +11,7 @@ import pandas
 import pytest
 import torch
 
-from madpo_theory.align.config import DataConfig, ScorerConfig
+from madpo_theory.align.config import ScorerConfig
 from madpo_theory.align.policy import SPECIAL, load_adapter, load_model, tiny_gemma
 from madpo_theory.align.store import Run
 from madpo_theory.experiments.sentiment import PRESETS, run
@@ -75,21 +75,16 @@ def hub(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def result(hub, tmp_path_factory):
+def result(hub, few_rows, tmp_path_factory):
     paper, smoke = PRESETS["paper"], PRESETS["smoke"]
     small = dict(batch_size=4, checkpoint_every=2, accumulation=2, bucket=2, recompute=True)
     config = replace(
         paper,
         precision=replace(paper.precision, device="cpu", dtype="bfloat16"),
-        data=DataConfig(
+        data=replace(
+            few_rows,
             source=str(hub / "data"),
             sft=(100, 200),
-            prompts=(0, 40),
-            held_out=(0, 0),
-            evaluation=(40, 70),
-            scorer_negative=(0, 0),
-            scorer_positive=(0, 0),
-            scorer_test_negative=(70, 100),
             scorer_test_positive=(200, 240),
         ),
         scorer=ScorerConfig(kind=str(hub / "classifier")),

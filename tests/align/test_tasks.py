@@ -6,7 +6,7 @@ import numpy as np
 import pandas
 import pytest
 
-from madpo_theory.align.config import DataConfig, ScorerConfig
+from madpo_theory.align.config import ScorerConfig
 from madpo_theory.align.tasks import TASKS, Task, register, task_of
 from madpo_theory.experiments.sentiment import PRESETS, run
 
@@ -49,20 +49,15 @@ def summaries():
 
 
 @pytest.fixture(scope="module")
-def config():
+def config(few_rows):
     smoke = PRESETS["smoke"]
     return replace(
         smoke,
         tier="low",
-        data=DataConfig(
+        data=replace(
+            few_rows,
             task="summaries",
             sft=(150, 250),
-            prompts=(0, 40),
-            held_out=(0, 0),
-            evaluation=(40, 70),
-            scorer_negative=(0, 0),
-            scorer_positive=(0, 0),
-            scorer_test_negative=(70, 100),
             scorer_test_positive=(250, 300),
             min_words=5,
         ),

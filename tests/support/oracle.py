@@ -79,6 +79,14 @@ def _bounded_ratio(h, w):
     return min(mp.mpf(1), mp.exp((coefficient(h, w.schedule) - 1) * h))
 
 
+def _amp_only(h, w):
+    return _published(h, w.schedule) if h < exact(w.schedule.tau) else mp.mpf(1)
+
+
+def _reg_only(h, w):
+    return _published(h, w.schedule) if h > exact(w.schedule.tau) else mp.mpf(1)
+
+
 @precise
 def power_target(u, target):
     """K ((1 + u/smoothing)^gamma - 1) of u >= 0 and its odd continuation; K puts tau at tau."""
@@ -103,6 +111,8 @@ def _scaled(h, w):
 _WEIGHTS = {
     MarginSchedule: _published,
     PublishedWeight: lambda h, w: _published(h, w.schedule),
+    weights.AmpOnlyWeight: _amp_only,
+    weights.RegOnlyWeight: _reg_only,
     weights.BoundedRatioWeight: _bounded_ratio,
     weights.TargetShapedWeight: _target_shaped,
     weights.EfficientWeight: _efficient,

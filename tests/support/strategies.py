@@ -3,9 +3,23 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from madpo_theory import MarginSchedule
+
 
 def floats(low, high, **kwargs):
     return st.floats(low, high, allow_nan=False, allow_infinity=False, **kwargs)
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+# Schedules that move a target by at most 7.5 nats: beyond, weights differ by so many powers of ten
+# that float64 cannot tell a design that spans from one that does not, which is no theorem's matter.
+GENTLE = st.builds(
+    MarginSchedule,
+    c_max=floats(1.001, 2.5),
+    c_min=floats(0.0, 0.999),
+    lam=floats(0.05, 20.0),
+    tau=floats(0.01, 5.0),
+)
 
 
 def telling_margins(schedule, n=60):
