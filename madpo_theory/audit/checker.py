@@ -1,7 +1,760 @@
-"""Placeholder of this commit: the independent checker is written next to it."""
+"""Check a bound of the verdict sheet without the code that found it.
+
+    python -m madpo_theory.audit.checker FILE...
+
+A certificate says that ``statement <= upper`` for all points of a domain, of which `zero` and
+`positive` may leave out some. The statement speaks of derivatives of a traced formula. This module
+shares no code with the search. It refuses a certificate unless
+
+1. it has the keys and the types below, its graphs hold known kinds of nodes alone, in order, and
+   numbers as exact text;
+2. the `expression` that is bounded is the statement: at points, both agree to 2^-150, the statement
+   by Taylor series of the formula in Arb;
+3. branches that are called joined meet: at their branch points, to 2^-150;
+4. the boxes are a partition of the domain, with no gap and no overlap;
+5. on every box the expression stays below `upper`, or a constraint leaves the box out: by interval
+   arithmetic rounded outward, elementary functions by Arb, and the mean-value form, cutting a box
+   into at most a few thousand where that takes it;
+6. the `witness`, where there is one, lies in the domain, satisfies `positive`, and reaches `lower`.
+
+So upper is certified of the expression everywhere; that the expression is the statement is tested,
+as is that branches meet. What is said of `lower` is certified at the witness.
+"""
+
+import functools
+import itertools
+import json
+import math
+import sys
+from fractions import Fraction
+
+import numpy as np
+from flint import arb, ctx, fmpq
+
+__all__ = ["check", "main"]
+
+FORMAT = "madpo audit bound 1"
+KEYS = {
+    "format", "method", "row", "formula", "variables", "statement", "expression", "zero",
+    "positive", "order", "domain", "lower", "witness", "upper", "boxes",
+}  # fmt: skip
+UNARY = ("exp", "log", "sigmoid", "softplus", "sinh", "asinh", "held", "pulse")
+BITS = 300
+ROUNDS = 14
+"""How often a box may be cut in two."""
+MOST = 200_000
+"""Boxes that one certificate may take."""
 
 
 def check(certificate):
-    """Refuse what is no certificate of a bound."""
-    if certificate.get("format") != "madpo audit bound 1":
-        raise ValueError(f"format = {certificate.get('format')!r} is not known")
+    """Raise ValueError, with the rule, unless the certificate proves what it says."""
+    _exact(certificate)
+    formula, statement, expression = (
+        _graph(certificate[name]) for name in ("formula", "statement", "expression")
+    )
+    order = certificate["order"]
+    domain = [tuple(float(end) for end in certificate["domain"][name]) for name in order]
+    limits = {
+        kind: tuple(map(_graph, certificate[kind])) if certificate[kind] else None
+        for kind in ("zero", "positive")
+    }
+    with ctx.workprec(BITS):
+        for said, bounded in [(statement, expression), *filter(None, limits.values())]:
+            _same(formula, certificate["variables"], said, bounded, order)
+            _joined(bounded)
+        _joined(formula)
+    boxes = np.array(certificate["boxes"], dtype=float).reshape(-1, len(order), 2)
+    _partition(boxes, domain)
+    with ctx.workprec(80):
+        _below(expression, limits, order, boxes, float(certificate["upper"]))
+        if certificate["witness"] is not None:
+            _reached(expression, limits["positive"], order, domain, certificate)
+
+
+# ------------------------------------------------------------------------------- 1. types
+
+
+def _exact(certificate):
+    if type(certificate) is not dict or set(certificate) != KEYS:
+        raise ValueError(f"a certificate has exactly the keys {', '.join(sorted(KEYS))}")
+    if certificate["format"] != FORMAT:
+        raise ValueError(f"format = {certificate['format']!r}, expected {FORMAT!r}")
+    order, domain = certificate["order"], certificate["domain"]
+    if type(order) is not list or not all(type(name) is str for name in order) or not order:
+        raise ValueError(f"order = {order!r} is no list of names")
+    if len(set(order)) != len(order) or type(domain) is not dict or set(domain) != set(order):
+        raise ValueError("the domain must give one pair of ends for each name of `order`")
+    for name, ends in domain.items():
+        if type(ends) is not list or [type(x) for x in ends] != [str, str]:
+            raise ValueError(f"domain of {name}: {ends!r} is no pair of texts")
+        if not float(ends[0]) <= float(ends[1]):
+            raise ValueError(f"domain of {name}: {ends!r} is no interval")
+    for name in ("upper", "lower"):
+        if type(certificate[name]) is not float or math.isnan(certificate[name]):
+            raise ValueError(f"{name} = {certificate[name]!r} is no float")
+    names = certificate["variables"]
+    if type(names) is not list or not 1 <= len(names) <= 2:
+        raise ValueError(f"variables = {names!r} are not one or two names")
+    if certificate["witness"] is not None and set(certificate["witness"]) != set(order):
+        raise ValueError("the witness must give each variable of `order`")
+
+
+def _graph(data):
+    """[(kind, value, args)] of a graph given as data; refuses what it does not know."""
+    if type(data) is not list or not data:
+        raise ValueError("a graph is a list of nodes")
+    nodes = []
+    for k, node in enumerate(data):
+        if type(node) is not list or len(node) != 3:
+            raise ValueError(f"node {k} is not [kind, value, arguments]")
+        kind, value, args = node
+        if type(args) is not list or not all(type(a) is int and 0 <= a < k for a in args):
+            raise ValueError(f"node {k} has arguments that do not stand before it")
+        nodes.append((kind, _value(kind, value, len(args), k), tuple(args)))
+    return tuple(nodes)
+
+
+def _value(kind, value, count, k):
+    right = {"number": 0, "variable": 0, "derivative": 0, "power": 1, "minimum": 2, "where": 3}
+    if kind in UNARY:
+        good = value is None and count == 1
+    elif kind == "sum":
+        good = (
+            type(value) is list and len(value) == 2 and type(value[1]) is list
+            and len(value[1]) == count >= 1
+        )  # fmt: skip
+        if good:
+            return _number(value[0]), tuple(map(_number, value[1]))
+    elif kind == "product":
+        good = value is None and count >= 2
+    elif kind not in right:
+        raise ValueError(f"node {k} is of the unknown kind {kind!r}")
+    else:
+        good = count == right[kind] and {
+            "number": type(value) is str,
+            "variable": type(value) is str,
+            "power": type(value) is int and value not in (0, 1) and abs(value) <= 1000,
+            "minimum": value is None,
+            "where": type(value) is bool,
+            "derivative": type(value) is list and [type(x) for x in value] == [int, int, bool]
+            and min(value[:2]) >= 0 and sum(value[:2]) <= 4,
+        }[kind]  # fmt: skip
+        if good and kind == "number":
+            return _number(value)
+    if not good:
+        raise ValueError(f"node {k}, a {kind}, has a wrong value {value!r} or {count} arguments")
+    return tuple(value) if kind == "derivative" else value
+
+
+def _number(text):
+    if type(text) is not str or len(text) > 5000:
+        raise ValueError(f"a number is exact text, got {str(text)[:40]!r}")
+    return float(text) if text in ("inf", "-inf") else Fraction(text)
+
+
+# --------------------------------------------------------- 2. the statement, at points
+
+
+def _same(formula, variables, statement, expression, order):
+    """Refuse an expression that is not what the statement says, at 16 points."""
+    draw = np.random.default_rng(len(formula) * 1009 + len(expression))
+    told = 0
+    for scale in (12.0, 1.0, 0.2) * 24:
+        point = {n: arb(float(draw.uniform(-scale, scale))) for n in sorted({*order, *variables})}
+        there = _at(expression, point)
+        said = _at(statement, point, _Jets(formula, variables, point))
+        if not (there.is_finite() and said.is_finite()):
+            continue  # outside of what the formula is defined for
+        told += 1
+        if not abs(there - said) <= arb(2) ** -150 * (1 + abs(said)):
+            where = ", ".join(f"{n} = {float(x.mid()):.6g}" for n, x in point.items())
+            raise ValueError(f"the expression is not the statement at {where}")
+        if told == 16:
+            return
+    if not told:
+        raise ValueError("the statement could be evaluated nowhere")
+
+
+def _at(graph, point, jets=None):
+    """A graph's value at a point, in Arb; `jets` for the derivatives that a statement names."""
+    found = []
+    for kind, value, args in graph:
+        x = [found[a] for a in args]
+        if kind == "number":
+            found.append(_arb(value))
+        elif kind == "variable":
+            found.append(point[value])
+        elif kind == "derivative":
+            if jets is None:
+                raise ValueError("an expression that is bounded must not name derivatives")
+            found.append(jets.derivative(*value))
+        elif kind == "sum":
+            found.append(_total(value, x, _arb))
+        elif kind == "product":
+            found.append(functools.reduce(lambda a, b: a * b, x))
+        elif kind == "power":
+            found.append(x[0] ** value)
+        elif kind == "minimum":
+            found.append(x[0].min(x[1]))
+        elif kind == "where":
+            found.append(x[1] if x[0] > 0 else x[2])
+        elif kind == "pulse":
+            found.append(arb(0))
+        else:
+            found.append(_POINT[kind](x[0]))
+    return found[-1]
+
+
+_POINT = {
+    "exp": arb.exp,
+    "log": arb.log,
+    "sigmoid": lambda x: 1 / (1 + (-x).exp()),
+    "softplus": lambda x: x.exp().log1p() if x < 100 else x + (-x).exp().log1p(),
+    "sinh": arb.sinh,
+    "asinh": arb.asinh,
+    "held": lambda x: x,
+}
+
+
+def _total(value, terms, number):
+    constant, factors = value
+    return sum((number(c) * x for c, x in zip(factors, terms, strict=True)), number(constant))
+
+
+def _arb(value):
+    return (
+        arb(fmpq(value.numerator, value.denominator))
+        if value == value // 1 or isinstance(value, Fraction)
+        else arb(value)
+    )
+
+
+class _Jets:
+    """Taylor coefficients of a formula at a point and at minus the point, up to order 4."""
+
+    ORDER = 4
+
+    def __init__(self, formula, variables, point):
+        self.formula, self.variables, self.point = formula, variables, point
+        self.known = {}
+
+    def derivative(self, i, j, mirrored):
+        if mirrored not in self.known:
+            sign = -1 if mirrored else 1
+            at = [sign * self.point[name] for name in self.variables]
+            self.known[mirrored] = self._series(at)
+        return self.known[mirrored].get((i, j), arb(0)) * (math.factorial(i) * math.factorial(j))
+
+    def _series(self, at):
+        found = []
+        for kind, value, args in self.formula:
+            x = [found[a] for a in args]
+            if kind == "number":
+                found.append({(0, 0): _arb(value)})
+            elif kind == "variable":
+                k = self.variables.index(value)
+                found.append({(0, 0): at[k], (1 - k, k): arb(1)})
+            elif kind == "sum":
+                constant, factors = value
+                total = {(0, 0): _arb(constant)}
+                for c, series in zip(factors, x, strict=True):
+                    for n, coefficient in series.items():
+                        total[n] = total.get(n, arb(0)) + _arb(c) * coefficient
+                found.append(total)
+            elif kind == "product":
+                found.append(functools.reduce(self._times, x))
+            elif kind == "minimum":
+                found.append(x[0] if x[0][0, 0] < x[1][0, 0] else x[1])
+            elif kind == "where":
+                found.append(x[1] if x[0][0, 0] > 0 else x[2])
+            elif kind in ("pulse", "derivative"):
+                raise ValueError(f"a formula must not hold a {kind}")
+            elif kind == "held":
+                raise ValueError("a formula that holds something constant is given by its gradient")
+            else:
+                found.append(self._through(kind, value, x[0]))
+        return found[-1]
+
+    def _times(self, a, b):
+        product = {}
+        for (i, j), x in a.items():
+            for (k, n), y in b.items():
+                if i + j + k + n <= self.ORDER:
+                    product[i + k, j + n] = product.get((i + k, j + n), arb(0)) + x * y
+        return product
+
+    def _through(self, kind, power, series):
+        """The series of f(u) from those of f at u's value: sum of f_k (u - u_0)^k."""
+        start, rest = series.get((0, 0), arb(0)), {n: c for n, c in series.items() if n != (0, 0)}
+        taylor = _taylor(kind, power, start, self.ORDER)
+        total, term = {(0, 0): taylor[0]}, {(0, 0): arb(1)}
+        for k in range(1, self.ORDER + 1):
+            term = self._times(term, rest)
+            for n, c in term.items():
+                total[n] = total.get(n, arb(0)) + taylor[k] * c
+        return total
+
+
+def _taylor(kind, power, x, order):
+    """Taylor coefficients at x of one of the functions, by power series in Arb."""
+    from flint import arb_series
+
+    u = arb_series([x, 1], prec=order + 1)
+    if kind == "power":
+        found = u**power if power > 0 else 1 / u ** (-power)
+    elif kind == "sinh":
+        found = (u.exp() - (-u).exp()) / 2
+    elif kind == "asinh":
+        found = (u + (1 + u * u).sqrt()).log()
+        if x < 0:  # asinh is odd: no cancellation
+            v = arb_series([-x, -1], prec=order + 1)
+            found = -((v + (1 + v * v).sqrt()).log())
+    elif kind == "sigmoid":
+        found = 1 / (1 + (-u).exp())
+    elif kind == "softplus":
+        found = (1 + u.exp()).log()
+    else:
+        found = getattr(u, kind)()
+    return [found[k] for k in range(order + 1)]
+
+
+# ----------------------------------------------------------------------- 3. joined branches
+
+
+@functools.lru_cache(maxsize=256)
+def _joined(graph):
+    """Refuse branches that are called joined and do not meet where their gap changes its sign."""
+    for kind, value, args in graph:
+        if kind == "where" and value:
+            gap, above, below = (_below_node(graph, a) for a in args)
+            names = sorted({v for k, v, _ in gap + above + below if k == "variable"})
+            for name in {v for k, v, _ in gap if k == "variable"}:
+                for others in (arb(-7) / 5, arb(9) / 4):
+                    _meets(gap, above, below, name, {n: others for n in names})
+
+
+def _below_node(graph, root):
+    """The part of a graph that a node stands on."""
+    needed = {root}
+    for k in range(root, -1, -1):
+        if k in needed:
+            needed.update(graph[k][2])
+    place = {k: m for m, k in enumerate(sorted(needed))}
+    return tuple(
+        (graph[k][0], graph[k][1], tuple(place[a] for a in graph[k][2])) for k in sorted(needed)
+    )
+
+
+def _meets(gap, above, below, name, point):
+    def f(x):
+        return _at(gap, point | {name: x})
+
+    grid = [arb(k) for k in range(-70, 71)]
+    values = [f(x) for x in grid]
+    crossings = [(x, x) for x, a in zip(grid, values, strict=True) if a == 0]
+    for low, high, a, b in zip(grid, grid[1:], values, values[1:], strict=False):
+        if (a < 0 and b > 0) or (b < 0 and a > 0):
+            chord = (low - a * (high - low) / (b - a)).mid()
+            low, high = (chord, chord) if abs(f(chord)) < arb(2) ** -200 else (low, high)
+            while high - low > arb(2) ** -230:
+                middle = ((low + high) / 2).mid()
+                low, high = (middle, high) if (f(middle) < 0) == (a < 0) else (low, middle)
+            crossings.append((low, high))
+    for low, _ in crossings:
+        at = point | {name: low}
+        jump = _at(above, at) - _at(below, at)
+        if not abs(jump) < arb(2) ** -150:
+            raise ValueError(f"two branches called joined differ by {float(jump.mid()):.3g}")
+
+
+# --------------------------------------------------------------------------- 4. partition
+
+
+def _partition(boxes, domain):
+    """Refuse boxes that leave a gap, overlap, or reach beyond the domain."""
+    if np.isnan(boxes).any() or not len(boxes):
+        raise ValueError("the boxes must be numbers, and at least one")
+    stack = [(boxes, [list(side) for side in domain])]
+    while stack:
+        inside, region = stack.pop()
+        if len(inside) == 1:
+            if not np.array_equal(inside[0], np.array(region)):
+                raise ValueError(f"the boxes do not cover {region}")
+            continue
+        for axis in range(inside.shape[1]):
+            rows = inside[np.argsort(inside[:, axis, 0], kind="stable")]
+            reach = np.maximum.accumulate(rows[:, axis, 1])
+            cuts = np.flatnonzero(rows[1:, axis, 0] >= reach[:-1]) + 1
+            if len(cuts):
+                break
+        else:
+            raise ValueError(f"the boxes overlap within {region}")
+        edges = [0, *cuts.tolist(), len(rows)]
+        for k, (first, last) in enumerate(itertools.pairwise(edges)):
+            part = [list(side) for side in region]
+            part[axis][0] = region[axis][0] if k == 0 else float(rows[first, axis, 0])
+            part[axis][1] = region[axis][1] if last == len(rows) else float(rows[last, axis, 0])
+            stack.append((rows[first:last], part))
+
+
+# ------------------------------------------------------------------------------ 5. bounds
+
+
+class _Range:
+    """Intervals [low, high], arrays of floats; ends at infinity are not attained."""
+
+    def __init__(self, low, high):
+        self.low = np.where(np.isnan(low), -np.inf, low)
+        self.high = np.where(np.isnan(high), np.inf, high)
+
+    @classmethod
+    def of(cls, value, like):
+        """A number as intervals."""
+        near = float(value)
+        exact = math.isinf(near) or Fraction(near) == value
+        low, high = (near, near) if exact else (_down(near), _up(near))
+        return cls(np.full(like, low), np.full(like, high))
+
+    def __neg__(self):
+        return _Range(-self.high, -self.low)
+
+    def __add__(self, other):
+        with np.errstate(invalid="ignore", over="ignore"):
+            low, high = self.low + other.low, self.high + other.high
+        # a sum that is 0 is exact; infinite ends stay
+        return _Range(
+            np.where((low == 0) | np.isinf(low), low, _down(low)),
+            np.where((high == 0) | np.isinf(high), high, _up(high)),
+        )
+
+    def __mul__(self, other):
+        with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+            corners = np.stack(
+                [a * b for a in (self.low, self.high) for b in (other.low, other.high)]
+            )
+        corners = np.where(np.isnan(corners), 0.0, corners)
+        low, high = corners.min(0), corners.max(0)
+        low, high = (
+            np.where(np.isinf(low), low, _down(low)),
+            np.where(np.isinf(high), high, _up(high)),
+        )
+        # The sign of a product is exact: rounding must not take it away.
+        up = ((self.low >= 0) & (other.low >= 0)) | ((self.high <= 0) & (other.high <= 0))
+        down = ((self.low >= 0) & (other.high <= 0)) | ((self.high <= 0) & (other.low >= 0))
+        return _Range(
+            np.where(up, np.maximum(low, 0), low), np.where(down, np.minimum(high, 0), high)
+        )
+
+    def inverse(self):
+        """1/x; an end at 0 is open."""
+        with np.errstate(divide="ignore", over="ignore"):
+            low, high = _down(1 / self.high), _up(1 / self.low)
+        low = np.where((self.low < 0) & (self.high >= 0), -np.inf, low)
+        high = np.where((self.low <= 0) & (self.high > 0), np.inf, high)
+        nothing = (self.low == 0) & (self.high == 0)
+        keep = self.low >= 0
+        low = np.where(keep & ~nothing, np.maximum(low, 0), low)
+        high = np.where((self.high <= 0) & ~nothing, np.minimum(high, 0), high)
+        return _Range(np.where(nothing, -np.inf, low), np.where(nothing, np.inf, high))
+
+    def power(self, n):
+        if n < 0:
+            return self.power(-n).inverse() if n < -1 else self.inverse()
+        found = functools.reduce(lambda a, b: a * b, [self] * n)
+        if n % 2:
+            return found
+        crosses = (self.low < 0) & (self.high > 0)
+        size = np.maximum(np.abs(self.low), np.abs(self.high))
+        top = functools.reduce(lambda a, b: a * b, [_Range(size, size)] * n).high
+        return _Range(
+            np.where(crosses, 0, np.maximum(found.low, 0)), np.where(crosses, top, found.high)
+        )
+
+    def hull(self, other):
+        return _Range(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
+
+    def size(self):
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+    def choose(self, mask, other):
+        return _Range(np.where(mask, self.low, other.low), np.where(mask, self.high, other.high))
+
+
+def _down(x):
+    return np.nextafter(x, -np.inf)
+
+
+def _up(x):
+    return np.nextafter(x, np.inf)
+
+
+_LIMITS = {  # at -inf and inf
+    "exp": (0.0, math.inf), "log": (-math.inf, math.inf), "sigmoid": (0.0, 1.0),
+    "softplus": (0.0, math.inf), "sinh": (-math.inf, math.inf), "asinh": (-math.inf, math.inf),
+}  # fmt: skip
+_FLOORS = {"exp": 0.0, "sigmoid": 0.0, "softplus": 0.0}
+
+
+def _monotone(kind, x):
+    """Enclosures of an increasing function, by Arb at the ends."""
+    values, where = np.unique(np.concatenate([x.low, x.high]), return_inverse=True)
+    lows, highs = np.empty(len(values)), np.empty(len(values))
+    for k, value in enumerate(values.tolist()):
+        if math.isinf(value) or (kind == "log" and value <= 0):
+            lows[k] = highs[k] = _LIMITS[kind][value > 0]
+            continue
+        found = _POINT[kind](arb(value))
+        low, high = float(found.lower()), float(found.upper())
+        lows[k], highs[k] = math.nextafter(low, -math.inf), math.nextafter(high, math.inf)
+    n = len(x.low)
+    low = np.maximum(lows[where[:n]], _FLOORS.get(kind, -np.inf))
+    high = highs[where[n:]]
+    return _Range(low, np.minimum(high, 1.0) if kind == "sigmoid" else high)
+
+
+def _slope(kind, x, value):
+    """f'(x) as intervals."""
+    if kind == "exp":
+        return value
+    if kind == "log":
+        return _Range(np.maximum(x.low, 0), np.maximum(x.high, 0)).inverse()
+    if kind == "sigmoid":
+        return value * _monotone("sigmoid", -x)
+    if kind == "softplus":
+        return _monotone("sigmoid", x)
+    if kind == "sinh":  # cosh
+        size = x.size()
+        least = np.where((x.low <= 0) & (x.high >= 0), 0, np.minimum(np.abs(x.low), np.abs(x.high)))
+        ends = _Range(least, size)
+        half = _Range(np.full(len(size), 0.5), np.full(len(size), 0.5))
+        return half * (_monotone("exp", ends) + _monotone("exp", -ends))
+    one = _Range(np.ones(len(x.low)), np.ones(len(x.low)))
+    root = _monotone("log", one + x.power(2))
+    half = _Range(np.full(len(x.low), -0.5), np.full(len(x.low), -0.5))
+    return _monotone("exp", half * root)
+
+
+def _ranges(graph, order, boxes, slopes):
+    """(value, [slope by each variable]) of a graph over boxes; slopes are None if not wanted."""
+    n, zero = len(boxes), _Range(np.zeros(len(boxes)), np.zeros(len(boxes)))
+    all_ = _Range(np.full(n, -np.inf), np.full(n, np.inf))
+    found = []
+    for kind, value, args in graph:
+        x = [found[a][0] for a in args]
+        d = [found[a][1] for a in args]
+        if kind == "number":
+            made = _Range.of(value, n), {}
+        elif kind == "variable":
+            k = order.index(value)
+            made = _Range(boxes[:, k, 0], boxes[:, k, 1]), {k: _Range(np.ones(n), np.ones(n))}
+        elif kind == "sum":
+            made = (
+                _sum(value, x, n),
+                _combined([(d[m], _Range.of(c, n)) for m, c in enumerate(value[1])]),
+            )
+        elif kind == "product":
+            total = _faded(graph, args, found, functools.reduce(lambda a, b: a * b, x), n)
+            made = total, _combined([
+                (d[m], functools.reduce(lambda a, b: a * b, x[:m] + x[m + 1 :]))
+                for m in range(len(x))
+            ]) if slopes else {}  # fmt: skip
+        elif kind == "power":
+            slope = _Range.of(Fraction(value), n) * (x[0].power(value - 1) if value != 2 else x[0])
+            made = x[0].power(value), _combined([(d[0], slope)])
+        elif kind in ("minimum", "where"):
+            made = _branch(kind, value, x, d, all_)
+        elif kind == "pulse":
+            inside = (x[0].low <= 0) & (x[0].high >= 0)
+            made = _Range(np.zeros(n), np.where(inside, np.inf, 0)), {k: all_ for k in d[0]}
+        elif kind == "held":
+            made = x[0], d[0]
+        else:
+            y = _monotone(kind, x[0])
+            made = y, _combined([(d[0], _slope(kind, x[0], y))]) if slopes else {}
+        found.append(made)
+    value, by = found[-1]
+    return value, [by.get(k, zero) for k in range(len(order))] if slopes else None
+
+
+def _sum(value, terms, n):
+    constant, factors = value
+    total = _Range.of(constant, n) if constant else None
+    for c, x in zip(factors, terms, strict=True):
+        term = x if c == 1 else -x if c == -1 else _Range.of(c, n) * x
+        total = term if total is None else total + term
+    return total
+
+
+def _combined(parts):
+    """Sum of slope * factor over the parts, by variable."""
+    found = {}
+    for slopes, factor in parts:
+        for k, slope in slopes.items():
+            term = slope * factor
+            found[k] = found[k] + term if k in found else term
+    return found
+
+
+def _branch(kind, joined, x, d, all_):
+    """Value and slopes of a minimum or a branch: of one side, or of both where the gap has no
+    sign."""
+    if kind == "minimum":
+        gap, (above, below), (da, db) = x[0] + -x[1], (x[1], x[0]), (d[1], d[0])
+        gaps = {**d[0], **d[1]}
+    else:
+        gap, (above, below), (da, db), gaps = x[0], x[1:], d[1:], d[0]
+    over, under = gap.low >= 0, gap.high <= 0
+    zero = _Range(np.zeros(len(over)), np.zeros(len(over)))
+
+    def put(a, b, between):
+        return a.choose(over, b.choose(under, between))
+
+    middle = above.hull(below)
+    if kind == "minimum":
+        middle = _Range(np.minimum(above.low, below.low), np.minimum(above.high, below.high))
+    slopes = {}
+    for k in {**da, **db, **gaps}:
+        a, b = da.get(k, zero), db.get(k, zero)
+        loose = kind == "where" and not joined and k in gaps
+        slopes[k] = put(a, b, all_ if loose else a.hull(b))
+    return put(above, below, middle), slopes
+
+
+def _faded(graph, args, found, product, n):
+    """A product u^m e^(r - k u), or with sigma in the place of e^: for u >= low >= m/k > 0 it falls
+    in u, and sigma(x) <= e^x; other factors stand outside."""
+    if not (np.isinf(product.low) | np.isinf(product.high)).any():
+        return product
+    for fast in args:
+        kind, _, (inner,) = graph[fast] if graph[fast][0] in ("exp", "sigmoid") else ("", 0, (0,))
+        if not kind or graph[inner][0] != "sum":
+            continue
+        (constant, factors), terms = graph[inner][1], graph[inner][2]
+        for slow in args:
+            u, m = (graph[slow][2][0], graph[slow][1]) if graph[slow][0] == "power" else (slow, 1)
+            if m < 1 or u not in terms:
+                continue
+            k = -factors[terms.index(u)]
+            if k <= 0:
+                continue
+            start = found[u][0].low
+            fades = (start > 0) & (start >= _up(float(Fraction(m) / k))) & np.isfinite(start)
+            at = np.where(fades, start, 1.0)
+            rest = [(c, found[t][0]) for c, t in zip(factors, terms, strict=True) if t != u]
+            exponent = _Range.of(constant, n) + _Range.of(-k, n) * _Range(at, at)
+            for c, x in rest:
+                exponent = exponent + _Range.of(c, n) * x
+            top = (
+                _Range(at, at).power(m) * _monotone("exp", exponent)
+                if m > 1
+                else _Range(at, at) * _monotone("exp", exponent)
+            )
+            bound = _Range(np.zeros(n), top.high)
+            for other in args:
+                if other not in (fast, slow):
+                    bound = bound * found[other][0]
+            product = _Range(
+                np.where(fades, np.maximum(product.low, bound.low), product.low),
+                np.where(fades, np.minimum(product.high, bound.high), product.high),
+            )
+    return product
+
+
+def _bounded(graph, order, boxes):
+    """Enclosures of a graph over boxes: as it stands, and by the mean-value form."""
+    finite = np.isfinite(boxes).all(axis=(1, 2))
+    value, slopes = _ranges(graph, order, boxes, True)
+    if not finite.any():
+        return value, slopes
+    with np.errstate(invalid="ignore"):
+        middles = np.where(np.isfinite(boxes).all(2), boxes.mean(2), 0.0)
+    centre, _ = _ranges(graph, order, np.stack([middles, middles], 2), False)
+    for k, slope in enumerate(slopes):
+        with np.errstate(invalid="ignore"):
+            radius = _up(np.maximum(boxes[:, k, 1] - middles[:, k], middles[:, k] - boxes[:, k, 0]))
+        radius = np.where(boxes[:, k, 0] == boxes[:, k, 1], 0.0, radius)
+        away = _Range(slope.size(), slope.size()) * _Range(radius, radius)
+        centre = centre + _Range(-away.high, away.high)
+    low = np.where(finite, np.maximum(value.low, centre.low), value.low)
+    high = np.where(finite, np.minimum(value.high, centre.high), value.high)
+    return _Range(low, high), slopes
+
+
+def _below(expression, limits, order, boxes, upper):
+    """Refuse unless the expression is <= upper wherever the constraints hold."""
+    seen = 0
+    for _ in range(ROUNDS + 1):
+        seen += len(boxes)
+        if seen > MOST:
+            break
+        value, slopes = _bounded(expression, order, boxes)
+        open_ = ~(value.high <= upper)
+        for kind, pair in limits.items():
+            if pair is not None and open_.any():
+                inside, _ = _bounded(pair[1], order, boxes)
+                open_ &= (
+                    (inside.low <= 0) & (inside.high >= 0) if kind == "zero" else inside.high > 0
+                )
+        if not open_.any():
+            return
+        boxes = _halves(boxes[open_], [slope.size()[open_] for slope in slopes])
+    raise ValueError(f"cannot confirm the bound {upper} on {boxes[0].tolist()}")
+
+
+def _halves(boxes, sizes):
+    """Each box in two, along the side that costs most; a tail at twice its end."""
+    low, high = boxes[:, :, 0], boxes[:, :, 1]
+    with np.errstate(invalid="ignore"):
+        middle = low + (high - low) / 2
+    middle = np.where(np.isinf(high) & np.isfinite(low), 2 * np.maximum(low, 1), middle)
+    middle = np.where(np.isinf(low) & np.isfinite(high), 2 * np.minimum(high, -1), middle)
+    middle = np.where(np.isinf(low) & np.isinf(high), 0.0, middle)
+    with np.errstate(invalid="ignore", over="ignore"):
+        width = np.minimum(np.where(np.isfinite(high - low), high - low, 1e6), 1e6)
+        cost = np.minimum(np.stack(sizes, 1), 1e12) * width + 1e-9 * width
+    side = np.argmax(np.where((middle > low) & (middle < high), cost, -1), axis=1)
+    rows = np.arange(len(boxes))
+    left, right = boxes.copy(), boxes.copy()
+    left[rows, side, 1] = right[rows, side, 0] = middle[rows, side]
+    return np.concatenate([left, right])
+
+
+# ---------------------------------------------------------------------------- 6. witness
+
+
+def _reached(expression, positive, order, domain, certificate):
+    point = np.array([float(certificate["witness"][name]) for name in order])
+    inside = all(low <= x <= high for x, (low, high) in zip(point, domain, strict=True))
+    if not inside:
+        raise ValueError(f"the witness {certificate['witness']} lies outside the domain")
+    box = np.stack([point, point], 1)[None]
+    value, _ = _ranges(expression, order, box, False)
+    if positive is not None and not _ranges(positive[1], order, box, False)[0].low[0] > 0:
+        raise ValueError(f"the witness {certificate['witness']} breaks the constraint")
+    if certificate["zero"] is not None or not value.low[0] >= certificate["lower"]:
+        raise ValueError(f"the witness does not reach {certificate['lower']}")
+
+
+def main(paths):
+    """Check each file; prints a line per certificate and returns the number refused."""
+    refused = 0
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as file:
+                certificate = json.load(file)
+            check(certificate)
+            domain = ", ".join(f"{n} in [{a}, {b}]" for n, (a, b) in certificate["domain"].items())
+            print(
+                f"accepted {path}: {certificate['row']} of {certificate['method']}: "
+                f"sup <= {certificate['upper']!r} for {domain}"
+            )
+        except (OSError, ValueError, RecursionError) as error:
+            refused += 1
+            print(f"REFUSED {path}: {error}")
+    return refused
+
+
+if __name__ == "__main__":
+    if not sys.argv[1:]:
+        sys.exit("give at least one file: python -m madpo_theory.audit.checker FILE...")
+    sys.exit(min(main(sys.argv[1:]), 1))

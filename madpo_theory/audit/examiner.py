@@ -13,6 +13,7 @@ from .graph import Node, at_point, diff, number, to_data
 
 __all__ = ["RESOLUTION", "Examiner", "Found"]
 
+FORMAT = "madpo audit bound 1"
 RESOLUTION = 1e-9
 """What counts as none, in nats, ratios and shares: smaller differences are rounding."""
 REACH = {"z": 240.0}
@@ -90,7 +91,7 @@ class Examiner:
         if goal is not None and lower > goal:
             return Found(lower, math.inf, witness, kind="certified")
         for tail in _tails(wanted, core):
-            if _grows(node, tail, limits[1]):
+            if limits == [None, None] and _grows(node, tail):
                 return Found(math.inf, math.inf, _far(tail), kind="certified")
             more = supremum(
                 node, Domain(tail), goal=goal, known=max(lower, upper if goal is None else lower),
@@ -105,20 +106,28 @@ class Examiner:
                 lower, witness = more.lower, more.witness
             upper = max(upper, more.upper)
             pieces.append((tail, more))
-        known = "every margin" if whole else str(Domain(core)) + " nats"
-        found = Found(lower, max(upper, lower), witness, known, whole=whole)
+        kept = core if not whole else {n: s for n, s in core.items() if wanted[n][1] < math.inf}
+        known = f"{Domain(kept)} nats" if kept else "every margin"
+        if goal is None and 0 < abs(upper) < math.inf:
+            upper += 1e-12 * abs(upper)  # room for the checker's own rounding
+        found = Found(lower, max(upper, lower), witness, known, whole=not kept)
         if math.isfinite(upper):
             found.certificates = [
                 {
-                    "format": "madpo audit bound 1",
+                    "format": FORMAT,
+                    "method": "",
+                    "row": "",
                     "formula": to_data(formula.node),
                     "variables": list(formula.names),
                     "statement": to_data(graph._node(statement)),
-                    "zero": None if zero is None else to_data(zero),
-                    "positive": None if positive is None else to_data(positive),
+                    "expression": to_data(node),
+                    "zero": _pair(zero, limits[0]),
+                    "positive": _pair(positive, limits[1]),
                     "order": names,
-                    "domain": {n: [str(a), str(b)] for n, (a, b) in piece.items()},
-                    "upper": found.upper,
+                    "domain": {n: [str(float(a)), str(float(b))] for n, (a, b) in piece.items()},
+                    "lower": float(lower),
+                    "witness": witness if zero is None and _inside(witness, lower, piece) else None,
+                    "upper": float(found.upper),
                     "boxes": b.boxes.tolist(),
                 }
                 for piece, b in pieces
@@ -159,6 +168,20 @@ class Examiner:
         return Found(value, value, witness, "points up to 60 nats", "searched", whole=False)
 
 
+def _pair(statement, node):
+    """A constraint as a certificate has it."""
+    return None if statement is None else [to_data(statement), to_data(node)]
+
+
+def _inside(point, value, sides):
+    """Whether a piece holds the witness, of a value that is no underflow."""
+    return (
+        point is not None
+        and abs(value) > 1e-200
+        and all(low <= point[name] <= high for name, (low, high) in sides.items())
+    )
+
+
 def _constant(node):
     """A float, twice, of a graph without variables; an exact number is itself."""
     if node.kind == "number":
@@ -177,10 +200,8 @@ def _tails(wanted, core):
             yield wanted | {name: (low, core[name][0])}
 
 
-def _grows(node, tail, positive):
+def _grows(node, tail):
     """Whether the node goes to infinity in the tail: its slope stays away from 0 there."""
-    if positive is not None:
-        return False
     names = tuple(sorted(tail))
     for name in names:
         low, high = tail[name]

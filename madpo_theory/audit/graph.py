@@ -302,6 +302,10 @@ def _linear(*terms):
         return _make("number", value=constant)
     if constant == 0 and len(kept) == 1 and kept[0][0] == 1:
         return kept[0][1]
+    if len(kept) == 1 and _is_step(kept[0][1]) and (constant or kept[0][0] != 1):
+        (factor, step), whole = kept[0], number(constant, None)
+        sides = (_linear((1, whole), (factor, side)) for side in step.args[1:])
+        return _where(step.args[0], *sides, joined=step.value)
     kept.sort(key=lambda pair: pair[1].key)
     return _make("sum", [term for _, term in kept], (constant, tuple(c for c, _ in kept)))
 
@@ -361,7 +365,7 @@ def _product(a, b):
             factor, node = factor * node.value[1][0], node.args[0]  # numbers stand in front
         factors += _factors(node)
     kept = []
-    for node in factors:
+    for place, node in enumerate(factors):
         for k, other in enumerate(kept):
             merged = _merged(other, node)
             if merged is not None:
@@ -369,7 +373,7 @@ def _product(a, b):
                 rest = merged
                 for more in kept:
                     rest = _product(rest, more)
-                for more in factors[factors.index(node) + 1 :]:
+                for more in factors[place + 1 :]:
                     rest = _product(rest, more)
                 return _linear((factor, rest))
         kept.append(node)
@@ -377,8 +381,16 @@ def _product(a, b):
     return _linear((factor, kept[0] if len(kept) == 1 else _make("product", kept)))
 
 
+def _is_step(node):
+    """Whether the node is one number on one side and another on the other."""
+    return node.kind == "where" and node.args[1].kind == node.args[2].kind == "number"
+
+
 def _merged(a, b):
     """One node for the product of two, where they have one; else None."""
+    for step, gap in ((a, b), (b, a)):
+        if _is_step(step) and step.args[0] is gap:
+            return _where(gap, step.args[1] * gap, step.args[2] * gap, joined=True)
     if a.kind == "exp" and b.kind == "exp":
         return exp(a.args[0] + b.args[0])
     for x, y in ((a, b), (b, a)):
@@ -430,7 +442,7 @@ def _where(gap, above, below, joined=None):
         joined = _meet(gap, above, below)
     if joined and _led_by_minus(gap):
         gap, above, below = -gap, below, above
-    if _led_by_minus(above):
+    if _led_by_minus(above):  # never of numbers: sums of one number and a step become steps
         return -_make("where", (gap, -above, -below), joined)
     return _make("where", (gap, above, below), joined)
 

@@ -71,9 +71,7 @@ class Sheet:
         rows, self.certificates = [], {}
         for name, found in inquiry.answers.items():
             if found.certificates and not inquiry.quick:
-                self.certificates[name] = [
-                    {"method": subject.title, "row": name, **c} for c in found.certificates
-                ]
+                self.certificates[name] = found.certificates
             shown = None if found.shown is None else f"{subject.code}\n{found.shown}"
             rows.append(
                 Row(
@@ -153,8 +151,19 @@ def audit(method, assignments=(), *, quick=False, seconds=10.0, progress=None):
     subject = method if isinstance(method, Subject) else subject_of(method, assignments)
     inquiry = Inquiry(subject, seconds=seconds, quick=quick)
     ask(inquiry, progress)
-    sheet = Sheet(inquiry)
-    for found in sheet.certificates.values():
-        for certificate in found:
+    for name, answer in inquiry.answers.items():
+        _confirmed(inquiry.subject, name, answer)
+    return Sheet(inquiry)
+
+
+def _confirmed(subject, name, answer):
+    """Take back what the checker does not confirm."""
+    try:
+        for certificate in answer.certificates:
+            certificate.update(method=subject.title, row=name)
             checker.check(certificate)
-    return sheet
+    except ValueError as refusal:
+        answer.certificates, answer.kind = [], "searched"
+        if answer.verdict == "yes" or answer.shown is None:
+            answer.verdict = "undecided"
+            answer.reading = f"What was found could not be confirmed: {refusal}."
