@@ -3,8 +3,10 @@
 The formulas below take Python floats, NumPy arrays, torch tensors, SymPy expressions and
 python-flint Arb balls, and return the same kind. Methods are in :mod:`madpo_theory.methods`,
 their losses as functions in :mod:`madpo_theory.losses`, the ledger of claims in
-:mod:`madpo_theory.claims`.
+:mod:`madpo_theory.claims`; :mod:`madpo_theory.audit` is the verdict sheet of any loss.
 """
+
+import importlib
 
 from . import losses
 from .methods import METHODS, Method
@@ -40,6 +42,7 @@ __all__ = [
     "ScaledWeight",
     "TargetShapedWeight",
     "Weighting",
+    "audit",
     "coefficient",
     "dpo_target",
     "effective_target",
@@ -56,3 +59,10 @@ __all__ = [
     "safe_tau",
     "weight",
 ]
+
+
+def __getattr__(name):
+    """The verdict sheet, ``madpo_theory.audit(method)``, is loaded once it is asked for."""
+    if name != "audit":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.{name}")

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from . import __version__, extensions
+from .audit.commands import audit
 from .diagnose.commands import diagnose, weights
 from .files import RunError
 
@@ -252,7 +253,9 @@ def parsed(command):
     return run
 
 
-COMMANDS = {f.__name__: parsed(f) for f in (verify, simulate, figures, report, diagnose, weights)}
+COMMANDS = {
+    f.__name__: parsed(f) for f in (verify, audit, simulate, figures, report, diagnose, weights)
+}
 
 
 def main(arguments=None):

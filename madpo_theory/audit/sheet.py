@@ -8,7 +8,8 @@ from pathlib import Path
 from ..files import replacing
 from . import checker
 from .questions import QUESTIONS, Inquiry, ask
-from .subject import subject_of
+from .subject import Subject, subject_of
+from .text import sheet_text
 
 __all__ = ["Row", "Sheet", "audit"]
 
@@ -58,13 +59,15 @@ class Sheet:
     ----------
     method, label, settings : name, label and settings by name of what was audited.
     rows : tuple of :class:`Row`; ``sheet["order"]`` is one of them.
+    subject : the :class:`~.subject.Subject`, with the loss's graphs.
+    quick : whether only points were looked at.
     certificates : {row id: certificates}, plain data.
     """
 
     def __init__(self, inquiry):
         subject = inquiry.subject
         self.method, self.label, self.settings = subject.name, subject.label, subject.settings
-        self.title, self.quick, self._inquiry = subject.title, inquiry.quick, inquiry
+        self.title, self.quick, self.subject = subject.title, inquiry.quick, subject
         rows, self.certificates = [], {}
         for name, found in inquiry.answers.items():
             if found.certificates and not inquiry.quick:
@@ -79,7 +82,17 @@ class Sheet:
         self.rows = tuple(rows)
 
     def __getitem__(self, name):
-        return next(row for row in self.rows if row.id == name)
+        return {row.id: row for row in self.rows}[name]
+
+    @property
+    def is_margin_loss(self):
+        """Whether the loss is a function of the margin, so that a pair has a target."""
+        return self.subject.form != "other"
+
+    @property
+    def uses_model(self):
+        """Whether the loss depends on the reward model's margin."""
+        return self.is_margin_loss and "h" in self.subject.loss.names
 
     def as_dict(self):
         """Plain data: method, label, settings, rows."""
@@ -93,7 +106,9 @@ class Sheet:
     def write_json(self, path):
         """Write :meth:`as_dict`; infinities are Python's and JavaScript's `Infinity`."""
         with replacing(Path(path)) as part:
-            part.write_text(json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n")
+            part.write_text(
+                json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8"
+            )
 
     def write_certificates(self, folder):
         """Write every certificate as FOLDER/ROW-K.json; returns the paths."""
@@ -107,20 +122,12 @@ class Sheet:
         return paths
 
     def __str__(self):
-        return "\n".join([self.title, *lines(self)])
+        return sheet_text(self)
 
     def _repr_html_(self):
         from .page import fragment
 
         return fragment(self)
-
-
-def lines(sheet):
-    """The rows as lines of text: verdict, number, how it is known, and the reading."""
-    for row in sheet.rows:
-        mark = {"yes": "yes", "no": "NO", "undecided": "?"}[row.verdict]
-        limit = "" if row.domain == "every margin" else f" ({row.domain})"
-        yield f"  {row.id:<14}{mark:<5}{row.number:>9}  {row.kind:<10}{row.reading}{limit}"
 
 
 def audit(method, assignments=(), *, quick=False, seconds=10.0, progress=None):
@@ -130,7 +137,8 @@ def audit(method, assignments=(), *, quick=False, seconds=10.0, progress=None):
     ----------
     method : a Method, a Weighting, a MarginSchedule, the name of a registered one,
         ``path/to/file.py:Name`` of one or of a function, or a plain function ``f(xp, z, h)`` of
-        z = beta m and the reward model's margin h, nats, over the primitives of a world.
+        z = beta m and the reward model's margin h, nats, over the primitives of a world; or the
+        :class:`~.subject.Subject` that one of these stands for.
     assignments : texts "name=value" of settings, as on the command line.
     quick : look at points only; every verdict is then "searched" or follows from a formula.
     seconds : how long may be searched, without the checking; a question that does not finish is
@@ -140,7 +148,8 @@ def audit(method, assignments=(), *, quick=False, seconds=10.0, progress=None):
     ValueError or TypeError, with the name, the point and the fix, for a formula that is not one
     finite float a pair, the same at every call and in every number world, without jumps in z.
     """
-    inquiry = Inquiry(subject_of(method, assignments), seconds=seconds, quick=quick)
+    subject = method if isinstance(method, Subject) else subject_of(method, assignments)
+    inquiry = Inquiry(subject, seconds=seconds, quick=quick)
     ask(inquiry, progress)
     for name, answer in inquiry.answers.items():
         _confirmed(inquiry.subject, name, answer)

@@ -1,7 +1,5 @@
 """A diagnosis as one HTML page that needs no network and no script."""
 
-import io
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ from ..extensions import FIGURES
 from ..files import replacing
 from ..methods import Madpo
 from ..schedule import LARGEST
-from ..show.pages import page_template
+from ..show.pages import inline_svg, page_template
 from ..targets import dpo_target
 from ..theory.efficiency import effective_sample_size
 from ..weights import weight
@@ -21,7 +19,7 @@ from .text import effect_rows, schedule_text, settings_text, target_rows
 
 __all__ = ["tables", "write_page"]
 
-BARS, ZOOM = 120, 1.9
+BARS = 120
 TAIL = 0.001
 """Share of the pairs on either side that the plots may leave out."""
 
@@ -32,7 +30,7 @@ def write_page(diagnosis, out):
     out : the page. The same diagnosis gives the same bytes.
     """
     drawn = {
-        name: _svg(name, FIGURES[f"diagnosis_{name}"].draw(table))
+        name: inline_svg(name, FIGURES[f"diagnosis_{name}"].draw(table))
         for name, table in tables(diagnosis).items()
     }
     names, rows = effect_rows(diagnosis)
@@ -50,23 +48,6 @@ def write_page(diagnosis, out):
     with replacing(out) as temporary:
         temporary.write_bytes(page.encode())
     return out
-
-
-def _svg(name, figure):
-    """The figure as inline SVG: letters as outlines, ids of its own, the same bytes every time."""
-    import matplotlib
-    from markupsafe import Markup
-
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "madpo_theory"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    widest = f"max-width:{ZOOM * 72 * figure.get_figwidth():.0f}px"
-    head = f'<svg class="plot" role="img" aria-label="{name}" style="{widest}" '
-    return Markup(svg.replace("<svg ", head, 1))
 
 
 def tables(diagnosis):
