@@ -19,7 +19,7 @@ __all__ = ["Bound", "Domain", "enclosures", "supremum"]
 
 REACH = 60.0
 """Nats of the reward model's and of the true margin that boxes cover; tails lie beyond."""
-TINY = 5e-324
+TINY, LARGE = 5e-324, np.finfo(float).max
 WAVE = 4096
 """Boxes that are looked at together."""
 
@@ -59,8 +59,9 @@ def _out(low, high):
     """Outward by what an operation, and numpy's functions, may be rounded; NaN is no bound."""
     with np.errstate(invalid="ignore"):
         wider = low - np.abs(low) * 1e-15, high + np.abs(high) * 1e-15
-    low = np.where(np.isinf(low), low, wider[0])
-    high = np.where(np.isinf(high), high, wider[1])
+    # What overflowed is beyond the largest float, not infinite.
+    low = np.where(np.isinf(low), np.minimum(low, LARGE), wider[0])
+    high = np.where(np.isinf(high), np.maximum(high, -LARGE), wider[1])
     return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
 
 
@@ -215,7 +216,7 @@ def enclosures(nodes, boxes, names):
         args = [found[arg] for arg in n.args]
         if n.kind == "number":
             value = np.full(shape, float(n.value))
-            found[n] = _out(value, value)
+            found[n] = (value, value) if np.isinf(float(n.value)) else _out(value, value)
         elif n.kind == "variable":
             k = names.index(n.value)
             found[n] = boxes[:, k, 0], boxes[:, k, 1]

@@ -43,6 +43,7 @@ UNARY = ("exp", "log", "sigmoid", "softplus", "sinh", "asinh", "held", "pulse")
 BITS = 300
 ROUNDS = 14
 """How often a box may be cut in two."""
+LARGE = np.finfo(float).max
 MOST = 60_000
 """Boxes that one certificate may take."""
 
@@ -405,8 +406,9 @@ class _Range:
     """Intervals [low, high], arrays of floats; ends at infinity are not attained."""
 
     def __init__(self, low, high):
-        self.low = np.where(np.isnan(low), -np.inf, low)
-        self.high = np.where(np.isnan(high), np.inf, high)
+        # What overflowed is beyond the largest float, not infinite.
+        self.low = np.minimum(np.where(np.isnan(low), -np.inf, low), LARGE)
+        self.high = np.maximum(np.where(np.isnan(high), np.inf, high), -LARGE)
 
     @classmethod
     def of(cls, value, like):

@@ -161,13 +161,6 @@ class Inquiry:
         if self.has_slots:
             formula = self.subject.exact_target
             options = {"sides": {"h": HALF_LINE}}
-            guards = [
-                n.args[0]
-                for n in topological(formula.node)
-                if n.kind == "log" and not _positive(n.args[0])
-            ]
-            if guards:
-                options["positive"] = -maximum(*(-g for g in guards))
             if self.endless is not None:
                 last = [t for t in self.subject.breaks["t"] if 0 < t]
                 options["sides"] = {"h": (0.0, (last[0] if last else 0.0) * (1 - 1e-9))}
@@ -820,8 +813,11 @@ def dampens(q):
         "no": "No pair is held below its margin.",
         "undecided": "Whether any pair is held below its margin was not decided.",
     }[verdict]
-    shown = f"h = {spelled(max(at, 1e-3))}\nassert abs(method.target(h)) >= h - 1e-9"
-    return answer(found, verdict, reading, shown=shown if verdict == "no" else None)
+    if verdict == "no":  # nothing is lost at h = 0, and no more elsewhere
+        shown = f"h = {spelled(max(at, 1e-3))}\nassert abs(method.target(h)) >= h - 1e-9"
+        limit = max(found.upper, 0.0)
+        return answer(found, verdict, reading, shown=shown, value=0.0, lower=0.0, upper=limit)
+    return answer(found, verdict, reading)
 
 
 @question("saturates", "the target stays finite at a certain label")
