@@ -446,7 +446,8 @@ def curvature(q):
             found = Found(math.inf, math.inf, {"z": (q.subject.breaks["z"] or [0.0])[-1]})
     z = (found.witness or {}).get("z", 0.0)
     return _bounded(
-        q, found, "Plain gradient steps up to 2/{value} in z are stable.",
+        q, found,
+        f"Plain gradient steps up to {nats(2 / max(found.upper, 1e-300))} in z are stable.",
         "It has a kink or bends without bound: no step size is safe everywhere.",
         "from madpo_theory.ops import numpy_world as xp\n"
         "bend = lambda z, s: (method.margin_loss(xp, z + s, 0.0) + method.margin_loss(xp, z - s, "
