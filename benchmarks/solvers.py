@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from madpo_theory import MarginSchedule, weight
 from madpo_theory.simulate.solve.newton import minimize_tables
@@ -202,6 +203,7 @@ def main(arguments=None):
     parser.add_argument("--largest", type=int, default=BATCHES[-1], help="largest batch")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args(arguments)
+    threadpool_limits(1, user_api="blas")  # more would wait for each other at these sizes
     torch.set_num_threads(chosen.threads)
     warnings.simplefilter("ignore")  # peers overflow and warn at their line searches
     out, used = Recorder("solvers"), versions("torch", "numpy", "scipy", "choix")
