@@ -1,4 +1,4 @@
-"""The verdict sheet and losses that are not what they should be: an error, never a wrong verdict."""
+"""Broken losses, and random ones: the sheet is refused, or no verdict in it is wrong."""
 
 import itertools
 import math
@@ -139,7 +139,8 @@ ZOO = (
     (jumps_with_the_margin, "jump"), (depends_on_the_world, "world"),
     (another_graph, "primitives|world"), (unknown_primitive, "primitives"),
     (returns_nothing, "float a pair"), (returns_text, "float a pair"),
-    (returns_a_pair, "float a pair"), (single_precision, "NumPy"), (cancels, "cancellation"), (sets_an_array, "primitives"),
+    (returns_a_pair, "float a pair"), (single_precision, "NumPy"), (cancels, "cancellation"),
+    (sets_an_array, "primitives"),
     (no_arguments, "argument"), (divides_by_zero, "finite"),
 )  # fmt: skip
 
@@ -152,8 +153,8 @@ def test_a_broken_formula_is_refused_with_its_name_and_the_fix(loss, fix):
     assert "\n" not in str(said.value)
 
 
-POINTED = (nan_far_out, overflows, jumps, jumps_with_the_margin, depends_on_the_world, another_graph,
-           cancels, divides_by_zero)  # fmt: skip
+POINTED = (nan_far_out, overflows, jumps, jumps_with_the_margin, depends_on_the_world,
+           another_graph, cancels, divides_by_zero)  # fmt: skip
 
 
 @pytest.mark.parametrize("loss", POINTED, ids=lambda f: f.__name__)
@@ -270,9 +271,17 @@ def test_a_pole_between_the_points_gets_no_yes_that_it_breaks():
     assert {sheet[row].verdict for row in ("slope", "curvature")} <= {"no", "undecided"}
 
 
+def test_no_convex_function_is_infinite_in_the_middle():
+    assert audit(pole, seconds=3)["convex"].verdict != "yes"
+
+
 def test_what_no_grid_sees_is_seen():
-    assert audit(narrow_dent, seconds=5)["convex"].verdict == "no"
-    assert audit(late_bend, seconds=5)["convex"].verdict == "no"
+    assert audit(narrow_dent, seconds=2)["convex"].verdict == "no"
+    assert audit(late_bend, seconds=2)["convex"].verdict == "no"
+
+
+@pytest.mark.slow
+def test_a_model_that_errs_beyond_the_boxes_gets_no_bound():
     sheet = audit(late_margin, seconds=5)
     assert sheet["influence"].verdict != "yes" or "60" in sheet["influence"].domain
 
@@ -363,8 +372,8 @@ def assert_no_verdict_is_wrong(loss, sheet):
         }.items():
             assert verdict[row] != "yes" or holds, row
         for row, holds in {
-            "amplifies": (targets <= margins + 1e-8).all(),
-            "dampens": (targets >= margins - 1e-8).all(),
+            "amplifies": (np.abs(targets) <= margins + 1e-8).all(),
+            "dampens": (np.abs(targets) >= margins - 1e-8).all(),
         }.items():
             assert verdict[row] != "no" or holds, row
     for row in sheet.rows:
@@ -372,12 +381,18 @@ def assert_no_verdict_is_wrong(loss, sheet):
         assert row.verdict != "undecided" or row.counterexample is None
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(loss=SUMS)
 @example(loss=Sum(((1.0, -1.0, 0.0),), 0.0, 0.0))  # DPO
 @example(loss=Sum(((1.0, -1.0, 0.0), (-0.5, 1.0, 0.0)), 0.0, 0.0))  # falls for ever
 @example(loss=Sum(((1.0, -1.0, 0.0), (0.125, 1.0, 0.5)), 0.0, 0.0))  # smoothed labels, one moved
 def test_random_losses_get_no_wrong_verdict(loss):
+    assert_no_verdict_is_wrong(loss, audit(loss.__call__, seconds=2))
+
+
+def test_a_target_against_the_label_can_be_too_large():
+    """At h = 1 its target is below -1."""
+    loss = Sum(((1.0, 1.0, 1.0),), 0.125, 0.25)
     assert_no_verdict_is_wrong(loss, audit(loss.__call__, seconds=2))
 
 
