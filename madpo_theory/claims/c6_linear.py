@@ -133,6 +133,7 @@ OTHERS = (
     "targets that do not add up: the outer gap lies between T(a + b) and T(a) + T(b), and moves "
     "to its own target when drawn more",
     "C6, SimPO, cDPO, MADPO and a method of three slots",
+    examples=60,
 )
 def c6_moves(
     method=st.sampled_from(OTHERS), steps=st.tuples(st.floats(0.2, 2.5), st.floats(0.2, 2.5))
