@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 # once; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help reproduce studies study proofs test test-slow mutation bench bench-diagnose bench-train docs lint readme clean
+.PHONY: help reproduce studies study proofs test test-slow mutation bench bench-diagnose bench-train docs sheets lint readme clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ bench-diagnose: $(INSTALLED)  ## time and memory of madpo diagnose and madpo wei
 
 docs: $(INSTALLED)  ## the documentation site, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+sheets: $(INSTALLED)  ## the verdict sheet of every method: the page of the docs, and the golden data of the tests
+	$(SINGLE) $(BIN)/madpo audit --all --page docs/sheets.md
+	$(SINGLE) $(BIN)/python tests/golden/sheets.py
 
 lint: $(INSTALLED)  ## check the style
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import agree
 
 import madpo_theory
 from madpo_theory import METHODS, MarginSchedule, Method, Weighting, audit, cli
@@ -112,7 +113,7 @@ def brute(method):
         "calibrated": np.abs(exact - h).max(),
         "order": float((np.maximum.accumulate(exact) - exact)[np.isfinite(exact)].max(initial=0)),
         "amplifies": (exact / h).max(),
-        "dampens": (h - exact).max(),
+        "dampens": (h - exact).max(initial=0),
         "influence": np.nanmax(np.abs(moved)),
         "first_step": 2 * first.max(),
         "additive": np.nanmax(np.abs(ta + tb - tab)),
@@ -250,6 +251,13 @@ def test_json_comes_back(tmp_path):
         "ipo",
         "IPO",
     )
+
+
+@pytest.mark.slow
+def test_the_readme_shows_a_sheet():
+    text = (HERE.parent / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```text\n(SimPO .*?)```", text, re.S)
+    assert agree(str(sheet_of("simpo")), shown)
 
 
 def test_text_fits_a_terminal():
