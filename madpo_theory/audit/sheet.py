@@ -44,11 +44,14 @@ class Row:
 
     @property
     def number(self):
-        """The number as text, "" where there is none."""
+        """The number as text, "" where there is none; of an open end, "≥" what is known."""
         if self.value is None:
             return ""
-        return ("-" if self.value < 0 else "") + (
-            "∞" if math.isinf(self.value) else f"{abs(self.value):.4g}"
+        open_ = self.upper == math.inf and math.isfinite(self.value)
+        return (
+            "≥" * open_
+            + ("-" if self.value < 0 else "")
+            + ("∞" if math.isinf(self.value) else f"{abs(self.value):.4g}")
         )
 
 
