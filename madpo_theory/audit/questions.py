@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from flint import ctx
 
+from ..methods import Method
 from . import graph
 from .boxes import enclosures
 from .examiner import RESOLUTION, Examiner, Found, magnitude, maximum
@@ -1276,49 +1277,69 @@ def first_step_gains(method, scores, reference):
 
 def _other_margin_form(q):
     method = q.subject.method
-    if "batch" in method.needs or type(method).losses is not type(method).__mro__[-1]:
-        drift = _drift(method)
-        if drift is None:
-            return Answer(
-                "no", "proved", "It looks at a batch as a whole: a pair's loss depends on the "
-                "pairs beside it.",
-            )  # fmt: skip
-        value, shown = drift
-        return Answer(
-            "no", "searched", "It also pushes the two log-probabilities "
-            f"{'down' if value > 0 else 'up'} together.", value, value, value, "at the reference",
-            shown,
-        )  # fmt: skip
-    return undecided(OTHER)
+    if "batch" in method.needs:
+        return proved("no", "A pair's loss depends on the pairs beside it in its batch.")
+    found = _drift(method)
+    if found is None:
+        return undecided(OTHER)
+    drift, (chosen, rejected, h) = found
+    if abs(drift) < 1e-12:
+        return undecided(
+            "At points it sees the margin alone: say so with margin_loss, and the sheet answers."
+        )
+    shown = (
+        "import torch\nfrom madpo_theory.ops import torch_world as xp\n"
+        f"at = lambda x: torch.tensor([x], dtype=torch.float64)\n"
+        f"f = lambda c: float(method.pair_loss(xp, at({chosen!r} + c), at({rejected!r} + c), "
+        f"at({h!r})))\n"
+        "assert abs(f(0.01) - f(0.0)) > 1e-15"
+    )
+    return Answer(
+        "no", "searched", "It also pushes the two log-probabilities "
+        f"{'down' if drift > 0 else 'up'} together.", drift, drift, drift,
+        f"log-ratios {chosen:g} and {rejected:g}, ĥ = {h:g} nats", shown,
+    )  # fmt: skip
 
 
 def _drift(method):
-    """(slope of the loss as both log-ratios rise, what shows it), for a loss of one pair."""
+    """(slope, where) of a pair's loss as both log-ratios rise together, where it is steepest of a
+    few places, nats; None for a loss that is no function of one pair's log-ratios."""
     import torch
 
     from ..ops import torch_world as xp
 
-    if "batch" in method.needs:
+    if type(method).pair_loss is Method.pair_loss:
         return None
-    try:
-        common = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-        zero = torch.zeros(1, dtype=torch.float64)
-        loss = method.pair_loss(xp, common + zero, common + zero, zero)
-        (slope,) = torch.autograd.grad(loss.sum(), common)
-    except (TypeError, AttributeError, RuntimeError, NotImplementedError):
-        return None
-    shown = (
-        "import torch\nfrom madpo_theory.ops import torch_world as xp\n"
-        "c = torch.zeros(1, dtype=torch.float64)\n"
-        "f = lambda c: float(method.pair_loss(xp, torch.zeros(1) + c, torch.zeros(1) + c, "
-        "torch.zeros(1)).sum())\n"
-        "assert f(0.1) != f(0.0)"
-    )
-    return float(slope), shown
+    places = [(a, b, h) for a in (0.0, -2.0, 1.5) for b in (0.0, -1.0, 2.0) for h in (0.5, -3.0)]
+    chosen, rejected, h = torch.tensor(places, dtype=torch.float64).T
+    common = torch.zeros_like(h, requires_grad=True)
+    loss = method.pair_loss(xp, chosen + common, rejected + common, h)
+    if not (torch.is_tensor(loss) and loss.shape == h.shape and torch.isfinite(loss).all()):
+        raise ValueError(
+            f"{type(method).__name__}.pair_loss must return one finite float a pair; it does not "
+            f"for log-ratios {places[0][:2]} and {len(places) - 1} more places"
+        )
+    (slopes,) = torch.autograd.grad(loss.sum(), common)
+    k = int(slopes.abs().argmax())
+    return float(slopes[k]), places[k]
 
 
 def _other_displacement(q):
-    return undecided(OTHER)
+    """A table on which a loss of two log-ratios takes from the better response, if one is seen."""
+    if "batch" in q.subject.method.needs or type(q.subject.method).pair_loss is Method.pair_loss:
+        return undecided(OTHER)
+    sizes = (0.1, 0.5, 1.0, 3.0, 8.0)
+    for scores, references in (
+        ([[s, 0.0] for s in sizes], ([0.5, 0.5], [0.9, 0.1], [0.1, 0.9])),
+        ([[s + t, s, 0.0] for s in sizes for t in sizes], ([1 / 3] * 3, [0.1, 0.8, 0.1])),
+    ):
+        for table in scores:
+            for reference in references:
+                gains = first_step_gains(q.subject.method, table, reference)
+                place = len(table) - 2  # the better of two, the middle one of three
+                if gains[place] < -1e-9:
+                    return _displaced(q, table, list(reference), place, place + 1)
+    return undecided("No table was found on which a chosen response loses, and none excluded.")
 
 
 def ask(inquiry, progress=None):
