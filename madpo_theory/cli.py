@@ -50,7 +50,7 @@ def verify(
     from .claims.graph import write_svg
     from .claims.markdown import table
     from .files import insert_between
-    from .show.methods import methods_table
+    from .show.methods import short_table
 
     if method is not None:
         return _verify_method(method, claim, certificates, show=show, json=json)
@@ -61,7 +61,7 @@ def verify(
     unchecked = ledger.unchecked
     if readme is not None and not wrong and not unchecked:
         insert_between(readme, "claims", table(CLAIMS))
-        insert_between(readme, "methods", methods_table())
+        insert_between(readme, "methods", short_table())
     if graph is not None:
         write_svg(graph, CLAIMS, roots=claim, wrong={name for name, _ in wrong}, files=FILES)
     return 1 if wrong else 0

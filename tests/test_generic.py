@@ -8,8 +8,8 @@ from own_weight import SoftStep
 from madpo_theory import METHODS, Method, cli
 from madpo_theory.claims import verify
 from madpo_theory.claims.generic import theorems
-from madpo_theory.claims.ledger import KINDS
 from madpo_theory.methods import Slots
+from madpo_theory.verdicts import KINDS
 
 OWN = "tests/own_weight.py:SoftStep"
 

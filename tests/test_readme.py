@@ -11,7 +11,7 @@ from madpo_theory import MarginSchedule
 from madpo_theory.claims import CLAIMS
 from madpo_theory.claims.markdown import table
 from madpo_theory.files import insert_between
-from madpo_theory.show.methods import methods_table
+from madpo_theory.show.methods import short_table
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -56,7 +56,7 @@ def test_the_block_for_trl_runs(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("claims", table(CLAIMS)), ("methods", methods_table())]
+    ("name", "content"), [("claims", table(CLAIMS)), ("methods", short_table())]
 )
 def test_tables_are_made_from_the_registries(tmp_path, name, content):
     path = tmp_path / "README.md"

@@ -29,6 +29,7 @@ import functools
 import hashlib
 import math
 import weakref
+from collections import Counter
 from fractions import Fraction
 
 from flint import arb, ctx, fmpq
@@ -313,15 +314,17 @@ def _linear(*terms):
 def _halves_joined(terms):
     """{node: coefficient} with c sigma(x) A + c sigma(-x) A written as c A, and
     c softplus(x) - c softplus(-x) as c x; None stands for 1."""
-    factors = {node: _factors(node) for node in terms if node is not None}
-    by_factors = {frozenset(found): node for node, found in factors.items()}
+    factors = {node: _factors(node, whole=False) for node in terms if node is not None}
+    by_factors = {frozenset(Counter(found).items()): node for node, found in factors.items()}
     for node, found in factors.items():
         c = terms[node]
         for half in found:
             if half.kind == "sigmoid":
-                partner = by_factors.get(frozenset(found) - {half} | {sigmoid(-half.args[0])})
+                rest = list(found)
+                rest.remove(half)
+                other = frozenset(Counter([*rest, sigmoid(-half.args[0])]).items())
+                partner = by_factors.get(other)
                 if c and partner not in (None, node) and terms[partner] == c:
-                    rest = [x for x in found if x is not half]
                     whole = math.prod(rest[1:], start=rest[0]) if rest else None
                     del terms[node], terms[partner]
                     return _halves_joined(_with_terms(terms, whole, c))
@@ -331,8 +334,20 @@ def _halves_joined(terms):
     return terms
 
 
-def _factors(node):
-    return node.args if node.kind == "product" else (node,)
+def _factors(node, *, whole=True):
+    """The factors of a product; small powers of sigmoids one by one, unless `whole`."""
+    found = node.args if node.kind == "product" else (node,)
+    if whole:
+        return found
+    return tuple(
+        part
+        for x in found
+        for part in (
+            [x.args[0]] * x.value
+            if x.kind == "power" and x.args[0].kind == "sigmoid" and 1 < x.value < 5
+            else [x]
+        )
+    )
 
 
 def _with_terms(terms, node, c):
@@ -421,6 +436,9 @@ def _power(base, n):
         return _power(base.args[0], n * base.value)
     if base.kind == "exp":
         return exp(n * base.args[0])
+    if base.kind == "product":
+        parts = [_power(factor, n) for factor in base.args]
+        return math.prod(parts[1:], start=parts[0])
     if base.kind == "sum" and len(base.args) == 1 and not base.value[0]:
         return _linear((base.value[1][0] ** n, _power(base.args[0], n)))
     return _make("power", (base,), n)

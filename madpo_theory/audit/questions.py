@@ -215,12 +215,19 @@ class Inquiry:
         bend = self.loss.resolved(self.bend())
         return self.has_slots or all(n.kind != "pulse" for n in topological(bend))
 
+    @cached_property
+    def forward(self):
+        """Whether the curve may be drawn: a loss without a model must push forward at the start."""
+        return self.has_slots or self.uses_model or _slopes_at(self, 0.0, 0.0)[1][0] < 0
+
     def excess(self, statement, **more):
         """`sup` of a statement over the curve of exact targets."""
-        if not self.smooth:
+        if not (self.smooth and self.forward):
             return Found(-math.inf, math.inf, kind="searched", domain="points up to 60 nats")
         formula, _, _, options = self.curve
         found = self.ask.sup(formula, statement, **options | more)
+        if found.upper == -math.inf:  # nothing on the curve: nothing is known
+            return Found(-math.inf, math.inf, kind="searched", domain="points up to 60 nats")
         if "zero" in options and not self.quick and found.lower == -math.inf:
             found.witness = None
         return found
@@ -747,7 +754,8 @@ def amplifies(q):
     over = sign_then_size(q, target - h)
     if over.kind == "proved" and over.upper == 0:
         return proved("no", "No pair is pushed beyond its margin.", 1.0)
-    at, size = _worst(q, lambda t, h: t - h)
+    over = wider(over, sign_then_size(q, -target - h))
+    at, size = _worst(q, lambda t, h: np.abs(t) - h)
     ratio = _largest_ratio(q)
     found = Found(ratio.lower, ratio.upper, over.witness, over.domain, over.kind, over.whole)
     found.certificates = over.certificates + ratio.certificates
@@ -771,24 +779,28 @@ def _largest_ratio(q):
     formula, h, target, options = q.curve
     if q.endless is not None:
         return Found(math.inf, math.inf)
+    least = sign_then_size(q, -target)
+    size = target if least.upper <= RESOLUTION else magnitude(target)
     if q.has_slots:
-        near = q.ask.sup(formula, graph.derivative(1), **options | {"sides": {"h": (0.0, NEAR)}})
+        rise = graph.derivative(1) if size is target else magnitude(graph.derivative(1))
+        near = q.ask.sup(formula, rise, **options | {"sides": {"h": (0.0, NEAR)}})
         far = q.ask.sup(
-            formula, target / h, **options | {"sides": {"h": (NEAR, math.inf)}}, seconds=0.5
+            formula, size / h, **options | {"sides": {"h": (NEAR, math.inf)}}, seconds=0.5
         )
-    elif not q.uses_model:
+    elif not q.uses_model and q.smooth and q.forward:
         a, am, c, cm = q.slope(), q.slope(True), q.bend(), q.bend(True)
         inner = options | {"sides": {"z": (0.0, NEAR)}}
-        near = q.ask.sup(formula, -1 / (c / a + cm / am), **inner, seconds=0.3)
+        near = q.ask.sup(formula, magnitude(1 / (c / a + cm / am)), **inner, seconds=0.3)
         far = q.ask.sup(
-            formula, target / h, **options | {"sides": {"z": (NEAR, math.inf)}}, seconds=0.5
-        )
+            formula, magnitude(target / h), **options | {"sides": {"z": (NEAR, math.inf)}},
+            seconds=0.5,
+        )  # fmt: skip
     else:
         near = Found(-math.inf, math.inf)
         far = near
     margins, targets = q.sampled
     with np.errstate(all="ignore"):
-        seen = targets[margins > 0] / margins[margins > 0]
+        seen = np.abs(targets[margins > 0]) / margins[margins > 0]
     lower = max(far.lower, float(np.nanmax(seen)) * (1 - 1e-12))
     return Found(lower, max(near.upper, far.upper), far.witness,
                  certificates=near.certificates + far.certificates)  # fmt: skip
@@ -801,12 +813,13 @@ def dampens(q):
     _, h, target, _ = q.curve
     if q.endless is not None and q.curve[3]["sides"]["h"][1] == 0:
         return proved("no", "No pair is held below its margin: targets are infinite.", 0.0)
-    found = sign_then_size(q, h - target)
+    least = sign_then_size(q, -target)  # a target of the label's sign is its own size
+    found = sign_then_size(q, h - (target if least.upper <= RESOLUTION else magnitude(target)))
     if found.kind == "proved" and found.upper == 0:
         return proved("no", "No pair is held below its margin.", 0.0)
     if not q.has_slots and q.saturation.upper < math.inf:
         found = Found(math.inf, math.inf, found.witness, kind=found.kind)
-    at, size = _worst(q, lambda t, h: h - t)
+    at, size = _worst(q, lambda t, h: h - np.abs(t))
     verdict = verdict_of(found)
     if verdict == "undecided" and size > RESOLUTION:
         verdict, found.kind, found.lower = "yes", "searched", max(found.lower, size)
@@ -1021,6 +1034,8 @@ def information(q):
             Found(0.0, 0.0, kind="proved"), "no",
             "Between its kinks it has no curvature: sizes of margins are not learned from labels.",
         )  # fmt: skip
+    if not q.forward:
+        return undecided(NO_TARGET)
     a, am, c, cm = q.slope(), q.slope(True), q.bend(), q.bend(True)
     # variance of a label's slope over its curvature, at the target
     share = a * am * (a + am) / (am * c + a * cm)

@@ -16,6 +16,7 @@ from ..methods.base import settings_of
 from ..ops import arb_world, numpy_world
 from ..registry import class_of_file
 from . import graph
+from .boxes import enclosures
 from .graph import at_point, branch_points, diff, number, released, substitute, text, topological
 
 __all__ = ["Formula", "Subject", "subject_of"]
@@ -214,6 +215,7 @@ class Subject:
                 "every call: keep no state in it"
             )
         self._agrees(z, h, value)
+        self._finite()
         self._smooth()
         if self.form == "slots":
             self._sound_slots()
@@ -238,6 +240,31 @@ class Subject:
                         f"{self.label} differs between two number worlds at z = {zk}, h = {hk} "
                         "nats; the formula must not depend on which xp it is given"
                     )
+
+    def _finite(self):
+        """No infinity between the points: boxes of z shrink until each is bounded."""
+        names = tuple(sorted(self.loss.names))
+        if "z" not in names:
+            return
+        edges = np.arange(-60.0, 60.25, 0.25)
+        low, h = (a.ravel() for a in np.meshgrid(edges[:-1], POINTS))
+        boxes = np.stack([np.stack([h, h], 1), np.stack([low, low + 0.25], 1)], 1)
+        boxes = boxes[:, [("h", "z").index(name) for name in names]]
+        side = names.index("z")
+        for _ in range(40):
+            ((bottom, top),) = enclosures([self.loss], boxes, names)
+            boxes = boxes[~(np.isfinite(bottom) & np.isfinite(top))][:200]
+            if not len(boxes):
+                return
+            middle = boxes[:, side].mean(1)
+            left, right = boxes.copy(), boxes.copy()
+            left[:, side, 1] = right[:, side, 0] = middle
+            boxes = np.concatenate([left, right])
+        place = ", ".join(f"{n} = {boxes[0, k, 0]:.6g}" for k, n in enumerate(names))
+        raise ValueError(
+            f"{self.label} is not bounded near {place} nats; a loss must be finite at every "
+            "margin: do not divide by what can be 0"
+        )
 
     def _smooth(self):
         """No jump in z: no gradient sees one."""

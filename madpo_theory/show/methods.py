@@ -1,11 +1,13 @@
-"""The methods as a Markdown table, for the README."""
+"""The methods as a Markdown table, for pages and for the README."""
 
 import re
+from dataclasses import MISSING, fields
 
 from ..markdown import markdown_table
 from ..methods import METHODS
+from ..weights import WEIGHTS
 
-__all__ = ["methods_table"]
+__all__ = ["methods_table", "short_table", "weights_table"]
 
 _NEEDS = {
     "reference": "reference",
@@ -16,14 +18,43 @@ _NEEDS = {
 
 
 def methods_table():
-    """One row a method that the library brings: label, name, source, what it asks of a pair."""
-    house = __name__.partition(".")[0]
+    """One row a method: name, paper, what it asks of a pair, its loss, its settings."""
     rows = (
-        (cls.label, f"`{name}`", _linked(cls.source), _asked(cls))
-        for name, cls in METHODS.items()
-        if cls.__module__.partition(".")[0] == house
+        (
+            cls.label,
+            f"`{name}`",
+            _linked(cls.source),
+            _asked(cls),
+            _first_sentence(cls),
+            ", ".join(_setting(field) for field in fields(cls)),
+        )
+        for name, cls in _ours(METHODS)
+    )
+    head = ("method", "name", "source", "asks for", "loss", "settings")
+    return "\n".join(markdown_table(head, rows))
+
+
+def short_table():
+    """One row a method: label, name, source, what it asks of a pair."""
+    rows = (
+        (cls.label, f"`{name}`", _linked(cls.source), _asked(cls)) for name, cls in _ours(METHODS)
     )
     return "\n".join(markdown_table(("method", "name", "source", "asks for"), rows))
+
+
+def weights_table():
+    """One row a weight: label, name, source, what it is."""
+    rows = (
+        (cls.label, f"`{name}`", _linked(cls.source), _first_sentence(cls))
+        for name, cls in _ours(WEIGHTS)
+    )
+    return "\n".join(markdown_table(("weight", "name", "source", "w(h)"), rows))
+
+
+def _ours(registry):
+    """(name, class) of what the library brings; a page lists no user's classes."""
+    house = __name__.partition(".")[0]
+    return [(n, cls) for n, cls in registry.items() if cls.__module__.partition(".")[0] == house]
 
 
 def _asked(cls):
@@ -34,3 +65,18 @@ def _asked(cls):
 def _linked(source):
     """A source with its arXiv number as a link."""
     return re.sub(r"arXiv (\d{4}\.\d{5})", r"[\1](https://arxiv.org/abs/\1)", source)
+
+
+def _first_sentence(cls):
+    """The first sentence of a docstring, roles as code."""
+    text = " ".join(cls.__doc__.split("\n\n")[0].split())
+    text = re.sub(r":\w+:`~?\.?(?:\w+\.)*(\w+)`", r"`\1`", text).replace("*", "\\*")
+    return re.split(r"(?<=[^.]\.) (?=[A-Z])", text)[0]
+
+
+def _setting(field):
+    """name = default (where it comes from)."""
+    origin = field.metadata.get("origin")
+    shown = f"{field.default:.4g}" if isinstance(field.default, float) else str(field.default)
+    default = "" if field.default is MISSING else f" = {shown}"
+    return f"`{field.name}{default}`" + (f" ({origin})" if origin else "")

@@ -72,7 +72,7 @@ def effective_target():
             return targets.effective_target(x, x, s)
 
         pieces.append(_rows(method=name, element="curve", h=h, z=target(h)))
-        for ends in falling_stretches(SCHEDULES[name], h):
+        for ends in falling_stretches(target, h):
             pieces.append(_rows(method=name, element="fall", h=ends, z=target(ends)))
     pieces.append(_rows(method="dpo", element="curve", h=h, z=targets.dpo_target(h)))
     pieces.append(_rows(method="ipo", element="curve", h=h, z=beta * targets.ipo_target(h, beta)))
