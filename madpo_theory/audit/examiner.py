@@ -108,7 +108,9 @@ class Examiner:
             pieces.append((tail, more))
         kept = core if not whole else {n: s for n, s in core.items() if wanted[n][1] < math.inf}
         known = f"{Domain(kept)} nats" if kept else "every margin"
-        if goal is None and 0 < abs(upper) < math.inf:
+        if goal is not None:
+            upper = max(upper, goal)
+        elif 0 < abs(upper) < math.inf:
             upper += 1e-12 * abs(upper)  # room for the checker's own rounding
         found = Found(lower, max(upper, lower), witness, known, whole=not kept)
         if math.isfinite(upper):
