@@ -39,7 +39,7 @@ LIBRARYS = [n for n, cls in METHODS.items() if cls.__module__.startswith("madpo_
 EVERY = [pytest.param(n, marks=[] if n in QUICKLY else pytest.mark.slow) for n in LIBRARYS]
 LOSSES = HERE / "support" / "audited_losses.py"
 
-sheet_of = functools.cache(audit)
+sheet_of = functools.cache(functools.partial(audit, seconds=60.0))  # as in golden/sheets.py
 """A method's sheet, made once in a run of this file."""
 
 

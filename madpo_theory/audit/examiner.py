@@ -48,11 +48,12 @@ class Examiner:
     """
 
     def __init__(self, *, seconds, quick, breaks):
-        self.stop = time.monotonic() + seconds
+        self.stop, self.scale = time.monotonic() + seconds, seconds / 10
         self.quick, self.breaks = quick, breaks
 
     def left(self, seconds):
-        return max(0.02, min(seconds, self.stop - time.monotonic()))
+        """What a search may take that is worth `seconds` of ten in all."""
+        return max(0.02, min(seconds * self.scale, self.stop - time.monotonic()))
 
     def sup(
         self, formula, statement, sides=None, *, zero=None, positive=None, goal=None,
