@@ -212,8 +212,8 @@ CLAIM = Claim(
     r"repels; at $a = 1$ there is none, unless $h^* = 0$. AMaPO at a batch mean $\mu > 0$ has one "
     r"but for the pairs of $\log\frac{\sigma(\mu + G)}{\sigma(\beta - \mu)} < h^* < "
     r"\log\frac{\sigma(\mu + G)}{\sigma(-\mu)}$, $G = \beta e^{2 \mu^2/s}$, which are held at "
-    r"$z = \mu$ and step to and fro. At $\mu < 0$, which its released code allows, pairs of a "
-    r"large $h^*$ have none and run away.",
+    r"$z = \mu$ and step to and fro. At $\mu < 0$, which its released code allows, a pair may have "
+    r"none and run away ($h^* = 3$ at $\mu = -1$, $s = 1$, $\beta = 2.5$).",
     reading="An offset that follows the policy divides the target by 1 - a (AlphaDPO: a = alpha/s, "
     "so a batch whose margins spread by alpha or less has none); AMaPO parks a whole range of "
     "pairs at the batch mean.",
