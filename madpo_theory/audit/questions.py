@@ -673,7 +673,9 @@ def _worst(q, measure):
     with np.errstate(all="ignore"):
         sizes = measure(targets, margins)
     sizes = np.where(np.isnan(sizes), -np.inf, sizes)
-    k = int(np.argmax(sizes))
+    largest = sizes.max()
+    near = largest * (1 - 5e-4) if largest > 0 else largest
+    k = int(np.argmax(sizes >= near))  # where it is first seen
     return float(margins[k]), float(sizes[k])
 
 
