@@ -159,17 +159,18 @@ def _number(text):
 
 def _same(formula, variables, statement, expression, order):
     """Refuse an expression that is not what the statement says, at 16 points."""
-    draw = np.random.default_rng(len(formula) * 1009 + len(expression))
+    draw = np.random.default_rng(len(formula))
     told = 0
     for scale in (12.0, 1.0, 0.2) * 24:
-        point = {n: arb(float(draw.uniform(-scale, scale))) for n in sorted({*order, *variables})}
-        there = _at(expression, point)
-        said = _at(statement, point, _Jets(formula, variables, point))
+        point = {n: float(draw.uniform(-scale, scale)) for n in sorted({*order, *variables})}
+        there = _at(expression, {n: arb(x) for n, x in point.items()})
+        jets = _jets(formula, tuple(variables), tuple(point.items()))
+        said = _at(statement, jets.point, jets)
         if not (there.is_finite() and said.is_finite()):
             continue  # outside of what the formula is defined for
         told += 1
         if not abs(there - said) <= arb(2) ** -150 * (1 + abs(said)):
-            where = ", ".join(f"{n} = {float(x.mid()):.6g}" for n, x in point.items())
+            where = ", ".join(f"{n} = {x:.6g}" for n, x in point.items())
             raise ValueError(f"the expression is not the statement at {where}")
         if told == 16:
             return
@@ -223,12 +224,17 @@ def _total(value, terms, number):
     return sum((number(c) * x for c, x in zip(factors, terms, strict=True)), number(constant))
 
 
+@functools.lru_cache(maxsize=4096)
 def _arb(value):
-    return (
-        arb(fmpq(value.numerator, value.denominator))
-        if value == value // 1 or isinstance(value, Fraction)
-        else arb(value)
-    )
+    """A number of a graph as a ball of BITS bits; only ever asked for at that precision."""
+    if isinstance(value, Fraction):
+        return arb(fmpq(value.numerator, value.denominator))
+    return arb(value)
+
+
+@functools.lru_cache(maxsize=1024)
+def _jets(formula, variables, point):
+    return _Jets(formula, variables, {name: arb(x) for name, x in point})
 
 
 class _Jets:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from flint import ctx
@@ -50,13 +50,22 @@ class Examiner:
     def __init__(self, *, seconds, quick, breaks):
         self.stop, self.scale = time.monotonic() + seconds, seconds / 10
         self.quick, self.breaks = quick, breaks
+        self.known = {}
 
     def left(self, seconds):
         """What a search may take that is worth `seconds` of ten in all."""
         return max(0.02, min(seconds * self.scale, self.stop - time.monotonic()))
 
-    def sup(
-        self, formula, statement, sides=None, *, zero=None, positive=None, goal=None,
+    def sup(self, formula, statement, sides=None, **options):
+        """:meth:`_sup`, searched for once; what it returns may be written to."""
+        statement = graph._node(statement)
+        key = formula.node, statement, repr(sides), tuple(sorted(options.items()))
+        if key not in self.known:
+            self.known[key] = self._sup(formula, statement, sides, **options)
+        return replace(self.known[key])
+
+    def _sup(
+        self, formula, statement, sides, *, zero=None, positive=None, goal=None,
         tolerance=1e-6, seconds=1.0,
     ):  # fmt: skip
         """:class:`Found` of the supremum of a statement about a :class:`~.subject.Formula`.
@@ -65,7 +74,7 @@ class Examiner:
         statements that restrict them. Infinite, and known to be, where the statement's slope stays
         away from 0 in a tail.
         """
-        node = formula.resolved(graph._node(statement))
+        node = formula.resolved(statement)
         limits = [None if c is None else formula.resolved(c) for c in (zero, positive)]
         if not node.names:
             low, high = _constant(node)
@@ -122,7 +131,7 @@ class Examiner:
                     "row": "",
                     "formula": to_data(formula.node),
                     "variables": list(formula.names),
-                    "statement": to_data(graph._node(statement)),
+                    "statement": to_data(statement),
                     "expression": to_data(node),
                     "zero": _pair(zero, limits[0]),
                     "positive": _pair(positive, limits[1]),
@@ -137,11 +146,9 @@ class Examiner:
             ]
         return found
 
-    def inf(self, formula, statement, sides=None, *, goal=None, **options):
+    def inf(self, formula, statement, sides=None, **options):
         """The same of the infimum: `lower` and `upper` enclose it."""
-        found = self.sup(
-            formula, -graph._node(statement), sides, goal=None if goal is None else -goal, **options
-        )
+        found = self.sup(formula, -graph._node(statement), sides, **options)
         found.lower, found.upper = -found.upper, -found.lower
         return found
 

@@ -656,6 +656,7 @@ _SLOPES = {
 }
 
 
+@functools.lru_cache(maxsize=4096)
 def diff(node, name):
     """The derivative in the variable called `name`; what is held constant has none.
 

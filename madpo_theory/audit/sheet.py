@@ -154,17 +154,21 @@ def audit(method, assignments=(), *, quick=False, seconds=10.0, progress=None):
     subject = method if isinstance(method, Subject) else subject_of(method, assignments)
     inquiry = Inquiry(subject, seconds=seconds, quick=quick)
     ask(inquiry, progress)
+    checked = set()
     for name, answer in inquiry.answers.items():
-        _confirmed(inquiry.subject, name, answer)
+        _confirmed(inquiry.subject, name, answer, checked)
     return Sheet(inquiry)
 
 
-def _confirmed(subject, name, answer):
-    """Take back what the checker does not confirm."""
+def _confirmed(subject, name, answer, checked):
+    """Take back what the checker does not confirm; two rows may rest on one certificate."""
+    named = [{**c, "method": subject.title, "row": name} for c in answer.certificates]
+    answer.certificates = named
     try:
-        for certificate in answer.certificates:
-            certificate.update(method=subject.title, row=name)
-            checker.check(certificate)
+        for certificate in named:
+            if id(certificate["boxes"]) not in checked:
+                checker.check(certificate)
+                checked.add(id(certificate["boxes"]))
     except ValueError as refusal:
         answer.certificates, answer.kind = [], "searched"
         if answer.verdict == "yes" or answer.shown is None:
