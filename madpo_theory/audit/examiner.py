@@ -9,7 +9,7 @@ from flint import ctx
 
 from . import graph
 from .boxes import Domain, enclosures, supremum
-from .graph import Node, at_point, diff, number, to_data
+from .graph import at_point, diff, number, to_data
 
 __all__ = ["RESOLUTION", "Examiner", "Found"]
 
@@ -77,8 +77,8 @@ class Examiner:
         node = formula.resolved(statement)
         limits = [None if c is None else formula.resolved(c) for c in (zero, positive)]
         if not node.names:
-            low, high = _constant(node)
-            return Found(low, high, None, kind="proved")
+            value = constant(node)
+            return Found(value, value, None, kind="proved")
         names = sorted(node.names.union(*(c.names for c in limits if c is not None)))
         wanted = {name: (sides or {}).get(name, LINE) for name in names}
         if self.quick:
@@ -101,7 +101,7 @@ class Examiner:
         if goal is not None and lower > goal:
             return Found(lower, math.inf, witness, kind="certified")
         for tail in _tails(wanted, core):
-            if limits == [None, None] and _grows(node, tail):
+            if limits == [None, None] and grows(node, tail):
                 return Found(math.inf, math.inf, _far(tail), kind="certified")
             more = supremum(
                 node, Domain(tail), goal=goal, known=max(lower, upper if goal is None else lower),
@@ -192,13 +192,12 @@ def _inside(point, value, sides):
     )
 
 
-def _constant(node):
-    """A float, twice, of a graph without variables; an exact number is itself."""
+def constant(node):
+    """The float nearest to a graph without variables; an exact number is itself."""
     if node.kind == "number":
-        return float(node.value), float(node.value)
+        return float(node.value)
     with ctx.workprec(128):
-        value = float(at_point(node, {}).mid())
-    return value, value
+        return float(at_point(node, {}).mid())
 
 
 def _tails(wanted, core):
@@ -210,7 +209,7 @@ def _tails(wanted, core):
             yield wanted | {name: (low, core[name][0])}
 
 
-def _grows(node, tail):
+def grows(node, tail):
     """Whether the node goes to infinity in the tail: its slope stays away from 0 there."""
     names = tuple(sorted(tail))
     for name in names:
@@ -247,6 +246,4 @@ def maximum(*nodes):
 def magnitude(node):
     """|node|, as a graph without a branch."""
     node = graph._node(node)
-    if node.kind == "number":
-        return number(abs(node.value), None)
-    return maximum(node, -node) if isinstance(node, Node) else abs(node)
+    return number(abs(node.value), None) if node.kind == "number" else maximum(node, -node)

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from flint import ctx
 
 from ..methods import Method
 from . import graph
 from .boxes import enclosures
-from .examiner import RESOLUTION, Examiner, Found, magnitude, maximum
-from .graph import _positive, at_point, mapped, number, released, substitute, topological
+from .examiner import RESOLUTION, Examiner, Found, constant, grows, magnitude, maximum
+from .graph import _positive, mapped, number, released, substitute, topological
 from .subject import Formula
 
 __all__ = ["QUESTIONS", "Answer", "Inquiry"]
@@ -70,21 +69,20 @@ def verdict_of(found, limit=RESOLUTION):
 OPPOSITE = {"yes": "no", "no": "yes", "undecided": "undecided"}
 
 
-def numbers(found, sign=1):
-    """(value, lower, upper) of a found supremum, or with sign -1 of the infimum it stands for."""
-    lower, upper = (found.lower, found.upper) if sign > 0 else (-found.upper, -found.lower)
+def numbers(found):
+    """Value, lower and upper of what was found, by name."""
     if found.lower == -math.inf and found.upper == math.inf:
         return {"value": None, "lower": None, "upper": None}
     value = found.lower if math.isfinite(found.lower) else found.upper
     if found.lower == found.upper:
         value = found.lower
-    value, lower, upper = (0.0 if x == 0 else float(x) for x in (sign * value, lower, upper))
+    value, lower, upper = (0.0 if x == 0 else float(x) for x in (value, found.lower, found.upper))
     if found.kind != "proved" and abs(value) < RESOLUTION / 10:
         value = 0.0
     return {"value": value, "lower": lower, "upper": upper}
 
 
-def answer(found, verdict, reading, *, sign=1, shown=None, **given):
+def answer(found, verdict, reading, *, shown=None, **given):
     """An :class:`Answer` with the numbers, kind, domain and certificates of what was found."""
     return Answer(
         **{
@@ -94,7 +92,7 @@ def answer(found, verdict, reading, *, sign=1, shown=None, **given):
             "domain": found.domain,
             "shown": shown,
             "certificates": found.certificates,
-            **numbers(found, sign),
+            **numbers(found),
             **given,
         }
     )
@@ -135,11 +133,6 @@ class Inquiry:
     def bend(self, mirrored=False):
         return self.loss.leaf(2, 0, mirrored)
 
-    @property
-    def ratio_positive(self):
-        """f_1(z; h) f_1(-z; -h): stationary points lie where it is positive."""
-        return self.slope() * self.slope(True)
-
     @cached_property
     def start(self):
         """The slope at z = 0 as a formula of h."""
@@ -150,7 +143,7 @@ class Inquiry:
         """The loss's slope at z = 0 at margins h, as numbers."""
         node = self.start.node
         if not node.names:
-            return np.full(len(h), _number_of(node))
+            return np.full(len(h), constant(node))
         low, high = enclosures([node], np.stack([h, h], axis=1)[:, None, :], ("h",))[0]
         return (low + high) / 2
 
@@ -311,7 +304,7 @@ def _bounded_slots(q):
         h = (least.witness or {}).get("h", 0.0)
         shown = (
             "from madpo_theory.ops import numpy_world as xp\n"
-            f"h_true, h, z = {spelled(_certain(q, h))}, {spelled(h)}, 1e9\n"
+            f"h_true, h, z = 40.0, {spelled(h)}, 1e9\n"
             "risk = lambda z: xp.sigmoid(h_true) * method.margin_loss(xp, z, h) + "
             "xp.sigmoid(-h_true) * method.margin_loss(xp, -z, -h)\n"
             "assert min(risk(z), risk(-z)) < -1e3"
@@ -321,11 +314,6 @@ def _bounded_slots(q):
             "floor, so train it briefly or clip it.", domain=least.domain, shown=shown,
         )  # fmt: skip
     return undecided("Whether a pair's risk has a floor was not decided.", domain=least.domain)
-
-
-def _certain(q, h):
-    """A true margin, for a label of which a part is negative, at which the risk falls for ever."""
-    return 40.0
 
 
 def _least_label(q):
@@ -424,11 +412,9 @@ def slope(q):
 def _grows_both(q):
     """Whether the slope itself goes to infinity with z, on either side."""
     node = q.loss.resolved(q.slope())
-    from .examiner import _grows
-
     sides = {n: (-math.inf, math.inf) for n in node.names}
     tails = [sides | {"z": (240.0, math.inf)}]
-    return "z" in node.names and any(_grows(n, t) for t in tails for n in (node, -node))
+    return "z" in node.names and any(grows(n, t) for t in tails for n in (node, -node))
 
 
 def _bounded(q, found, yes, no, shown, **given):
@@ -541,17 +527,12 @@ def _endless(q, reading):
     return Answer("no", "proved", reading, shown=shown)
 
 
-def _number_of(node):
-    with ctx.workprec(128):
-        return float(at_point(node, {}).mid())
-
-
 def _slopes_at(q, z, h):
     """The loss's slope at points, as intervals; numbers broadcast."""
     node = q.loss.resolved(q.slope())
     z = np.atleast_1d(np.asarray(z, dtype=float))
     if not node.names:
-        value = np.full(len(z), _number_of(node))
+        value = np.full(len(z), constant(node))
         return value, value
     points = np.stack([z, np.full(len(z), float(h))], axis=1)[:, : len(q.loss.names)]
     return enclosures([node], np.stack([points, points], axis=2), q.loss.names)[0]
@@ -1046,7 +1027,7 @@ def information(q):
             return undecided("Pairs without a finite target have no share to speak of.")
         formula, options = Formula(_slot_share(q, share), ("h",)), {"sides": {"h": HALF_LINE}}
         statement = graph.derivative(0)
-        if not formula.node.names and _number_of(formula.node) == 0:
+        if not formula.node.names and constant(formula.node) == 0:
             return proved("no", "At its target the label counts for nothing.", 0.0)
         if not formula.node.names:
             return proved("yes", "No label is wasted.", 1.0)

@@ -24,6 +24,7 @@ from .regimes import (
 )
 from .settings import (
     EverySlot,
+    falls_up_to_its_target,
     label_scores,
     lone_slope,
     lone_target,
@@ -92,10 +93,7 @@ def _odds(target):
 )
 def c2_lowest(sides=slot_pairs(soft=True, even=False), h=margins(30.0), away=st.floats(1e-3, 5)):
     with precision(1200):
-        h = arb(h)
-        target = lone_target(arb_world, h, *sides)
-        for step in (arb("1e-30"), arb(away)):
-            assert lone_slope(target - step, h, sides) < 0 < lone_slope(target + step, h, sides)
+        falls_up_to_its_target(h, sides, away)
 
 
 @property_test("cDPO's target stays within log((1 - eps)/eps), and rises", "C2, all eps and h*")

@@ -12,6 +12,7 @@ from .ledger import Claim
 from .regimes import quadratic, slot_symbols
 from .settings import (
     EverySlot,
+    falls_up_to_its_target,
     label_scores,
     lone_risk,
     lone_slope,
@@ -32,10 +33,7 @@ def c3_minimizer():
 )
 def c3_lowest(sides=slot_pairs(soft=True, even=True), h=margins(30.0), away=st.floats(1e-3, 5)):
     with precision(1200):
-        h = arb(h)
-        target = lone_target(arb_world, h, *sides)
-        for step in (arb("1e-30"), arb(away)):
-            assert lone_slope(target - step, h, sides) < 0 < lone_slope(target + step, h, sides)
+        h, target = falls_up_to_its_target(h, sides, away)
         lowest = lone_risk(arb_world, target, h, *sides)
         assert all(lone_risk(arb_world, target + s * away, h, *sides) > lowest for s in (-1, 1))
 

@@ -199,6 +199,17 @@ def lone_slope(z, h_true, sides):
     return lone_risk(arb_world, arb_series([z, 1], prec=2), h_true, *sides)[1]
 
 
+def falls_up_to_its_target(h_true, sides, away):
+    """Assert that the training loss falls up to the closed form and rises from there: 1e-30 nats
+    and `away` from it. Returns (h_true, target) as balls of the caller's precision."""
+    h_true = arb(h_true)
+    target = lone_target(arb_world, h_true, *sides)
+    for step in (arb("1e-30"), arb(away)):
+        assert lone_slope(target - step, h_true, sides) < 0
+        assert lone_slope(target + step, h_true, sides) > 0
+    return h_true, target
+
+
 @dataclass(frozen=True)
 class EverySlot(Method):
     """A method of no paper: of the slots named by `filled`, none is odd in h, and one even."""
