@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,15 +44,13 @@ class Bound:
     """lower <= sup <= upper over the domain.
 
     `witness` attains `lower`; below `upper` stay all of `boxes`, (n, variables, 2), which cover the
-    domain. `finished` says that the wanted width, or the goal, was reached.
+    domain.
     """
 
     lower: float
     upper: float
     witness: dict | None
     boxes: np.ndarray
-    finished: bool
-    names: tuple = field(default=())
 
 
 def _out(low, high):
@@ -293,7 +291,7 @@ def supremum(
     constraint = zero if zero is not None else positive
     constraint_slopes = None if constraint is None else _slopes(constraint, names)
     tops = np.full(len(pending), np.inf)
-    count, stuck = 0, -math.inf
+    count = 0
 
     def threshold():
         if goal is not None:
@@ -320,13 +318,10 @@ def supremum(
         if time.monotonic() > stop or count > limit:
             settled.append((wave, high))
             settled.append((pending, tops))
-            pending = pending[:0]
-            stuck = math.inf
             break
         pieces, parts, unable = _cut(wave, sizes)
         if unable.any():
             settled.append((wave[unable], high[unable]))
-            stuck = max(stuck, high[unable].max())
             high = high[~unable]
         pending = np.concatenate([pending, pieces])
         tops = np.concatenate([tops, np.repeat(high, parts)])
@@ -339,8 +334,7 @@ def supremum(
     highs = np.concatenate([h for _, h in settled]) if settled else tops
     refuted = goal is not None and lower > goal
     upper = math.inf if refuted else float(highs.max(initial=-math.inf))
-    finished = not refuted and upper <= threshold()
-    return Bound(lower, upper, witness, boxes, bool(finished), names)
+    return Bound(lower, upper, witness, boxes)
 
 
 def _look(expression, slopes, wave, names, zero, positive, constraint, constraint_slopes):

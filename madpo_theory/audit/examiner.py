@@ -8,7 +8,7 @@ import numpy as np
 from flint import ctx
 
 from . import graph
-from .boxes import Domain, enclosures, supremum
+from .boxes import REACH, Domain, enclosures, supremum
 from .graph import at_point, diff, number, to_data
 
 __all__ = ["RESOLUTION", "Examiner", "Found"]
@@ -16,9 +16,17 @@ __all__ = ["RESOLUTION", "Examiner", "Found"]
 FORMAT = "madpo audit bound 1"
 RESOLUTION = 1e-9
 """What counts as none, in nats, ratios and shares: smaller differences are rounding."""
-REACH = {"z": 240.0}
-"""Nats that boxes cover; 60 unless given. Tails lie beyond, and are covered where they can be."""
 LINE = (-math.inf, math.inf)
+
+
+def reach(name):
+    """Nats of a variable that boxes cover. Tails lie beyond, and are covered where they can be."""
+    return 240.0 if name == "z" else REACH
+
+
+def clipped(name, low, high):
+    """A side of a box, no farther than that."""
+    return max(low, -reach(name)), min(high, reach(name))
 
 
 @dataclass
@@ -83,10 +91,7 @@ class Examiner:
         wanted = {name: (sides or {}).get(name, LINE) for name in names}
         if self.quick:
             return self._points(node, wanted, *limits)
-        core = {
-            name: (max(low, -REACH.get(name, 60.0)), min(high, REACH.get(name, 60.0)))
-            for name, (low, high) in wanted.items()
-        }
+        core = {name: clipped(name, *side) for name, side in wanted.items()}
         options = {"zero": limits[0], "positive": limits[1], "at": self.breaks.items()}
         bound = supremum(
             node,
@@ -158,11 +163,9 @@ class Examiner:
         count = {1: 4001, 2: 301}.get(len(names), 41)
         axes = []
         for name in names:
-            low, high = sides[name]
-            edge = REACH.get(name, 60.0)
-            low, high = max(low, -edge), min(high, edge)
-            reach = np.sinh(np.linspace(np.arcsinh(low), np.arcsinh(high), count))
-            axes.append(np.unique(np.concatenate([reach, np.linspace(low, high, count)])))
+            low, high = clipped(name, *sides[name])
+            fine = np.sinh(np.linspace(np.arcsinh(low), np.arcsinh(high), count))
+            axes.append(np.unique(np.concatenate([fine, np.linspace(low, high, count)])))
         points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(names))
         thin = np.stack([points, points], axis=2)
         nodes = [node, *([positive] if positive is not None else [])]

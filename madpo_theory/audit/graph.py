@@ -34,6 +34,8 @@ from fractions import Fraction
 
 from flint import arb, ctx, fmpq
 
+from ..ops import of_sympy
+
 __all__ = ["Node", "derivative", "diff", "number", "substitute", "text", "to_data", "variable"]
 
 BITS = 400
@@ -154,7 +156,7 @@ def number(value, like):
         return value
     if isinstance(value, (int, float, Fraction)) or hasattr(value, "__float__"):
         if hasattr(value, "args") and hasattr(value, "func"):
-            return _of_sympy(value)
+            return of_sympy(value, lambda p, q: _make("number", value=Fraction(p, q)), exp, log)
         value = value if isinstance(value, Fraction) else float(value)
         if value != value:
             raise ValueError("a number in the formula is NaN; every setting must be finite")
@@ -162,25 +164,6 @@ def number(value, like):
     raise TypeError(
         f"a formula holds numbers and xp's primitives, got {type(value).__qualname__}; arrays and "
         "tensors of other libraries have no place in it"
-    )
-
-
-def _of_sympy(value):
-    import sympy
-
-    if isinstance(value, sympy.Rational):
-        return _make("number", value=Fraction(int(value.p), int(value.q)))
-    parts = [_of_sympy(part) for part in value.args]
-    if isinstance(value, sympy.Add):
-        return _linear(*((1, part) for part in parts))
-    if isinstance(value, sympy.Mul):
-        return math.prod(parts[1:], start=parts[0])
-    if isinstance(value, sympy.Pow):
-        return parts[0] ** parts[1]
-    if isinstance(value, (sympy.log, sympy.exp)):
-        return (log if isinstance(value, sympy.log) else exp)(parts[0])
-    raise TypeError(
-        f"cannot trace {value}; settings are rationals with +, *, **, log and exp of them"
     )
 
 

@@ -216,14 +216,43 @@ class Inquiry:
     def excess(self, statement, **more):
         """`sup` of a statement over the curve of exact targets."""
         if not (self.smooth and self.forward):
-            return Found(-math.inf, math.inf, kind="searched", domain="points up to 60 nats")
+            return unknown()
         formula, _, _, options = self.curve
         found = self.ask.sup(formula, statement, **options | more)
         if found.upper == -math.inf:  # nothing on the curve: nothing is known
-            return Found(-math.inf, math.inf, kind="searched", domain="points up to 60 nats")
+            return unknown()
         if "zero" in options and not self.quick and found.lower == -math.inf:
             found.witness = None
         return found
+
+    @cached_property
+    def saturation(self):
+        """How far a target can go, whatever the labels and the reward model: a :class:`Found`."""
+        if self.has_slots:
+            slots = self.subject.slots[0]
+            if slots.label is None or self.endless is not None:
+                return Found(math.inf, math.inf, kind="proved")
+            node = _at_certain_label(self)
+            if node is None:
+                return Found(-math.inf, math.inf)
+            if node.kind == "number":
+                value = float(node.value)
+                return Found(value, value, kind="proved")
+            return self.ask.sup(Formula(node, ("h",)), graph.derivative(0))
+        # Beyond z the risk rises, whatever the labels, if f_1(z) >= 0 > f_1(-z).
+        found = self.ask.sup(
+            self.loss, graph.variable("z"), {"z": HALF_LINE},
+            positive=maximum(-self.slope(), self.slope(True)), tolerance=1e-6, seconds=0.7,
+        )  # fmt: skip
+        if found.whole or self.quick:
+            return found
+        reached = math.inf if found.lower >= 200 else found.lower
+        return Found(reached, math.inf, found.witness, "up to 240 nats", found.kind)
+
+
+def unknown():
+    """What is found where nothing is known between points."""
+    return Found(-math.inf, math.inf, kind="searched", domain="points up to 60 nats")
 
 
 def spelled(x):
@@ -842,33 +871,6 @@ def _certain_model(q):
     return 700.0 if q.has_slots and q.subject.slots[0].label is not None else 0.0
 
 
-def _saturation(q):
-    if q.has_slots:
-        slots = q.subject.slots[0]
-        if slots.label is None or q.endless is not None:
-            return Found(math.inf, math.inf, kind="proved")
-        node = _at_certain_label(q)
-        if node is None:
-            return Found(-math.inf, math.inf)
-        if node.kind == "number":
-            value = float(node.value)
-            return Found(value, value, kind="proved")
-        return q.ask.sup(Formula(node, ("h",)), graph.derivative(0))
-    # Beyond z the risk rises, whatever the labels, if f_1(z) >= 0 > f_1(-z).
-    found = q.ask.sup(
-        q.loss, graph.variable("z"), {"z": HALF_LINE},
-        positive=maximum(-q.slope(), q.slope(True)), tolerance=1e-6, seconds=0.7,
-    )  # fmt: skip
-    if found.whole or q.quick:
-        return found
-    reached = math.inf if found.lower >= 200 else found.lower
-    return Found(reached, math.inf, found.witness, "up to 240 nats", found.kind)
-
-
-Inquiry.saturation = cached_property(_saturation)
-Inquiry.saturation.__set_name__(Inquiry, "saturation")
-
-
 def _at_certain_label(q):
     """The target of slots for h* -> inf, as a graph of h."""
     t = graph.variable("t")
@@ -1135,7 +1137,7 @@ def _share_shown():
 def additive(q):
     if not q.determined:
         return undecided(NO_TARGET)
-    found = Found(-math.inf, math.inf, kind="searched", domain="points up to 60 nats")
+    found = unknown()
     if q.has_slots and q.endless is None:
         node = q.subject.exact_target.node
         a, b = graph.variable("a"), graph.variable("b")

@@ -132,6 +132,31 @@ def elementwise(*names, same_shape=False):
     return decorate
 
 
+def of_sympy(expression, rational, exp, log):
+    """A SymPy number in another world: `rational(p, q)`, `exp` and `log` are that world's.
+
+    TypeError unless it is built from rationals with +, *, **, log and exp.
+    """
+    import sympy
+
+    if isinstance(expression, sympy.Rational):
+        return rational(int(expression.p), int(expression.q))
+    parts = [of_sympy(part, rational, exp, log) for part in expression.args]
+    for kind, made in (
+        (sympy.Add, lambda: sum(parts[1:], parts[0])),
+        (sympy.Mul, lambda: math.prod(parts[1:], start=parts[0])),
+        (sympy.Pow, lambda: parts[0] ** parts[1]),
+        (sympy.log, lambda: log(parts[0])),
+        (sympy.exp, lambda: exp(parts[0])),
+    ):
+        if isinstance(expression, kind):
+            return made()
+    raise TypeError(
+        f"cannot enclose {expression}; schedule parameters in interval arithmetic are built from "
+        "rationals with +, *, **, log and exp"
+    )
+
+
 def mixed_dtype_error(dtypes):
     """The error for values of several floating types; `dtypes` maps argument name to dtype."""
     listing = ", ".join(f"{name}: {dtype}" for name, dtype in dtypes.items())

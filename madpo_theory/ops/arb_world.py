@@ -11,14 +11,9 @@ from fractions import Fraction
 
 from flint import arb, arb_series, fmpq
 
-from . import not_finite_error
+from . import not_finite_error, of_sympy
 
-_ZERO = arb(0)
 infinity = arb.pos_inf()
-
-
-def _apply(name, x):
-    return getattr(x, name)()
 
 
 def exp(x):
@@ -142,29 +137,8 @@ def number(value, like):
         return arb(fmpq(value.numerator, value.denominator))
     sympy = sys.modules.get("sympy")
     if sympy is not None and isinstance(value, sympy.Expr):
-        return _evaluate(sympy, value)
+        return of_sympy(value, lambda p, q: arb(fmpq(p, q)), exp, log)
     return arb(value)
-
-
-def _evaluate(sympy, expression):
-    if isinstance(expression, sympy.Rational):
-        return arb(fmpq(int(expression.p), int(expression.q)))
-    parts = [_evaluate(sympy, part) for part in expression.args]
-    if isinstance(expression, sympy.Add):
-        return sum(parts, _ZERO)
-    if isinstance(expression, sympy.Mul):
-        product = arb(1)
-        for part in parts:
-            product *= part
-        return product
-    if isinstance(expression, sympy.Pow):
-        return parts[0] ** parts[1]
-    if isinstance(expression, (sympy.log, sympy.exp)):
-        return _apply(type(expression).__name__, parts[0])
-    raise TypeError(
-        f"cannot enclose {expression}; schedule parameters in interval arithmetic are built from "
-        "rationals with +, *, **, log and exp"
-    )
 
 
 def lift(values, same_shape):
