@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..files import replacing
-from . import checker
 from .questions import QUESTIONS, Inquiry, ask
 from .subject import Subject, subject_of
 from .text import sheet_text
@@ -162,6 +161,8 @@ def audit(method, assignments=(), *, quick=False, seconds=10.0, progress=None):
 
 def _confirmed(subject, name, answer, checked):
     """Take back what the checker does not confirm; two rows may rest on one certificate."""
+    from . import checker  # not with the package: `python -m` of the checker would warn
+
     named = [{**c, "method": subject.title, "row": name} for c in answer.certificates]
     answer.certificates = named
     try:
