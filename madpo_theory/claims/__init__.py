@@ -14,19 +14,22 @@ from .ledger import Claim, Evidence, Ledger, verify
 
 __all__ = ["CLAIMS", "FILES", "Claim", "Evidence", "Ledger", "select", "verify"]
 
-_LETTERS = "SCTLRBNA"  # schedule, calculus of targets, targets, landscape, robustness, ...
+_GROUPS = "s c t l r b n rm a".split()
+"""Schedule, calculus of targets, targets, landscape, robustness, baselines, new weights, related
+methods, what the paper claims."""
 
 
 def _place(name):
-    """Where the file of a claim stands in the ledger."""
-    return _LETTERS.index(name[0].upper()), int(re.match(r"\d+", name[1:])[0])
+    """Where the file of a claim stands in the ledger; None if it holds none."""
+    found = re.match(r"([a-z]+)(\d+)_", name)
+    return found and (_GROUPS.index(found[1]), int(found[2]))
 
 
 @functools.cache
 def _found():
     """{name of its file: claim} of this folder and of those registered, in the ledger's order."""
     names = (module.name for module in pkgutil.iter_modules(__path__))
-    own = [import_module(f"{__name__}.{n}") for n in names if re.match(r"[a-z]\d+_", n)]
+    own = [import_module(f"{__name__}.{n}") for n in names if _place(n)]
     claims = {m.__name__.rpartition(".")[2]: m.CLAIM for m in (*own, *REGISTERED.values())}
     return {name: claims[name] for name in sorted(claims, key=_place)}
 
