@@ -165,10 +165,15 @@ class Method(Named):
         return tuple(name for name, need in _ARGUMENTS.items() if need is None or need in cls.needs)
 
     @property
+    def is_pair_loss(self):
+        """Whether the loss sees the log-probabilities through the two log-ratios alone."""
+        return type(self).losses is Method.losses
+
+    @property
     def is_margin_loss(self):
         """Whether the loss sees the log-probabilities through z and the margin h alone."""
         own = type(self)
-        return own.losses is Method.losses and (
+        return self.is_pair_loss and (
             own.pair_loss is Method.pair_loss or own.margin_loss is not Method.margin_loss
         )
 
