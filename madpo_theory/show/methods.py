@@ -14,6 +14,7 @@ _NEEDS = {
     "margin": "reward margin",
     "length": "lengths",
     "batch": "whole batches",
+    "token": "single tokens",
 }
 
 

@@ -245,6 +245,12 @@ def _solution(method, fits, unit):
 
 def _general(method, problem, **options):
     """Any other loss, by automatic differentiation; of log-probabilities without a reference."""
+    if not method.is_pair_loss:
+        raise TypeError(
+            f"{type(method).__name__} has no table: it watches the batch or the policy from behind "
+            "a stop-gradient, so that no risk is minimized; give solve a loss of single pairs, or "
+            "train it"
+        )
     uniform = math.log(problem.labels.shape[1]) if "reference" not in method.needs else 0.0
 
     def loss(chosen, rejected, h):
