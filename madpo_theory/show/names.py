@@ -51,7 +51,8 @@ def look(name):
     """The :class:`Shown` of a method, a weight, or one of :data:`VARIANTS`.
 
     Names that have no look take a combination that no other has: registered ones the first in
-    their order, the library's before a user's, and what is not registered one that depends on the name alone.
+    their order, the library's before a user's, and what is not registered one that depends on the
+    name alone.
     """
     found = next((registry[name] for registry in REGISTRIES if name in registry), None)
     label, given = VARIANTS.get(name, (name.replace("_", " "), None))
