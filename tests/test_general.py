@@ -291,6 +291,6 @@ def test_what_needs_a_batch_is_refused_by_name():
         needs = frozenset({"reference", "batch"})
 
     problem = PairProblem(random_labels(1, 3, 5), beta=0.5)
-    with pytest.raises(TypeError, match="OfBatches needs batch"):
+    with pytest.raises(TypeError, match="OfBatches has no table: it watches"):
         solve(OfBatches(), problem)
     assert first_step(OfBatches(), problem).isnan().all()

@@ -33,9 +33,6 @@ from .solve.newton import EPS, minimize_tables, solve_laplacian
 
 __all__ = ["PairProblem", "Solution", "first_step", "pair_targets", "slot_tables", "solve"]
 
-BEYOND_TABLES = frozenset({"batch", "token"})
-"""Needs that a table of responses cannot meet."""
-
 
 @dataclass(frozen=True, eq=False)
 class PairProblem:
@@ -157,12 +154,12 @@ def first_step(method, problem):
     """Scores (B, K) after one unit step of gradient descent from the reference policy (T6).
 
     The policy is pi ~ pi_ref e^(s/beta), so that a pair's z is s_i - s_j; the loss is the sum over
-    labels, masses as they stand. NaN for a method that needs whole batches, or tokens.
+    labels, masses as they stand. NaN for a method that watches batches, tokens or the policy.
     """
     method, problem = _checked(method, problem)
     labels, given = problem.labels, _given(method, problem, problem.reference)
     scores = labels.new_zeros(labels.shape[:2])
-    if method.needs & BEYOND_TABLES:
+    if not _has_table(method):
         return scores + math.nan
     reference = _log_probabilities(problem.reference, labels)
     with torch.enable_grad():
@@ -252,10 +249,11 @@ def _solution(method, fits, unit):
 
 def _general(method, problem, **options):
     """Any other loss, by automatic differentiation; without a reference, from a uniform one."""
-    if method.needs & BEYOND_TABLES:
+    if not _has_table(method):
         raise TypeError(
-            f"{type(method).__name__} needs {', '.join(sorted(method.needs & BEYOND_TABLES))}: a "
-            "table of responses has none to give; take another method"
+            f"{type(method).__name__} has no table: it watches the batch, the tokens, or the policy "
+            "from behind a stop-gradient, so that no risk is minimized; give solve a loss of single "
+            "pairs, or train it"
         )
     reference = problem.reference if "reference" in method.needs else None
     fits = minimize_general(
@@ -266,6 +264,11 @@ def _general(method, problem, **options):
         **options,
     )
     return _solution(method, fits, method.beta)
+
+
+def _has_table(method):
+    """Whether the loss of a labelled pair is a function of its two responses' probabilities."""
+    return not (method.watches or method.needs & {"batch", "token"})
 
 
 def _log_probabilities(reference, labels):
