@@ -188,6 +188,11 @@ class Method(Named):
         return tuple(name for name, need in _ARGUMENTS.items() if need is None or need in cls.needs)
 
     @property
+    def is_pairwise(self):
+        """Whether a pair's loss depends on that pair alone, and its mean is a risk to minimize."""
+        return not (self.watches or self.needs & {"batch", "token"})
+
+    @property
     def is_pair_loss(self):
         """Whether the loss sees the log-probabilities through the two log-ratios alone."""
         return type(self).losses is Method.losses

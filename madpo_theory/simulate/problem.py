@@ -159,7 +159,7 @@ def first_step(method, problem):
     method, problem = _checked(method, problem)
     labels, given = problem.labels, _given(method, problem, problem.reference)
     scores = labels.new_zeros(labels.shape[:2])
-    if not _has_table(method):
+    if not method.is_pairwise:
         return scores + math.nan
     reference = _log_probabilities(problem.reference, labels)
     with torch.enable_grad():
@@ -249,11 +249,11 @@ def _solution(method, fits, unit):
 
 def _general(method, problem, **options):
     """Any other loss, by automatic differentiation; without a reference, from a uniform one."""
-    if not _has_table(method):
+    if not method.is_pairwise:
         raise TypeError(
-            f"{type(method).__name__} has no table: it watches the batch, the tokens, or the policy "
-            "from behind a stop-gradient, so that no risk is minimized; give solve a loss of single "
-            "pairs, or train it"
+            f"{type(method).__name__} has no table: it watches the batch, the tokens, or the "
+            "policy from behind a stop-gradient, so that no risk is minimized; give solve a loss "
+            "of single pairs, or train it"
         )
     reference = problem.reference if "reference" in method.needs else None
     fits = minimize_general(
@@ -264,11 +264,6 @@ def _general(method, problem, **options):
         **options,
     )
     return _solution(method, fits, method.beta)
-
-
-def _has_table(method):
-    """Whether the loss of a labelled pair is a function of its two responses' probabilities."""
-    return not (method.watches or method.needs & {"batch", "token"})
 
 
 def _log_probabilities(reference, labels):
