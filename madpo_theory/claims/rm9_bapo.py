@@ -152,20 +152,23 @@ def rm9_monotone(
 @property_test(
     "algorithm 1 reaches its share with c_low = 0.6, or not at all and ends at (0.9, 3); the "
     "released search, c_low first, enlarges the negative part before it begins to help; at "
-    "ratio 1 neither changes the share; the printed share of 0.4 is one of 2/9",
-    "RM9, 12 samples",
-    examples=100,
+    "ratio 1 no bound changes the share; the printed share of 0.4 is one of 2/9",
+    "RM9, 12 samples; two of ratio 1",
+    examples=40,
 )
-def rm9_search(seed=SEEDS):
-    samples = _, advantage, masses = batch(seed)
+def rm9_search(seed=SEEDS, part=st.floats(0.38, 0.42) | st.floats(0.215, 0.23)):
+    samples = batch(seed)
     found, net = PAPER.search(*samples), PRINTED.search(*samples)
     assert found.c_low == 0.6 if found.reached else (found.c_low, found.c_high) == (0.9, 3.0)
-    fresh = PAPER.search(np.ones(12), advantage, masses)
-    assert fresh.raised == ((0, 0) if fresh.reached else (15, 36))
-    positive, negative = contributions(*samples, 0.6, 3.0)
-    least = share(positive, negative)
-    assert found.reached == (least >= 0.4) or abs(least - 0.4) < 1e-12  # a share on the edge
-    assert net.reached == (least >= 2 / 9) or abs(least - 2 / 9) < 1e-12
+    widest = share(*contributions(*samples, 0.6, 3.0))
+    fresh = np.ones(2), np.array([1.0, -1.0]), np.array([part, 1 - part])
+    for largest, of_paper, printed in (
+        (widest, found, net),
+        (part, PAPER.search(*fresh), PRINTED.search(*fresh)),
+    ):  # a share within rounding of its target may fall to either side
+        assert of_paper.reached == (largest >= 0.4) or abs(largest - 0.4) < 1e-12
+        assert printed.reached == (largest >= 2 / 9) or abs(largest - 2 / 9) < 1e-12
+    assert of_paper.raised == ((0, 0) if of_paper.reached else (15, 36))  # at ratio 1
     released = RELEASED.search(*samples)
     if released.raised[0]:
         assert released.c_low == 0.9 and (released.raised[1] or not released.reached)
