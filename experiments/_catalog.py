@@ -16,6 +16,14 @@ WORLDS = WorldsConfig(prompts=16, responses=6)
 WIDE = WorldsConfig(prompts=16, responses=6, rewards=GaussianRewards(2.0))  # margins up to 8 nats
 BETA = 0.5
 
+PAIRWISE = tuple(
+    name
+    for name, kind in KINDS.items()
+    if kind.__module__.startswith(METHODS["dpo"].__module__.rpartition(".")[0])
+    and METHODS[name].is_pairwise
+)
+"""Every method of the library that a table of responses can be fitted with."""
+
 
 def named(*names):
     """(name, Method) pairs of the catalog, for a Cell."""

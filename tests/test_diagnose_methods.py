@@ -47,7 +47,17 @@ from madpo_theory.weights import weight, weighting_named
 MARGINS = drawn_margins(6000, scale=0.9)
 RELEASED = MarginSchedule.released(4)
 OWN = Path(own_weight.__file__)
-WITH_TARGETS = sorted(set(METHODS) - {"beta_dpo", "beta_dpo_madpo"})
+
+
+def has_target(method):
+    try:
+        method.target(0.0)
+    except TypeError:
+        return False
+    return True
+
+
+WITH_TARGETS = [name for name, cls in METHODS.items() if has_target(cls())]
 # What the sketch promises of a mean of a smooth function, and of one with a step: a cell's pairs.
 MEAN, STEP = 1e-6, 3 * WIDTH
 

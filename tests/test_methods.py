@@ -388,6 +388,10 @@ def test_every_name_is_a_method_with_defaults():
     certain = {"dpo_filtered", "dpo_relabelled", "hinge"}  # no smooth finite minimum
     for name, kind in METHODS.items():
         assert kind.__doc__ and kind.label and kind.source and kind.name == name
+        if not (kind().is_pair_loss or issubclass(kind, BetaDpo)):
+            with pytest.raises(TypeError, match=f"{kind.__name__} has no table"):
+                solve(name, problem)
+            continue
         by_name, by_class = solve(name, problem), solve(kind(), problem)
         assert torch.equal(by_name.scores, by_class.scores) or name in certain
         assert by_name.converged.all() == (name not in certain)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field, fields
 
-from ..methods import METHODS
+from ..methods import METHODS, check_needs
 from ..schedule import MarginSchedule
 from ..weights import WEIGHTS
 
@@ -21,6 +21,8 @@ __all__ = [
 ]
 
 TIERS = ("high", "medium", "low")
+GIVEN = frozenset({"reference", "margin", "length", "batch"})
+"""What a method can ask of pairs here."""
 DISTURBANCES = ("none", "noisy", "scaled", "flipped", "exact")
 Rows = tuple[int, int]
 
@@ -272,7 +274,7 @@ class AlignConfig:
 
     def __post_init__(self):
         for name in self.methods:
-            METHODS.find(name, "methods")
+            check_needs(METHODS.find(name, "methods"), GIVEN, "which alignment does not keep")
         WEIGHTS.find(self.weight)
         taken = {f.name for name in self.methods for f in fields(METHODS.find(name))}
         taken |= {f.name for f in fields(MarginSchedule)}

@@ -17,7 +17,7 @@ from .ledger import Claim
 from .regimes import EVEN, ODD, B, slot_symbols, symbolic_risk, z
 from .settings import LABELS, lone_slope, lone_target, margins
 
-simpo = METHODS["simpo"]
+simpo, amapo = METHODS["simpo"], METHODS["amapo"]
 SHARE = sp.Symbol("a", real=True)
 FAR = 1e3  # nats: what has left for it does not come back
 
@@ -120,9 +120,7 @@ def c5_refit(a=st.floats(-3, 3), gamma=st.floats(0, 2), h=st.floats(0.3, 3)):
 
 def amapo_offset(xp, z, mean, spread, beta):
     """AMaPO's: beta e^(mean (mean - z)/spread) where mean (mean - z) > 0, else 0; held."""
-    power = mean * (mean - z) / spread
-    grown = beta * xp.exp(xp.minimum(power, 700.0))  # beyond, floats overflow
-    return xp.where_greater(power, 0, grown, 0 * power)
+    return amapo(beta=beta).offset(xp, z, mean, spread)
 
 
 def amapo_slope(xp, z, h, mean, spread, beta):
@@ -169,7 +167,7 @@ def c5_amapo(
 
 
 @enclosed(
-    "AMaPO as released, mean margin -1, spread 1, beta 2.5, h* = 3: no stationary point",
+    "AMaPO, mean margin -1, spread 1, beta 2.5, h* = 3: no stationary point",
     "slope below 0 on boxes that cover |z| <= 8, and by the ends of its parts beyond",
 )
 def c5_negative_mean():
@@ -212,8 +210,8 @@ CLAIM = Claim(
     r"repels; at $a = 1$ there is none, unless $h^* = 0$. AMaPO at a batch mean $\mu > 0$ has one "
     r"but for the pairs of $\log\frac{\sigma(\mu + G)}{\sigma(\beta - \mu)} < h^* < "
     r"\log\frac{\sigma(\mu + G)}{\sigma(-\mu)}$, $G = \beta e^{2 \mu^2/s}$, which are held at "
-    r"$z = \mu$ and step to and fro. At $\mu < 0$, which its released code allows, a pair may have "
-    r"none and run away ($h^* = 3$ at $\mu = -1$, $s = 1$, $\beta = 2.5$).",
+    r"$z = \mu$ and step to and fro. At $\mu < 0$ a pair may have none and run away ($h^* = 3$ at "
+    r"$\mu = -1$, $s = 1$, $\beta = 2.5$).",
     reading="An offset that follows the policy divides the target by 1 - a (AlphaDPO: a = alpha/s, "
     "so a batch whose margins spread by alpha or less has none); AMaPO parks a whole range of "
     "pairs at the batch mean.",

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..methods import Pairs, method_of
+from ..methods import Pairs, check_needs, method_of
 from ..theory.efficiency import effective_sample_size
 from ..weights import weight, weighting_of
 
@@ -35,6 +35,8 @@ except ModuleNotFoundError as error:
 
 __all__ = ["PreferenceTrainer", "WeightedDPOTrainer"]
 
+GIVEN = frozenset({"reference", "margin", "length"})
+"""What a method can ask of the pairs of TRL's trainer."""
 KEY = "pair_value"
 """Where a batch carries its pairs' weights or margins."""
 NOT_PER_PAIR = {
@@ -209,8 +211,9 @@ class PreferenceTrainer(_ColumnTrainer):
     method's beta.
 
     Raises ValueError for a missing column, for margins that are not finite, for a method whose
-    loss is of a whole batch (beta_dpo), and for options of `args` that belong to a loss of TRL's;
-    RuntimeError if TRL computes its loss in another way than the tested versions do.
+    loss is of a whole batch (beta_dpo) or of single tokens (bmc), and for options of `args` that
+    belong to a loss of TRL's; RuntimeError if TRL computes its loss in another way than the tested
+    versions do.
     """
 
     def __init__(self, *args, method, column="margin", **kwargs):
@@ -219,11 +222,7 @@ class PreferenceTrainer(_ColumnTrainer):
             method = method_of(method)
             method = method if config is None else replace(method, beta=config.beta)
         self.method = method_of(method)
-        if "batch" in self.method.needs:
-            raise ValueError(
-                f"method {self.method.name or type(method).__name__} takes statistics of whole "
-                "batches, which a trainer splits; use a method of single pairs"
-            )
+        check_needs(self.method, GIVEN, "which a trainer splits or does not keep")
         self._column = column if "margin" in self.method.needs else None
         super().__init__(*args, **kwargs)
         self._refuse("loss_type", list(self.loss_types) == ["sigmoid"], "sigmoid, the default")

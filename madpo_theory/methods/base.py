@@ -17,6 +17,7 @@ __all__ = [
     "Method",
     "Pairs",
     "SlotWeight",
+    "check_needs",
     "method_from",
     "method_named",
     "method_of",
@@ -37,6 +38,9 @@ class Pairs:
         whole responses, nats.
     margin : the reward model's margin toward the observed label, nats.
     chosen_length, rejected_length : tokens of the responses.
+    chosen_changed, rejected_changed : (pairs, tokens), 1 at the tokens that differ from the other
+        response, else 0. Of a method that needs "token" the four log-probabilities are (pairs,
+        tokens) too, 0 where a response has ended.
     """
 
     policy_chosen: Any
@@ -46,6 +50,18 @@ class Pairs:
     margin: Any = None
     chosen_length: Any = None
     rejected_length: Any = None
+    chosen_changed: Any = None
+    rejected_changed: Any = None
+
+
+NEEDS = {
+    "reference": "log-probabilities of the reference",
+    "margin": "the reward model's margins",
+    "length": "lengths of responses",
+    "batch": "statistics of whole batches",
+    "token": "log-probabilities of single tokens",
+}
+"""What a method can ask of pairs besides the policy, in words."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +83,16 @@ class Method(Named):
     ----------
     beta : temperature, per nat: z = beta m.
     needs : what it asks of a pair besides the policy: of "reference" (log-probabilities),
-        "margin" (the reward model's), "length" (tokens) and "batch" (statistics of whole batches).
+        "margin" (the reward model's), "length" (tokens), "batch" (statistics of whole batches) and
+        "token" (log-probabilities of single tokens, and which tokens of a pair differ).
     per_token : log-probabilities are divided by the length of their response.
+    watches : the loss holds in its gradient what moves with the policy: it minimizes no risk.
     """
 
     registry = METHODS
     needs: ClassVar[frozenset] = frozenset({"reference"})
     per_token: ClassVar[bool] = False
+    watches: ClassVar[bool] = False
 
     beta: float = setting(0.1, "beta > 0", lambda v: v > 0, "paper", kw_only=True)
 
@@ -136,6 +155,8 @@ class Method(Named):
         margin=None,
         chosen_lengths=None,
         rejected_lengths=None,
+        chosen_changed=None,
+        rejected_changed=None,
     ):
         """Losses and implicit rewards of a batch in the field's signature, as in
         :mod:`madpo_theory.losses`; what the method does not need may be left out."""
@@ -147,6 +168,8 @@ class Method(Named):
             "margin": margin,
             "chosen_lengths": chosen_lengths,
             "rejected_lengths": rejected_lengths,
+            "chosen_changed": chosen_changed,
+            "rejected_changed": rejected_changed,
         }
         wanted = {name: given[name] for name in self.arguments()}
         missing = [name for name, value in wanted.items() if value is None]
@@ -165,10 +188,20 @@ class Method(Named):
         return tuple(name for name, need in _ARGUMENTS.items() if need is None or need in cls.needs)
 
     @property
+    def is_pairwise(self):
+        """Whether a pair's loss depends on that pair alone, and its mean is a risk to minimize."""
+        return not (self.watches or self.needs & {"batch", "token"})
+
+    @property
+    def is_pair_loss(self):
+        """Whether the loss sees the log-probabilities through the two log-ratios alone."""
+        return type(self).losses is Method.losses
+
+    @property
     def is_margin_loss(self):
         """Whether the loss sees the log-probabilities through z and the margin h alone."""
         own = type(self)
-        return own.losses is Method.losses and (
+        return self.is_pair_loss and (
             own.pair_loss is Method.pair_loss or own.margin_loss is not Method.margin_loss
         )
 
@@ -243,7 +276,21 @@ _ARGUMENTS = {
     "margin": "margin",
     "chosen_lengths": "length",
     "rejected_lengths": "length",
+    "chosen_changed": "token",
+    "rejected_changed": "token",
 }
+
+
+def check_needs(method, given, why):
+    """ValueError if a method, or its class, asks pairs for more than what is `given`; `why` says
+    what becomes of the rest, as in "which a trainer splits"."""
+    missing = [NEEDS.get(need, need) for need in sorted(method.needs - set(given))]
+    if missing:
+        name = method.name or getattr(method, "__name__", type(method).__name__)
+        raise ValueError(
+            f"method {name} takes {' and '.join(missing)}, {why}; use a method that asks for "
+            f"{', '.join(sorted(given))} at most"
+        )
 
 
 def pairs_of(values):

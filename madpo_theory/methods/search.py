@@ -34,7 +34,11 @@ def searched_target(xp, h_true, h_model, method):
     if not method.is_margin_loss:
         raise TypeError(
             f"{type(method).__name__} has no target: its loss is no function of the margin alone; "
-            "minimize its risk on a table (madpo_theory.simulate.solve)"
+            + (
+                "minimize its risk on a table (madpo_theory.simulate.solve)"
+                if method.is_pair_loss
+                else "it watches the batch or the policy itself, so that a pair has no risk alone"
+            )
         )
     if not isinstance(h_true + h_model, (np.ndarray, np.generic, float, torch.Tensor)):
         raise TypeError(

@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields
 from ..markdown import markdown_table
 from ..methods import METHODS
 from ..weights import WEIGHTS
+from .names import is_ours
 
 __all__ = ["methods_table", "short_table", "weights_table"]
 
@@ -14,6 +15,7 @@ _NEEDS = {
     "margin": "reward margin",
     "length": "lengths",
     "batch": "whole batches",
+    "token": "single tokens",
 }
 
 
@@ -53,8 +55,7 @@ def weights_table():
 
 def _ours(registry):
     """(name, class) of what the library brings; a page lists no user's classes."""
-    house = __name__.partition(".")[0]
-    return [(n, cls) for n, cls in registry.items() if cls.__module__.partition(".")[0] == house]
+    return [(n, cls) for n, cls in registry.items() if is_ours(cls)]
 
 
 def _asked(cls):

@@ -51,19 +51,27 @@ def look(name):
     """The :class:`Shown` of a method, a weight, or one of :data:`VARIANTS`.
 
     Names that have no look take a combination that no other has: registered ones the first in
-    their order, and what is not registered one that depends on the name alone.
+    their order, the library's before a user's, and what is not registered one that depends on the
+    name alone.
     """
     found = next((registry[name] for registry in REGISTRIES if name in registry), None)
     label, given = VARIANTS.get(name, (name.replace("_", " "), None))
     if found is not None:
         label, given = found.label or label, found.look
     if given is None:
-        plain = sorted(n for registry in REGISTRIES for n, c in registry.items() if c.look is None)
+        plain = [item for r in REGISTRIES for item in r.items() if item[1].look is None]
+        # Ours first: what a user adds changes no look of the library's.
+        plain = [name for _, name in sorted((not is_ours(cls), name) for name, cls in plain)]
         free = spare()
         # From the other end: what is registered elsewhere changes no look of what is not.
         place = plain.index(name) if name in plain else -1 - zlib.crc32(name.encode())
         given = free[place % len(free)]
     return Shown(label, given.color, given.marker, given.dash)
+
+
+def is_ours(cls):
+    """Whether a class is one that the library brings."""
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 @functools.cache
