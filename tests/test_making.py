@@ -447,6 +447,19 @@ def test_unlikely_single_tokens_make_bmc_dpo_at_a_higher_temperature():
     assert np.abs(found).max() < 1e-15
 
 
+@pytest.mark.parametrize(("start", "rest"), ((0.001, 0.44929), (0.55, 0.44929), (0.65, 0.81644)))
+def test_the_papers_weights_leave_two_places_to_rest(start, rest):
+    """p_ref = 0.001, h* = 2, beta = 0.1: they are apart at 0.571; DPO's is 0.999998."""
+    reference = np.log([0.001, 0.999])
+    wins = np.array([[0, expit(2.0)], [expit(-2.0), 0]])
+
+    def gradient(law):
+        return bmc_gradient(law, reference, wins, beta=0.1, weighted="policy")
+
+    law, slope = descended(np.log([start, 1 - start]), gradient, rate=20.0, steps=200)
+    assert slope < 1e-12 and np.exp(law[0]) == pytest.approx(rest, abs=1e-5)
+
+
 def test_bridged_pairs_are_those_by_hand():
     rng, law = generator(13), draw_sequence_law(generator(13), 2, 2)
     wins = np.where(np.eye(4, dtype=bool), 0, rng.random((4, 4)))

@@ -6,7 +6,7 @@ logits: one row of V for each prefix. So expectations are sums, and gradients ar
 """
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax
 
 from ...ops import check_number
 from ...ops.checks import check_count, check_positive, finite_array
@@ -35,7 +35,7 @@ def check_log_law(name, value, *, like=None):
             "reshape it"
         )
     # A sum of K exponentials rounds to within a few K ulp; more is a mistake.
-    if not abs(logsumexp(value)) <= 1e-9:
+    if not abs(np.logaddexp.reduce(value, axis=None)) <= 1e-9:
         raise ValueError(
             f"{name} must hold log-probabilities, which sum to 1, got {np.exp(value).sum():g}; "
             "normalize it"
@@ -55,10 +55,10 @@ def sequences(log_law):
 
 def token_logs(log_law):
     """(L, V^L): log-probability of each token of a sequence given those before it, nats."""
-    length = log_law.ndim
-    marginals = [logsumexp(log_law, axis=tuple(range(t, length))) for t in range(length)]
-    marginals.append(log_law)
-    full = [m.reshape(m.shape + (1,) * (length - m.ndim)) for m in marginals]
+    length, marginals = log_law.ndim, [log_law]
+    for _ in range(length):  # of ever shorter beginnings
+        marginals.append(np.logaddexp.reduce(marginals[-1], axis=-1))
+    full = [m.reshape(m.shape + (1,) * (length - m.ndim)) for m in reversed(marginals)]
     rows = [np.broadcast_to(full[t + 1] - full[t], log_law.shape) for t in range(length)]
     return np.stack(rows).reshape(length, -1)
 
