@@ -8,6 +8,7 @@ import pytest
 from scipy.special import expit
 
 from madpo_theory import MarginSchedule, coefficient, effective_target
+from madpo_theory.methods import METHODS as METHODS_OF_LIBRARY
 from madpo_theory.methods import Madpo, Rdpo
 from madpo_theory.simulate.cell import (
     Binned,
@@ -291,3 +292,11 @@ def test_displacement_is_who_loses_probability():
         np.testing.assert_allclose(of(table, method)["step_chosen_falls"], wrong, rtol=1e-12)
     assert not table["both_fall"].any()
     assert np.isnan(of(table, "beta_dpo")["step_chosen_falls"]).all()
+
+
+def test_a_weight_of_steps_has_no_slope():
+    """Its ratio is infinite on both sides, so that no exact world has a fit: NaN, not an error."""
+    weighting = METHODS_OF_LIBRARY["dpo_filtered"]().slot_weighting
+    assert not shift_slopes(np.linspace(-2, 2, 8).reshape(2, 2, 2), weighting).any()
+    table = frame(measure_cell(Cell(methods=("dpo_filtered",), worlds=WORLDS), (0, 1), 0, "cpu"))
+    assert not table["converged"].any() and np.isnan(table["target_shift"]).all()

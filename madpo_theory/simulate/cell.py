@@ -206,7 +206,10 @@ def shift_slopes(margins, weighting):
     if weighting is None:
         return np.zeros(margins.shape)
     h = torch.from_numpy(np.ascontiguousarray(margins)).requires_grad_()
-    (slopes,) = torch.autograd.grad(log_weight_ratio(h, weighting).sum(), h)
+    moved = log_weight_ratio(h, weighting)
+    if not moved.requires_grad:  # a weight of steps
+        return np.zeros(margins.shape)
+    (slopes,) = torch.autograd.grad(moved.sum(), h)
     return slopes.numpy()
 
 

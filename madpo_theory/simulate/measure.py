@@ -309,7 +309,9 @@ def measure(
     moved = shift = np.zeros(true.shape)
     if weighting is not None:
         moved = log_weight_ratio(margins, weighting)
-        shift = moved - log_weight_ratio(true, weighting)
+        exact = log_weight_ratio(true, weighting)
+        with np.errstate(invalid="ignore"):  # infinite alike: a label that nobody trusts
+            shift = np.where(moved == exact, 0.0, moved - exact)
     if target is not None:
         target = check_margin_batch("target", target, worlds)
     else:
