@@ -3,7 +3,7 @@
 import gc
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
     "madpo",
@@ -29,3 +29,9 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def no_shrinking(monkeypatch):
+    """A property that is meant to fail does so at the first counterexample, not the simplest."""
+    monkeypatch.setattr("madpo_theory.claims.evidence.PHASES", (Phase.generate,))

@@ -357,6 +357,14 @@ def test_the_first_batch_of_alpha_dpo_is_standardized_ten_times_over():
     assert held["offset"].std(ddof=1) == pytest.approx(10, rel=1e-12)
 
 
+def test_alpha_dpo_starts_at_the_reference_as_simpo():
+    b, method = batch(8), OF_PAIRS["alpha_dpo"]()
+    b |= {f"reference_{s}_logps": b[f"policy_{s}_logps"] for s in ("chosen", "rejected")}
+    loss, state, _ = method.train_loss(torch_pairs(b), state=method.start(), generator=None)
+    assert state == {"running_mean": 0.0, "running_std": 0.0}
+    assert loss.item() == pytest.approx(ell(2.5 * per_token(b) - 1.5).mean(), rel=1e-14)
+
+
 def test_alignments_own_alpha_and_tau_are_beta_dpos_and_the_schedules():
     config = AlignConfig(methods=("alpha_dpo", "kldpo", "beta_dpo", "madpo"), alpha=0.9, tau=5.0)
     made = {row.name: row.method for row in methods_of(config)}
@@ -455,7 +463,7 @@ def test_bmc_without_extra_weight_is_dpo_of_the_sums(name):
     plain = losses.dpo(*sums)
     for changes in ({"delta": 0.0}, {"chosen_changed": 0 * b["chosen_changed"],
                                      "rejected_changed": 0 * b["rejected_changed"]}):  # fmt: skip
-        found = getattr(losses, name)(**(b | changes))
+        found = getattr(losses, name)(**(b | changes), beta=0.1)
         for value, expected in zip(found, plain, strict=True):
             assert_allclose(value, expected, rtol=1e-12, atol=1e-14)
 

@@ -1,9 +1,11 @@
 """Cells of studies: rows for every method and world, and the theory's bounds beside them."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from madpo_theory import MarginSchedule, coefficient, effective_target
 from madpo_theory.methods import Madpo, Rdpo
@@ -13,8 +15,10 @@ from madpo_theory.simulate.cell import (
     Repeated,
     Resampled,
     Scene,
+    draw_scene,
     measure_bins,
     measure_cell,
+    measure_displacement,
     measure_repeated,
     measure_resampled,
     reversals,
@@ -28,6 +32,7 @@ from madpo_theory.simulate.reward_models import (
 )
 from madpo_theory.simulate.worlds import (
     AllPairs,
+    DirichletReference,
     ExactLabels,
     GapSampled,
     OnPolicySampled,
@@ -157,12 +162,13 @@ def test_bins_share_out_the_pairs_and_their_sums():
                 assert sums == pytest.approx(all_[name][there][0])
 
 
-def test_empty_bins_are_nan_and_methods_without_masses_take_no_first_step():
+def test_empty_bins_are_nan_and_methods_of_whole_batches_take_no_first_step():
     cell = Cell(methods=("ipo", "beta_dpo"), worlds=SMALL)
     table = frame(measure_bins(Binned(cell, (0.0, 30.0, 40.0)), (0,), 0, "cpu"))
-    assert np.isnan(table["first_step"]).all()
     assert np.isnan(table["fitted"][table["low"] == 30.0]).all()
     ipo, beta = of(table, "ipo"), of(table, "beta_dpo")
+    assert np.isnan(beta["first_step"]).all()
+    assert ipo["first_step"][0] > 0
     np.testing.assert_allclose(ipo["fitted"][0], ipo["pair_target"][0], rtol=1e-9)
     assert np.isnan(beta["pair_target"]).all()  # it sets one temperature for a batch
 
@@ -246,3 +252,42 @@ def test_equal_margins_are_in_no_order():
 def test_edges_must_ascend():
     with pytest.raises(ValueError, match="ascending"):
         Binned(Cell(methods=("dpo",)), (1.0, 0.0))
+
+
+def test_displacement_is_who_loses_probability():
+    """Against the definitions, label by label; two responses of DPO in closed form."""
+    law = replace(WORLDS, reference=DirichletReference(1.0))
+    methods = ("dpo", ("madpo", RELEASED), "ipo", "beta_dpo")
+    cell = Cell(methods=methods, worlds=law, beta=0.5)
+    table = frame(measure_displacement(cell, (0, 3), 7, "cpu"))
+    scene = draw_scene(cell, (0, 3), 7, "cpu")
+    plain = frame(measure_cell(cell, (0, 3), 7, "cpu"))
+    np.testing.assert_array_equal(table["reward"], plain["reward"])
+    rewards, reference = scene.worlds.rewards, np.exp(scene.worlds.log_reference)
+    masses = expit(scene.worlds.margins) * (1 - np.eye(rewards.shape[-1]))
+    gain = rewards / 0.5 - np.log((reference * np.exp(rewards / 0.5)).sum(-1, keepdims=True))
+    # DPO's first step: labels won less labels lost at z = 0, then the softmax's normalization
+    pushed = (masses - np.swapaxes(masses, -1, -2)).sum(-1) / 2
+    pushed = pushed - (reference * pushed).sum(-1, keepdims=True)
+    own = of(table, "dpo")
+    for name, change in (("", gain), ("step_", pushed)):
+        falls = change < 0
+        both = falls[..., :, None] & falls[..., None, :]
+        total = masses.sum((1, 2, 3))
+        expected = (masses * falls[..., :, None]).sum((1, 2, 3)) / total
+        np.testing.assert_allclose(own[f"{name}chosen_falls"], expected, rtol=1e-12)
+        expected = (masses * both).sum((1, 2, 3)) / total
+        np.testing.assert_allclose(own[f"{name}both_fall"], expected, rtol=1e-12)
+        assert 0 < expected.min()
+    expected = (masses * gain[..., :, None]).sum((1, 2, 3)) / total
+    np.testing.assert_allclose(own["chosen_gain"], expected, atol=1e-6)
+    # on two responses the better one rises whatever the reference: only wrong labels see a fall
+    two = replace(cell, worlds=replace(law, responses=2))
+    table = frame(measure_displacement(two, (0, 3), 7, "cpu"))
+    scene = draw_scene(two, (0, 3), 7, "cpu")
+    wrong = expit(-np.abs(scene.worlds.margins[..., 0, 1])).mean(1)
+    for method in ("dpo", "madpo", "ipo"):
+        np.testing.assert_allclose(of(table, method)["chosen_falls"], wrong, rtol=1e-12)
+        np.testing.assert_allclose(of(table, method)["step_chosen_falls"], wrong, rtol=1e-12)
+    assert not table["both_fall"].any()
+    assert np.isnan(of(table, "beta_dpo")["step_chosen_falls"]).all()

@@ -286,7 +286,7 @@ UNSEEN = {  # the slot that is wrong is empty there
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
-def test_a_wrong_closed_form_is_noticed(wrong, name, monkeypatch, tmp_path):
+def test_a_wrong_closed_form_is_noticed(wrong, name, monkeypatch, no_shrinking, tmp_path):
     for module in ("claims.regimes", "claims.settings", "methods.base"):
         monkeypatch.setattr(f"madpo_theory.{module}.slot_target", wrong)
     (evidence,) = (e for _, e in PIECES if e.__name__ == name)

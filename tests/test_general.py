@@ -1,6 +1,7 @@
 """Tables of any loss: known answers of every other path, derivatives, and what is not converged."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from torch.nn.functional import logsigmoid
 
 from madpo_theory import MarginSchedule
 from madpo_theory.losses import dpo, ipo, madpo
+from madpo_theory.methods import Method
+from madpo_theory.simulate import PairProblem, first_step, solve
 from madpo_theory.simulate.solve.fits import Reason
 from madpo_theory.simulate.solve.general import _Tables, minimize_general
 from madpo_theory.simulate.solve.newton import minimize_tables, solve_laplacian
@@ -149,7 +152,7 @@ def test_gradient_and_hessian_are_torchs():
         return (labels * loss(rho[:, :, None], rho[:, None, :], margins)).sum()
 
     s = torch.tensor(np.random.default_rng(14).normal(size=(3, 4)))
-    found, gradient, hessian, *_ = _Tables(loss, labels, margins, reference)(s)
+    found, gradient, hessian, *_ = _Tables(loss, labels, (margins,), reference)(s)
     close = dict(rtol=1e-12, atol=1e-12)  # sums of 12 terms of size about 10
     torch.testing.assert_close(found.sum(), value(s), **close)
     torch.testing.assert_close(gradient, torch.autograd.functional.jacobian(value, s), **close)
@@ -234,7 +237,7 @@ OK = torch.tensor([[[0, 1.0], [1, 0]]])
         (
             lambda: minimize_general(of_library(dpo), OK, OK[:, :1]),
             ValueError,
-            "margins must have shape",
+            "given must have shape",
         ),
         (
             lambda: minimize_general(of_library(dpo), OK, None, torch.full((1, 2), math.inf)),
@@ -248,3 +251,46 @@ OK = torch.tensor([[[0, 1.0], [1, 0]]])
 def test_invalid_input_is_named(call, error, rule):
     with pytest.raises(error, match=rule):
         call()
+
+
+@dataclass(frozen=True)
+class ByLogProbabilities(Method):
+    """DPO + the chosen response's NLL: it overrides `losses`, so that a table must say log pi."""
+
+    eta: float = 0.25
+
+    def losses(self, xp, pairs):
+        chosen, rejected = self.log_ratios(xp, pairs)
+        return xp.softplus(-self.beta * (chosen - rejected)) - self.eta * pairs.policy_chosen
+
+
+def test_a_loss_of_log_probabilities_is_solved_and_steps_from_the_reference():
+    labels, reference = random_labels(2, 4, 31), random_reference(2, 4, 32).softmax(1)
+    problem = PairProblem(labels, beta=0.5, reference=reference)
+    found = solve(ByLogProbabilities(), problem)
+    assert found.converged.all()
+
+    def loss(m):
+        log_policy = (reference.log() + m).log_softmax(1)
+        gaps = m[:, :, None] - m[:, None, :]
+        each = torch.nn.functional.softplus(-0.5 * gaps) - 0.25 * log_policy[:, :, None]
+        return (labels * each).sum()
+
+    m = found.m.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(loss(m), m)
+    assert slope.abs().max() <= 1e-9 * labels.max()  # the solver's tolerance is 1e-10
+    m = torch.zeros_like(m).requires_grad_()
+    (slope,) = torch.autograd.grad(loss(m), m)  # of s/beta
+    step = first_step(ByLogProbabilities(), problem)
+    torch.testing.assert_close(step, -slope / 0.5, rtol=1e-12, atol=1e-13)
+
+
+def test_what_needs_a_batch_is_refused_by_name():
+    @dataclass(frozen=True)
+    class OfBatches(ByLogProbabilities):
+        needs = frozenset({"reference", "batch"})
+
+    problem = PairProblem(random_labels(1, 3, 5), beta=0.5)
+    with pytest.raises(TypeError, match="OfBatches has no table: it watches"):
+        solve(OfBatches(), problem)
+    assert first_step(OfBatches(), problem).isnan().all()

@@ -9,7 +9,7 @@ import inspect
 
 import numpy as np
 import sympy as sp
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from ..certify import Quantity, kept_certificate, supremum
 from ..certify.quantities import weighting_kind
@@ -297,6 +297,10 @@ def _named(axioms):
     return [*reals, f"{len(integers)} of 63-bit integers"] if integers else reals
 
 
+PHASES = tuple(Phase)
+"""What Hypothesis does for a property: look for a counterexample, then for a simpler one."""
+
+
 def property_test(name, theory, *, examples=200):
     """Evidence from a Hypothesis test, whose argument defaults are strategies.
 
@@ -317,20 +321,20 @@ def property_test(name, theory, *, examples=200):
             run += 1
             test(**values)
 
-        trial = settings(
-            max_examples=examples,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            print_blob=False,
-            report_multiple_bugs=False,  # one counterexample, as an AssertionError
-            suppress_health_check=list(HealthCheck),
-        )(given(**strategies)(counted))
-
         @functools.wraps(test)
         def evidence():
             nonlocal run
             run = 0
+            trial = settings(
+                max_examples=examples,
+                derandomize=True,
+                database=None,
+                deadline=None,
+                print_blob=False,
+                report_multiple_bugs=False,  # one counterexample, as an AssertionError
+                suppress_health_check=list(HealthCheck),
+                phases=PHASES,
+            )(given(**strategies)(counted))
             try:
                 trial()
                 computed, agrees = f"no counterexample in {run} examples", True
@@ -345,7 +349,7 @@ def property_test(name, theory, *, examples=200):
     return decorate
 
 
-def simulated(name, theory, *, sigmas=5.0):
+def simulated(name, theory, *, sigmas=5.0, of="sampled Bradley-Terry labels"):
     """Evidence from a function that returns (text, z-scores): agrees if none exceeds `sigmas`."""
 
     def decorate(simulation):
@@ -359,7 +363,7 @@ def simulated(name, theory, *, sigmas=5.0):
                 f"{text}; largest deviation {worst:.2f} standard errors of {np.size(scores)}",
                 theory,
                 bool(worst < sigmas),
-                f"sampled Bradley-Terry labels; agrees below {sigmas:g} standard errors",
+                f"{of}; agrees below {sigmas:g} standard errors",
             )
 
         evidence.kind = "simulation"

@@ -20,8 +20,9 @@ class AlphaDpo(Watching):
     u = beta (log pi(chosen)/|chosen| - log pi(rejected)/|rejected|) and M = beta times the same of
     log pi - log pi_ref. alpha = 0 is SimPO. In training the statistics are exponential averages of
     the batches' mean and standard deviation with decay 0.9, from 0 and without bias correction, a
-    batch folded in before it is used: in the first batch M* is ten times a standardized one.
-    ValueError for a batch of one pair.
+    batch folded in before it is used: in the first batch M* is ten times a standardized one, of
+    rounding alone where training starts at the reference. While the deviation is 0, M* is 0 (the
+    released code divides by it). ValueError for a batch of one pair.
 
     `alpha` and `gamma` are in nats of z: beta times the released code's alpha and gamma_beta_ratio.
 
@@ -79,4 +80,5 @@ class AlphaDpo(Watching):
         check_spread(self, margin)
         seen = {"running_mean": margin.mean(), "running_std": sample_deviation(margin)}
         state = {n: DECAY * state[n] + (1 - DECAY) * value.item() for n, value in seen.items()}
-        return replace(self, **state).losses(torch_world, pairs).mean(), state, dict(state)
+        held = replace(self, **state) if state["running_std"] > 0 else replace(self, alpha=0.0)
+        return held.losses(torch_world, pairs).mean(), state, dict(state)

@@ -10,8 +10,7 @@ from .watching import Watching, check_spread, sample_deviation
 __all__ = ["Amapo", "amapo_offset"]
 
 LARGEST = 80.0
-"""Exponent beyond which e^gamma is held: float32 would overflow, and the loss's slope is 1 long
-before."""
+"""Exponent at which gamma is cut: float32 would overflow, and the slope is 1 long before."""
 
 
 @elementwise("power")
@@ -31,9 +30,9 @@ class Amapo(Watching):
 
     r = beta (log pi(chosen)/|chosen| - log pi(rejected)/|rejected|); mu and s are its mean and
     standard deviation over the batch (n - 1 degrees of freedom; ValueError for a single pair). With
-    margins all alike gamma is 0. With mu < 0 the formula gives the margin to the
-    pairs above the mean (RM1). The formula is a secondary source's; what the authors released is
-    `amapo_released`. Source: arXiv 2511.09385.
+    margins all alike gamma is 0. With mu < 0 the formula gives the margin to the pairs above the
+    mean (RM1). The formula is a secondary source's; what the authors released is `amapo_released`.
+    Source: arXiv 2511.09385.
     """
 
     name, label, source = "amapo", "AMaPO", "arXiv 2511.09385"

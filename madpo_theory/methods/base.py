@@ -86,11 +86,13 @@ class Method(Named):
         "margin" (the reward model's), "length" (tokens), "batch" (statistics of whole batches) and
         "token" (log-probabilities of single tokens, and which tokens of a pair differ).
     per_token : log-probabilities are divided by the length of their response.
+    watches : the loss holds in its gradient what moves with the policy: it minimizes no risk.
     """
 
     registry = METHODS
     needs: ClassVar[frozenset] = frozenset({"reference"})
     per_token: ClassVar[bool] = False
+    watches: ClassVar[bool] = False
 
     beta: float = setting(0.1, "beta > 0", lambda v: v > 0, "paper", kw_only=True)
 
@@ -186,8 +188,13 @@ class Method(Named):
         return tuple(name for name, need in _ARGUMENTS.items() if need is None or need in cls.needs)
 
     @property
+    def is_pairwise(self):
+        """Whether a pair's loss depends on that pair alone, and its mean is a risk to minimize."""
+        return not (self.watches or self.needs & {"batch", "token"})
+
+    @property
     def is_pair_loss(self):
-        """Whether a pair's loss is :meth:`pair_loss`, of its log-ratios and the margin h alone."""
+        """Whether the loss sees the log-probabilities through the two log-ratios alone."""
         return type(self).losses is Method.losses
 
     @property

@@ -42,6 +42,7 @@ class Bmc(Watching):
     name, label, source = "bmc", "BMC", "arXiv 2408.07471"
     needs = frozenset({"reference", "token"})
 
+    beta: float = setting(0.05, "beta > 0", lambda v: v > 0, "code", kw_only=True)
     delta: float = setting(2.0, "delta >= 0", lambda v: v >= 0, "code")
 
     def log_ratios(self, xp, pairs):

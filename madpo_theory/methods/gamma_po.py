@@ -27,6 +27,7 @@ class GammaPo(Watching):
     name, label, source = "gamma_po", "γ-PO", "arXiv 2506.03690"
     needs = frozenset({"reference", "batch"})
 
+    beta: float = setting(0.1, "beta > 0", lambda v: v > 0, "here", kw_only=True)
     gamma: float = setting(0.5, "gamma >= 0", lambda v: v >= 0, "code")
     tau: float = setting(1.0, "tau > 0", lambda v: v > 0, "code")
 

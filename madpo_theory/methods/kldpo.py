@@ -24,6 +24,7 @@ class Kldpo(Watching):
     name, label, source = "kldpo", "KLDPO", "arXiv 2502.01930"
     needs = frozenset({"reference", "batch"})
 
+    beta: float = setting(0.1, "beta > 0", lambda v: v > 0, "here", kw_only=True)
     tau: float = setting(1.0, "tau > 0", lambda v: v > 0, "code")
 
     def watched(self, xp, z, pairs):

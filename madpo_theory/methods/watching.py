@@ -18,6 +18,8 @@ class Watching(Method):
     what is held in the gradient still moves with the policy.
     """
 
+    watches = True
+
     @abstractmethod
     def watched(self, xp, z, pairs):
         """The :class:`~.slots.Slots` of a batch: z (pairs,), and all of its :class:`~.base.Pairs`,

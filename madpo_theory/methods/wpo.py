@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..registry import setting
 from .slots import Slots
 from .watching import Watching
 
@@ -21,6 +22,8 @@ class Wpo(Watching):
 
     name, label, source = "wpo", "WPO", "arXiv 2406.11827"
     needs = frozenset({"reference", "length"})
+
+    beta: float = setting(0.1, "beta > 0", lambda v: v > 0, "here", kw_only=True)
 
     def watched(self, xp, z, pairs):
         chosen = pairs.policy_chosen / pairs.chosen_length

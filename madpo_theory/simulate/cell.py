@@ -44,6 +44,7 @@ __all__ = [
     "Resampled",
     "measure_bins",
     "measure_cell",
+    "measure_displacement",
     "measure_repeated",
     "measure_resampled",
 ]
@@ -262,7 +263,7 @@ def measure_bins(setting, indices, seed, device):
     Beside :func:`measure_cell`'s: low, high, the bin's edges; share of the world's pairs that lie
     in it; and means over those, each on the true side: true_margin |h*|, fitted z, pair_target (the
     method's own), first_step (z after one step of gradient descent from the reference, T6; NaN for
-    methods without slots). NaN where the bin is empty.
+    methods of whole batches). NaN where the bin is empty.
     """
     cell = setting.cell
     scene = draw_scene(cell, indices, seed, device)
@@ -347,6 +348,50 @@ def measure_resampled(setting, indices, seed, device):
             under = replace(cell, keys=(*cell.keys, ("sampling", label)))
             pieces.append(_columns(under, there, name, method, seed, again, both, **more))
     return _stacked(pieces)
+
+
+# ------------------------------------------------------------- who loses probability
+
+
+def measure_displacement(cell, indices, seed, device):
+    """Columns with a row for each method and world.
+
+    Beside :func:`measure_cell`'s, of the labels of a world, at the optimum and, with `step_`
+    before, in the first step of gradient descent on all of them from the reference policy:
+    chosen_falls, the share whose chosen response loses probability; both_fall, whose rejected one
+    does too. And at the optimum chosen_gain, rejected_gain: the mean of log pi - log pi_ref, nats.
+    Changes below 1e-9 nats, or below 1e-9 of the largest in a first step, count as none.
+    """
+    scene = draw_scene(cell, indices, seed, device)
+    reference, pieces = np.exp(scene.worlds.log_reference), []
+    for name, method in cell.methods:
+        m, converged = fit(method, scene.problem, scene.worlds)
+        step = from_problems(first_step(method, scene.problem), scene.worlds)
+        step = step - (reference * step).sum(-1, keepdims=True)
+        largest = np.abs(step).max(axis=(-2, -1), keepdims=True)
+        gain = policy_of(scene.worlds, m) - scene.worlds.log_reference
+        more = _displaced(gain, scene.labels.masses)
+        step = _displaced(step / np.where(largest > 0, largest, 1), scene.labels.masses)
+        more |= {f"step_{key}": step[key] for key in ("chosen_falls", "both_fall")}
+        pieces.append(_columns(cell, scene, name, method, seed, m, converged, **more))
+    return _stacked(pieces)
+
+
+def _displaced(gain, masses):
+    """What labels (W, P, K, K) see of gains (W, P, K) of log-probability; NaN where a gain is."""
+    total = masses.sum(axis=(1, 2, 3))
+
+    def mean(values):
+        return (masses * values).sum(axis=(1, 2, 3)) / total
+
+    falls = np.where(np.isnan(gain), np.nan, gain < -1e-9)
+    chosen, rejected = falls[..., :, None], falls[..., None, :]
+    return {
+        "chosen_falls": mean(chosen),
+        "both_fall": mean(chosen * rejected),
+        "chosen_gain": mean(gain[..., :, None]),
+        "rejected_gain": mean(gain[..., None, :]),
+    }
 
 
 # ------------------------------------------------------------- beside infinitely many labels

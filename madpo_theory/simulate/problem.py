@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..methods import method_of
+from ..methods import Pairs, method_of
 from ..methods.beta_dpo import BetaDpo, beta_dpo_margins
 from ..methods.ipo import Ipo
 from ..ops import check_number, torch_world
@@ -151,20 +151,24 @@ def pair_targets(method, problem):
 
 
 def first_step(method, problem):
-    """Scores z (B, K) after one unit step of gradient descent from the reference policy (T6).
+    """Scores (B, K) after one unit step of gradient descent from the reference policy (T6).
 
-    The loss is the sum over labels, masses as they stand. NaN for a method without slots.
+    The policy is pi ~ pi_ref e^(s/beta), so that a pair's z is s_i - s_j; the loss is the sum over
+    labels, masses as they stand. NaN for a method that watches batches, tokens or the policy.
     """
     method, problem = _checked(method, problem)
-    labels, margins = problem.labels, problem.margins_for(method)
+    labels, given = problem.labels, _given(method, problem, problem.reference)
     scores = labels.new_zeros(labels.shape[:2])
-    if not method.has_slots:
+    if not method.is_pairwise:
         return scores + math.nan
+    reference = _log_probabilities(problem.reference, labels)
     with torch.enable_grad():
         scores.requires_grad_()
-        z = scores[:, :, None] - scores[:, None, :]
-        loss = labels * method.margin_loss(torch_world, z, margins)
-        return -torch.autograd.grad(loss.sum(), scores)[0]
+        rho = (reference + scores / method.beta).log_softmax(1) - reference
+        place = labels.nonzero(as_tuple=True)
+        batch, won, lost = place
+        loss = _pair_losses(method)(rho[batch, won], rho[batch, lost], *(x[place] for x in given))
+        return -torch.autograd.grad((labels[place] * loss).sum(), scores)[0]
 
 
 def _checked(method, problem):
@@ -244,27 +248,53 @@ def _solution(method, fits, unit):
 
 
 def _general(method, problem, **options):
-    """Any other loss, by automatic differentiation; of log-probabilities without a reference."""
-    if not method.is_pair_loss:
+    """Any other loss, by automatic differentiation; without a reference, from a uniform one."""
+    if not method.is_pairwise:
         raise TypeError(
-            f"{type(method).__name__} has no table: it watches the batch or the policy from behind "
-            "a stop-gradient, so that no risk is minimized; give solve a loss of single pairs, or "
-            "train it"
+            f"{type(method).__name__} has no table: it watches the batch, the tokens, or the "
+            "policy from behind a stop-gradient, so that no risk is minimized; give solve a loss "
+            "of single pairs, or train it"
         )
-    uniform = math.log(problem.labels.shape[1]) if "reference" not in method.needs else 0.0
-
-    def loss(chosen, rejected, h):
-        return method.pair_loss(torch_world, chosen - uniform, rejected - uniform, h)
-
-    known = problem.reference is not None and "reference" in method.needs
+    reference = problem.reference if "reference" in method.needs else None
     fits = minimize_general(
-        loss,
+        _pair_losses(method),
         problem.labels,
-        problem.margins_for(method),
-        problem.reference.log() if known else None,
+        _given(method, problem, reference),
+        _log_probabilities(reference, problem.labels),
         **options,
     )
     return _solution(method, fits, method.beta)
+
+
+def _log_probabilities(reference, labels):
+    """log pi_ref (B, K) of what a problem says of its reference."""
+    reference = torch.ones_like(labels[:, 0]) if reference is None else reference
+    return reference.log().log_softmax(1)
+
+
+def _given(method, problem, reference):
+    """What :func:`_pair_losses` is told of each pair, (B, K, K) each: the margin, and log pi_ref of
+    the one that won and of the one that lost."""
+    log_reference = _log_probabilities(reference, problem.labels)[:, :, None]
+    table = log_reference.expand_as(problem.labels)
+    return problem.margins_for(method), table, table.mT
+
+
+def _pair_losses(method):
+    """The loss of labelled pairs of a table by their log-ratios and what :func:`_given` tells."""
+
+    def losses(chosen, rejected, h, at_chosen, at_rejected):
+        if method.is_pair_loss:
+            if "reference" not in method.needs:
+                chosen, rejected = chosen + at_chosen, rejected + at_rejected
+            return method.pair_loss(torch_world, chosen, rejected, h)
+        one = torch.ones_like(chosen)
+        pairs = Pairs(
+            chosen + at_chosen, rejected + at_rejected, at_chosen, at_rejected, h, one, one
+        )
+        return method.losses(torch_world, pairs)
+
+    return losses
 
 
 @_solve.register

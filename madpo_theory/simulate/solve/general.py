@@ -31,7 +31,7 @@ FAR = 1e8  # nats of a score beyond which it runs away
 def minimize_general(
     loss,
     labels,
-    margins=None,
+    given=None,
     log_reference=None,
     *,
     tolerance=1e-10,
@@ -43,13 +43,15 @@ def minimize_general(
 
     Parameters
     ----------
-    loss : ``loss(chosen, rejected, h)`` of three float64 tensors (n,), one entry a labelled pair:
-        log-ratios of the response that won and of the one that lost, nats, and the reward model's
-        margin of the first (None without `margins`). Returns (n,), entry by entry; twice
-        differentiable by torch where it is smooth. Nothing in it may depend on the policy behind a
-        stop-gradient. With a uniform reference log-probabilities are the log-ratios less log K.
+    loss : ``loss(chosen, rejected, *given)`` of float64 tensors (n,), one entry a labelled pair:
+        log-ratios of the response that won and of the one that lost, nats, and what it is told of
+        the pair, as a rule the reward model's margin of the first (None without `given`). Returns
+        (n,), entry by entry; twice differentiable by torch where it is smooth. Nothing in it may
+        depend on the policy behind a stop-gradient. With a uniform reference log-probabilities are
+        the log-ratios less log K.
     labels : (B, K, K) torch tensor, >= 0, zero diagonal; the unit of mass does not matter.
-    margins : (B, K, K), nats.
+    given : what the loss is told of each pair, such as margins, nats: (B, K, K), or a tuple of
+        such.
     log_reference : (B, K) log-probabilities of the reference policy, up to a constant; default
         uniform. It matters only for losses that are not functions of ``chosen - rejected``.
     tolerance : largest gradient norm, for masses scaled to a largest pair mass of 1.
@@ -68,8 +70,8 @@ def minimize_general(
     """
     labels = check_tables("labels", labels)
     count, size = labels.shape[:2]
-    if margins is not None:
-        margins = check_masses("margins", margins, tuple(labels.shape), signed=True)
+    given = given if isinstance(given, tuple) else () if given is None else (given,)
+    given = tuple(check_masses("given", x, tuple(labels.shape), signed=True) for x in given)
     if log_reference is None:
         log_reference = labels.new_zeros((count, size))
     log_reference = check_masses("log_reference", log_reference, (count, size), signed=True)
@@ -78,9 +80,7 @@ def minimize_general(
     labels = labels / torch.where(scale > 0, scale, 1)
     fits = empty_fits(count, size, labels.device)
     for at in chunks(count, size, chunk):
-        table = _Tables(
-            loss, labels[at], None if margins is None else margins[at], log_reference[at]
-        )
+        table = _Tables(loss, labels[at], tuple(x[at] for x in given), log_reference[at])
         _descend(fits, at.start, table, tolerance, accuracy, steps)
     return fits
 
@@ -88,8 +88,8 @@ def minimize_general(
 class _Tables:
     """Value, gradient and Hessian of n tables' losses."""
 
-    def __init__(self, loss, labels, margins, log_reference):
-        self.loss, self.labels, self.margins = loss, labels, margins
+    def __init__(self, loss, labels, given, log_reference):
+        self.loss, self.labels, self.given = loss, labels, given
         self.log_reference = log_reference.log_softmax(1)
 
     def __len__(self):
@@ -97,8 +97,8 @@ class _Tables:
 
     def keep(self, kept):
         """The tables `kept` alone."""
-        margins = None if self.margins is None else self.margins[kept]
-        return _Tables(self.loss, self.labels[kept], margins, self.log_reference[kept])
+        given = tuple(x[kept] for x in self.given)
+        return _Tables(self.loss, self.labels[kept], given, self.log_reference[kept])
 
     def __call__(self, scores):
         """Loss (n,), gradient (n, K), Hessian (n, K, K), rounding of the loss and the gradient."""
@@ -107,8 +107,8 @@ class _Tables:
         place = self.labels.nonzero(as_tuple=True)
         mass = self.labels[place]
         chosen, rejected = rho[place[0], place[1]], rho[place[0], place[2]]
-        margins = None if self.margins is None else self.margins[place]
-        value, *rates = _twice_differentiated(self.loss, chosen, rejected, margins)
+        given = [x[place] for x in self.given] or [None]
+        value, *rates = _twice_differentiated(self.loss, chosen, rejected, *given)
 
         def table(rate):
             full = torch.zeros_like(self.labels)
@@ -136,11 +136,11 @@ class _Tables:
         return value.sum((1, 2)), gradient, hessian, noise, ulps[:, None] * terms
 
 
-def _twice_differentiated(loss, chosen, rejected, margins):
+def _twice_differentiated(loss, chosen, rejected, *given):
     """The loss (n,) of pairs and its derivatives: w, l, ww, wl, ll for the winner's and loser's."""
     with torch.enable_grad():
         both = tuple(x.detach().requires_grad_() for x in (chosen, rejected))
-        value = loss(*both, margins)
+        value = loss(*both, *given)
         if not isinstance(value, torch.Tensor) or value.shape != chosen.shape:
             found = getattr(value, "shape", type(value).__qualname__)
             raise TypeError(
