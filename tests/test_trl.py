@@ -1,6 +1,6 @@
 """WeightedDPOTrainer: TRL's trainer to the last digit at weight 1, and the formula elsewhere."""
 
-import copy
+import functools
 import math
 from dataclasses import dataclass
 
@@ -13,9 +13,8 @@ pytest.importorskip("peft", reason="needs madpo-theory[trl]")
 
 from datasets import Dataset, IterableDataset
 from ours import METHODS
-from peft import LoraConfig
-from transformers import PreTrainedTokenizerFast
-from trl import DPOConfig, DPOTrainer
+from trl import DPOTrainer
+from trl_trainers import PAIRS, disturb, made_trainer, tiny_policy
 
 from madpo_theory import (
     BoundedRatioWeight,
@@ -25,11 +24,27 @@ from madpo_theory import (
     TargetShapedWeight,
     weight,
 )
-from madpo_theory.align.policy import SPECIAL, tiny_gemma
 from madpo_theory.integrations import trl as integration
 from madpo_theory.integrations.trl import PreferenceTrainer, WeightedDPOTrainer
 from madpo_theory.losses import dpo, ipo, madpo
-from madpo_theory.methods import Dpo, Hinge, IpoPerToken, Madpo, Method, Rdpo, Simpo
+from madpo_theory.methods import (
+    ApoDown,
+    ApoZero,
+    BcoPair,
+    Dpo,
+    FDpoAlphaTrl,
+    FDpoForwardKl,
+    FDpoJs,
+    Hinge,
+    IpoPerToken,
+    Madpo,
+    Method,
+    NcaPair,
+    Rdpo,
+    SigmoidNorm,
+    Simpo,
+    SppoHard,
+)
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -38,21 +53,6 @@ pytestmark = [
 ]
 
 SCHEDULE = MarginSchedule.released(2)
-PAIRS = [
-    {
-        "prompt": f"A {kind} film about a {thing}:",
-        "chosen": f" {good} from its first scene to the last.",
-        "rejected": f" {bad}, and too long.",
-        "margin": 1.25 * i - 4.0,
-        "weight": 0.25 + 0.5 * (i % 4),
-    }
-    for i, (kind, thing, good, bad) in enumerate(
-        (kind, thing, good, bad)
-        for kind in ("slow", "loud")
-        for thing in ("ship", "dog")
-        for good, bad in (("wonderful", "dull"), ("moving", "dreadful"))
-    )
-]
 WEIGHTINGS = {
     "published": SCHEDULE,
     "bounded": ScaledWeight.mean_one(BoundedRatioWeight(SCHEDULE), [p["margin"] for p in PAIRS]),
@@ -62,43 +62,13 @@ WEIGHTINGS = {
 
 @pytest.fixture(scope="module")
 def tiny():
-    texts = [pair["prompt"] + pair[key] for pair in PAIRS for key in ("chosen", "rejected")]
-    causal_lm, tokenizer = tiny_gemma(texts, seed=0)
-    names = {f"{name}_token": token for name, token in SPECIAL.items()}
-    return causal_lm, PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+    return tiny_policy()
 
 
 @pytest.fixture
 def trainer(tiny, tmp_path):
     """Makes trainers on the same tiny policy, reference and pairs."""
-
-    def make(kind, rows=PAIRS, *, weighting=None, column=None, method=None, peft=False,
-             evaluation=None, **args):  # fmt: skip
-        causal_lm, tokenizer = tiny
-        settings = dict(
-            output_dir=str(tmp_path), max_steps=3, per_device_train_batch_size=2,
-            per_device_eval_batch_size=4, learning_rate=1e-2, logging_steps=1, report_to=[],
-            save_strategy="no", use_cpu=True, bf16=False, gradient_checkpointing=False,
-            disable_tqdm=True,
-        )  # fmt: skip
-        # Only the policy that has no adapter needs a second model for its reference.
-        shared = peft or args.get("precompute_ref_log_probs")
-        extra = {} if kind is DPOTrainer else {"weighting": weighting, "column": column}
-        if kind is PreferenceTrainer:
-            extra = {"method": method} | ({} if column is None else {"column": column})
-        torch.manual_seed(0)  # TRL before 1.15 draws the adapters' start without a seed
-        return kind(
-            copy.deepcopy(causal_lm),
-            None if shared else copy.deepcopy(causal_lm),
-            DPOConfig(**(settings | args)),
-            train_dataset=Dataset.from_list(rows) if isinstance(rows, list) else rows,
-            eval_dataset=None if evaluation is None else Dataset.from_list(evaluation),
-            processing_class=tokenizer,
-            peft_config=LoraConfig(target_modules="all-linear", r=2) if peft else None,
-            **extra,
-        )
-
-    return make
+    return functools.partial(made_trainer, tiny, tmp_path)
 
 
 def trained(trainer):
@@ -163,10 +133,8 @@ def assert_loss_and_gradient(made, tiny, expected):
     """
     batch = next(iter(made.get_train_dataloader()))
     policy, (reference, _) = made.model, tiny
-    with torch.no_grad():  # away from the reference, where the margins are not all zero
-        generator = torch.Generator().manual_seed(0)
-        for parameter in policy.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    disturb(policy, 0.02)
+    with torch.no_grad():
         fixed = pair_logps(reference, batch)
     loss = made.compute_loss(policy, batch)
     wanted = expected(
@@ -342,24 +310,39 @@ def test_a_replaced_collator_is_noticed(trainer):
 
 # ------------------------------------------------------------------------------- any other method
 
+# TRL's own: the method, and TRL's options. What is the same to rounding is in test_trl_losses.py.
 TWINS = {
     "sigmoid": (Dpo(beta=0.3), {}),
-    "ipo": (IpoPerToken(beta=0.3), {}),
-    "hinge": (Hinge(beta=0.3), {}),
-    "robust": (Rdpo(0.1, beta=0.3), {"label_smoothing": 0.1}),
+    "ipo": (IpoPerToken(beta=0.3), {"loss_type": "ipo"}),
+    "hinge": (Hinge(beta=0.3), {"loss_type": "hinge"}),
+    "robust": (Rdpo(0.1, beta=0.3), {"loss_type": "robust", "label_smoothing": 0.1}),
+    "nca_pair": (NcaPair(beta=0.3), {"loss_type": "nca_pair"}),
+    "bco_pair": (BcoPair(beta=0.3), {"loss_type": "bco_pair"}),
+    "sppo_hard": (SppoHard(beta=0.3), {"loss_type": "sppo_hard"}),
+    "apo_zero": (ApoZero(beta=0.3), {"loss_type": "apo_zero"}),
+    "apo_down": (ApoDown(beta=0.3), {"loss_type": "apo_down"}),
+    "sigmoid_norm": (SigmoidNorm(beta=0.3), {"loss_type": "sigmoid_norm"}),
+    "forward_kl": (FDpoForwardKl(beta=0.3), {"f_divergence_type": "forward_kl"}),
+    "js_divergence": (FDpoJs(beta=0.3), {"f_divergence_type": "js_divergence"}),
+    "alpha_divergence": (FDpoAlphaTrl(beta=0.3), {"f_divergence_type": "alpha_divergence"}),
 }
 
 
-@pytest.mark.parametrize("loss_type", TWINS)
+QUICK = ("sigmoid", "ipo", "robust", "nca_pair")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[] if c in QUICK else pytest.mark.slow) for c in TWINS]
+)
 @pytest.mark.parametrize(
     "settings",
     ({}, pytest.param({"precompute_ref_log_probs": True, "peft": True}, marks=pytest.mark.slow)),
     ids=("plain", "precomputed, peft"),
 )
-def test_where_the_method_is_trls_own_it_is_trls_to_the_last_bit(trainer, loss_type, settings):
-    method, more = TWINS[loss_type]
+def test_where_the_method_is_trls_own_it_is_trls_to_the_last_bit(trainer, case, settings):
+    method, options = TWINS[case]
     run = {"max_steps": 10, "evaluation": PAIRS[:4]} | settings
-    stock, stock_log = trained(trainer(DPOTrainer, loss_type=loss_type, beta=0.3, **run, **more))
+    stock, stock_log = trained(trainer(DPOTrainer, beta=0.3, **run, **options))
     ours, our_log = trained(trainer(PreferenceTrainer, method=method, **run))
     assert same(stock, ours)
     for theirs, mine in zip(stock_log[:-1], our_log[:-1], strict=True):  # the last is of times

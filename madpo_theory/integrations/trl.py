@@ -206,8 +206,10 @@ class PreferenceTrainer(_ColumnTrainer):
         that of the rejected one, nats), for methods that ask for them; default "margin".
 
     The loss is the mean over a batch's pairs. Where the method is TRL's own it is TRL's to the
-    last bit: dpo is its ``sigmoid``, ipo_per_token its ``ipo``, hinge its ``hinge``, rdpo its
-    ``robust``. TRL runs the reference model for every method, and logs rewards against it at the
+    last bit: dpo is its ``sigmoid``, ipo_per_token its ``ipo``, rdpo its ``robust``; hinge,
+    nca_pair, bco_pair, sppo_hard, apo_zero, apo_down and sigmoid_norm have its names; f_dpo_js,
+    f_dpo_forward_kl and f_dpo_alpha_trl are its f-divergences. exo_pair and discopop are its to
+    rounding. TRL runs the reference model for every method, and logs rewards against it at the
     method's beta.
 
     Raises ValueError for a missing column, for margins that are not finite, for a method whose
