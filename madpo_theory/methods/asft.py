@@ -25,4 +25,5 @@ class Asft(Method):
     lam: float = setting(0.1, "lam >= 0", lambda v: v >= 0, "here")
 
     def pair_loss(self, xp, chosen, rejected, h):
-        return -(1 + self.lam) * chosen - self.lam * log1mexp(xp, rejected)
+        lam = xp.number(self.lam, chosen)
+        return -(1 + lam) * chosen - lam * log1mexp(xp, rejected)

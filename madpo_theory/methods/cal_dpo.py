@@ -19,11 +19,11 @@ class CalDpo(Method):
     """
 
     name, label, source = "cal_dpo", "Cal-DPO", "arXiv 2412.14516"
-    calibration: ClassVar[float] = 1.0
+    divisor: ClassVar[int] = 1  # of the squares
 
     beta: float = setting(0.002, "beta > 0", lambda v: v > 0, "code", kw_only=True)
 
     def pair_loss(self, xp, chosen, rejected, h):
-        wanted = 1 / (2 * self.beta)
+        wanted = 1 / (2 * xp.number(self.beta, chosen))
         squares = (chosen - wanted) ** 2 + (rejected + wanted) ** 2
-        return xp.softplus(rejected - chosen) + self.calibration * squares
+        return xp.softplus(rejected - chosen) + squares / self.divisor

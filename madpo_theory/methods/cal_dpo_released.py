@@ -17,4 +17,4 @@ class CalDpoReleased(CalDpo):
     """
 
     name, label, source = "cal_dpo_released", "Cal-DPO, released", "arXiv 2412.14516"
-    calibration: ClassVar[float] = 0.5
+    divisor: ClassVar[int] = 2

@@ -30,6 +30,7 @@ class ChiPo(Method):
 
     def pair_loss(self, xp, chosen, rejected, h):
         m = chosen - rejected
+        beta, gamma, r_max = (xp.number(v, m) for v in (self.beta, self.gamma, self.r_max))
         capped = (-xp.minimum(rho, LARGEST) for rho in (chosen, rejected))
-        y = self.beta * (self.gamma * m + xp.exp_difference(*capped, m))
-        return xp.softplus(-xp.minimum(maximum(xp, y, -2 * self.r_max), 2 * self.r_max))
+        y = beta * (gamma * m + xp.exp_difference(*capped, m))
+        return xp.softplus(-xp.minimum(maximum(xp, y, -2 * r_max), 2 * r_max))

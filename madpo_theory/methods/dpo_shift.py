@@ -22,4 +22,5 @@ class DpoShift(Method):
     lam: float = setting(0.95, "0 < lam <= 1", lambda v: (v > 0) & (v <= 1), "paper")
 
     def pair_loss(self, xp, chosen, rejected, h):
-        return xp.softplus(-self.beta * (chosen - self.lam * rejected))
+        beta, lam = xp.number(self.beta, chosen), xp.number(self.lam, chosen)
+        return xp.softplus(-beta * (chosen - lam * rejected))

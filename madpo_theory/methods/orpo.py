@@ -26,4 +26,4 @@ class Orpo(Method):
 
     def pair_loss(self, xp, chosen, rejected, h):
         odds_won, odds_lost = (p - log1mexp(xp, p) for p in (chosen, rejected))
-        return -chosen + self.lam * xp.softplus(odds_lost - odds_won)
+        return -chosen + xp.number(self.lam, chosen) * xp.softplus(odds_lost - odds_won)

@@ -31,7 +31,8 @@ class Rpo(Method):
 
     def regularized(self, xp, m, likelihood):
         """l(beta m) - eta beta likelihood."""
-        return xp.softplus(-self.beta * m) - self.eta * self.beta * likelihood
+        beta, eta = xp.number(self.beta, m), xp.number(self.eta, m)
+        return xp.softplus(-beta * m) - eta * beta * likelihood
 
     def pair_loss(self, xp, chosen, rejected, h):
         return self.regularized(xp, chosen - rejected, chosen)

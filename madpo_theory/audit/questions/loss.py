@@ -1,6 +1,7 @@
 """Questions about the loss itself: its form, floor, convexity, slope and curvature."""
 
 import math
+from itertools import product
 
 import numpy as np
 
@@ -240,7 +241,9 @@ def _drift(method):
 
     if type(method).pair_loss is Method.pair_loss:
         return None
-    places = [(a, b, h) for a in (0.0, -2.0, 1.5) for b in (0.0, -1.0, 2.0) for h in (0.5, -3.0)]
+    top = 0.0 if "reference" in method.needs else -4.0  # log-probabilities are below 0
+    sides = product((0.0, -2.0, 1.5), (0.0, -1.0, 2.0), (0.5, -3.0))
+    places = [(top + a, top + b, h) for a, b, h in sides]
     chosen, rejected, h = torch.tensor(places, dtype=torch.float64).T
     common = torch.zeros_like(h, requires_grad=True)
     loss = method.pair_loss(xp, chosen + common, rejected + common, h)
