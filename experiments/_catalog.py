@@ -1,7 +1,7 @@
 """Methods and worlds that several simulation studies share, by the names of their tables."""
 
 from madpo_theory import METHODS as KINDS
-from madpo_theory import MarginSchedule
+from madpo_theory import WEIGHTS, MarginSchedule
 from madpo_theory.methods import method_named
 from madpo_theory.simulate.worlds import GaussianRewards, WorldsConfig
 
@@ -16,13 +16,21 @@ WORLDS = WorldsConfig(prompts=16, responses=6)
 WIDE = WorldsConfig(prompts=16, responses=6, rewards=GaussianRewards(2.0))  # margins up to 8 nats
 BETA = 0.5
 
+# Weights that no method is named after: MADPO with each of them.
+METHODS |= {
+    name: KINDS["madpo"](WEIGHTS[name]())
+    for name in ("confidence", "reward_magnitude", "reward_probability")
+}
 PAIRWISE = tuple(
     name
-    for name, kind in KINDS.items()
-    if kind.__module__.startswith(METHODS["dpo"].__module__.rpartition(".")[0])
-    and METHODS[name].is_pairwise
+    for name, method in sorted(METHODS.items())
+    if type(method).__module__.startswith("madpo_theory.")
+    and method.is_pairwise
+    and not isinstance(method, KINDS["hinge"])
+    and name not in ("madpo_4", "madpo_class", "madpo_flat")
 )
-"""Every method of the library that a table of responses can be fitted with."""
+"""Every method of the library that a table of responses can be fitted with, at its defaults. The
+minima of a hinge are a polygon: it fits none."""
 
 
 def named(*names):

@@ -93,7 +93,7 @@ def _shown(ledger, certificates, *, show, json):
         kinds = ", ".join(dict.fromkeys(e.kind for e in evidence))
         checked = [e for e in evidence if e.checked]
         agreeing = f"{sum(e.agrees for e in checked)}/{len(checked)}"
-        print(f"{row.id:<4}{VERDICTS[row.verdict].text:<10}{agreeing:>6} agree  {row.reading}")
+        print(f"{row.id:<5}{VERDICTS[row.verdict].text:<9}{agreeing:>6} agree  {row.reading}")
         print(f"{'':20}       {kinds}")
         if row.counterexample:
             print(f"{'':20}       counterexample: {row.counterexample}")

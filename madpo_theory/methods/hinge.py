@@ -12,7 +12,8 @@ __all__ = ["Hinge"]
 class Hinge(Method):
     """max(0, 1 - beta m). Of the true margin only the sign is kept: z* = 1 for h* > 0.
 
-    TRL's `hinge`; RSO calls it hinge-norm. Source: arXiv 2309.06657.
+    TRL's `hinge`; RSO calls it hinge-norm (:class:`~.hinge_norm.HingeNorm`). Source: arXiv
+    2309.06657.
     """
 
     name, label, source = "hinge", "hinge", "arXiv 2309.06657"

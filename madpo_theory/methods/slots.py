@@ -8,6 +8,7 @@ of what is held constant. Of a loss in slots everything is known in closed form.
 from dataclasses import dataclass
 from typing import Any
 
+from ..ops.stable import log_mass
 from ..risk import logistic_slope
 
 __all__ = ["Slots", "slot_loss", "slot_slope", "slot_target"]
@@ -23,6 +24,8 @@ class Slots:
     label : (q, 1 - q) times `total`, both given so that neither loses digits; None is (1, 0). With
         q outside [0, 1] the loss may be unbounded below (rDPO).
     total : > 0, what the two of the label add up to; None is 1.
+    constant : nats taken from the loss, such as the entropy of a soft label; None is 0. It moves no
+        gradient.
     offset : g, nats of z; None is 0.
     temperature : b > 0, the same for h and -h; None is 1.
     exact : whether a label of 0 is meant, rather than a number too small for floating point.
@@ -34,6 +37,7 @@ class Slots:
     temperature: Any = None
     exact: bool = False
     total: Any = None
+    constant: Any = None
 
 
 def slot_loss(xp, z, slots, minus_z=None):
@@ -53,6 +57,7 @@ def slot_loss(xp, z, slots, minus_z=None):
         agreed, disputed = slots.label
         loss = agreed * loss + disputed * logistic(-z if minus_z is None else minus_z, -1)
         loss = loss if slots.total is None else loss / slots.total
+    loss = loss if slots.constant is None else loss - slots.constant
     return loss if slots.log_weight is None else xp.exp(slots.log_weight) * loss
 
 
@@ -97,7 +102,7 @@ def slot_target(xp, h_true, delta, chosen, rejected):
         a1, a2 = (won * q for q in chosen.label)
         b1, b2 = (lost * q for q in rejected.label)
         up, down = a1 + b2, a2 + b1
-        log_up, log_down = _log(xp, up), _log(xp, down)
+        log_up, log_down = log_mass(xp, up), log_mass(xp, down)
         y = log_up - log_down
         if even is not None:
             pull = (a1 - b1) * xp.exp(even) + (b2 - a2) * xp.exp(-even)
@@ -112,9 +117,3 @@ def _parts_of(offset, mirrored, zero):
     if offset is None:
         return None, None
     return zero + (offset - mirrored) / 2, zero + (offset + mirrored) / 2
-
-
-def _log(xp, mass):
-    """log of a mass, -inf where it is not positive."""
-    inside = xp.where_greater(mass, 0, mass, 1)
-    return xp.where_greater(mass, 0, xp.log(inside), -xp.infinity)

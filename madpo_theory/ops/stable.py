@@ -1,9 +1,14 @@
-"""Functions over the primitives of a world: two for all of them, three with the numerical care.
+"""Functions over the primitives of a world: four for all of them, three with the numerical care.
 
 ``exp_difference``, ``logistic`` and ``mobius_exp`` are primitives of the worlds that round. Each
 splits its argument into a negative and a positive part, of which one is an exact zero, and only
 ever exponentiates a number <= 0: no overflow, no inf * 0, in value or in gradient.
 """
+
+import math
+
+HALF = math.log(0.5)
+"""Where e^x and 1 - e^x are alike."""
 
 
 def magnitude(xp, x):
@@ -14,6 +19,23 @@ def magnitude(xp, x):
 def maximum(xp, x, y):
     """max(x, y), with the ties and the hulls of the world's minimum."""
     return -xp.minimum(-x, -y)
+
+
+def log_mass(xp, mass):
+    """log of a mass, -inf where it is not positive, and without a gradient there."""
+    inside = xp.where_greater(mass, 0, mass, 1)
+    return xp.where_greater(mass, 0, xp.log(inside), -xp.infinity)
+
+
+def log1mexp(xp, x):
+    """log(1 - e^x), x <= 0: the log of the other probability, to a few ulp at both ends.
+
+    By log(-expm1(x)) above log 1/2 and log1p(-e^x) below, each held where it is not meant. -inf at
+    x = 0, and above, where only rounding can bring a log-probability.
+    """
+    near = xp.where_greater(x, HALF, x, HALF + 0 * x)
+    far = xp.where_greater(x, HALF, HALF + 0 * x, x)
+    return xp.where_greater(x, HALF, log_mass(xp, -xp.expm1(near)), xp.log1p(-xp.exp(far)))
 
 
 def _parts(xp, x):

@@ -22,9 +22,13 @@ from .base import (
     weighting_of,
 )
 from .bounded_ratio import BoundedRatioWeight
+from .confidence import ConfidenceWeight
 from .efficient import EfficientWeight
+from .even import EvenWeight
 from .one_sided import AmpOnlyWeight, OneSidedWeight, RegOnlyWeight
 from .published import PublishedWeight
+from .reward_magnitude import RewardMagnitudeWeight
+from .reward_probability import RewardProbabilityWeight
 from .scaled import ScaledWeight
 from .target_shaped import PowerTarget, TargetMap, TargetShapedWeight
 
@@ -33,11 +37,15 @@ __all__ = [
     "WEIGHTS",
     "AmpOnlyWeight",
     "BoundedRatioWeight",
+    "ConfidenceWeight",
     "EfficientWeight",
+    "EvenWeight",
     "OneSidedWeight",
     "PowerTarget",
     "PublishedWeight",
     "RegOnlyWeight",
+    "RewardMagnitudeWeight",
+    "RewardProbabilityWeight",
     "ScaledWeight",
     "TargetMap",
     "TargetShapedWeight",

@@ -55,7 +55,10 @@ class Weighting(Named, ABC):
 
     @abstractmethod
     def log_weight(self, xp, h):
-        """log w(h) in the world `xp`, h a value of that world; real for every real h."""
+        """log w(h) in the world `xp`, h a value of that world.
+
+        Real for every real h; or -inf, which leaves a pair out.
+        """
 
     def log_ratio(self, xp, h):
         """delta(h) = log w(h) - log w(-h): the shift of a pair's target; odd."""

@@ -13,10 +13,11 @@ derived here.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import expit, log_softmax, logsumexp, softmax
+from scipy.special import log_softmax, logsumexp, softmax
 
-from ...ops import check_number, elementwise
+from ...ops import check_number, elementwise, numpy_world
 from ...ops.checks import check_count, check_elements, check_positive, finite_array
+from ...risk import logistic_slope
 from .bandit import check_law, check_outcomes, moments
 
 __all__ = ["MixingMoments", "TraceBandit", "best_mixing", "mixed_error"]
@@ -44,9 +45,8 @@ def best_mixing(xp, trace, empty, cross):
 
 @dataclass(frozen=True, eq=False)
 class MixingMoments:
-    """T, E and X of the module, and what they are made of.
+    """What T, E and X of the module are made of.
 
-    trace, empty, cross : T, E, X.
     trace_bias, empty_bias : (d,).
     trace_variance, empty_variance, cross_variance : tr S_t, tr S_e, tr S_te.
     """
@@ -59,14 +59,17 @@ class MixingMoments:
 
     @property
     def trace(self):
+        """T."""
         return float(self.trace_bias @ self.trace_bias + self.trace_variance)
 
     @property
     def empty(self):
+        """E."""
         return float(self.empty_bias @ self.empty_bias + self.empty_variance)
 
     @property
     def cross(self):
+        """X."""
         return float(self.trace_bias @ self.empty_bias + self.cross_variance)
 
     @property
@@ -95,8 +98,8 @@ class TraceBandit:
 
     Trace 0 is the empty one. The parameters are the R trace logits, then the R x K answer logits,
     d = R (1 + K). Losses are DPO's, minus log sigmoid of beta times the log-ratio of winner over
-    loser: of the marginals (`loss`' gradient, the target), of a joint sample, of the answers given
-    the empty trace (where the trace's own probability cancels).
+    loser: of the marginals, whose gradient is the target; of joint samples; of the answers given
+    the empty trace, whose own probability cancels.
 
     Parameters
     ----------
@@ -166,9 +169,12 @@ class TraceBandit:
         return np.concatenate([spread, of_answer.reshape(traces, answers, -1)], axis=2)
 
     def _gradients(self, ratios, scores):
-        """-beta sigma(-beta m)(s_w - s_l) of every two rows: ratios (n,), scores (n, d)."""
-        m = self.beta * (ratios[:, None] - ratios)
-        return -self.beta * expit(-m)[..., None] * (scores[:, None] - scores)
+        """-beta sigma(-z)(s_w - s_l) of every two rows, z = beta (ratio_w - ratio_l).
+
+        ratios (n,), scores (n, d).
+        """
+        slope = logistic_slope(numpy_world, self.beta * (ratios[:, None] - ratios), 1, 0)
+        return self.beta * slope[..., None] * (scores[:, None] - scores)
 
     @property
     def marginal_gradients(self):
