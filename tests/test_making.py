@@ -13,9 +13,10 @@ from scipy.special import expit, log_softmax
 from scipy.stats import binom
 from strategies import SEEDS
 
+from madpo_theory.methods import METHODS
 from madpo_theory.simulate import expected_wins, minimize_table
 from madpo_theory.simulate.making import (
-    REFERENCE_WEIGHTS,
+    PrecomputedBmc,
     averaged,
     bmc_gradient,
     bmc_margins,
@@ -42,7 +43,6 @@ from madpo_theory.simulate.making import (
     tempered,
     theorem_settings,
     token_logs,
-    token_weights,
     total_variation,
 )
 from madpo_theory.theory.value import optimal_policy
@@ -378,13 +378,11 @@ def test_drawn_replays_have_the_exact_variance():
 # -- BMC ----------------------------------------------------------------------------------------
 
 
-def test_token_weights():
-    logps = np.log([0.1, 0.5, 0.8, 0.8])
-    found = token_weights(logps, np.array([True, True, True, False]), 2.0)
-    np.testing.assert_allclose(found, [3, 3, 1 + 1 / 0.8, 1])
+PAPER = METHODS["bmc"]
+WEIGHTED = {"paper": PAPER, "released": METHODS["bmc_released"], "precomputed": PrecomputedBmc}
 
 
-@pytest.mark.parametrize("weighted", REFERENCE_WEIGHTS)
+@pytest.mark.parametrize("weighted", WEIGHTED)
 def test_weighted_margins_and_their_gradient_are_those_of_a_loop(weighted):
     rng, delta, beta = generator(11), 1.7, 0.4
     policy, reference = (draw_sequence_law(rng, 2, 3) for _ in range(2))
@@ -402,7 +400,7 @@ def test_weighted_margins_and_their_gradient_are_those_of_a_loop(weighted):
                     held = float(rows[t, side].detach())
                     own = 1 + differs * min(math.exp(-held), delta)
                     theirs = 1 + differs * min(math.exp(-of_reference[t, side]), delta)
-                    theirs = {"policy": own, "own": theirs, "one": 1.0}[weighted]
+                    theirs = {"paper": own, "released": theirs, "precomputed": 1.0}[weighted]
                     margin += sign * (own * rows[t, side] - theirs * of_reference[t, side])
             margins[i, j] = float(margin.detach())
             total = total - wins[i, j] * torch.nn.functional.logsigmoid(beta * margin)
@@ -410,9 +408,9 @@ def test_weighted_margins_and_their_gradient_are_those_of_a_loop(weighted):
 
     margins = np.zeros((8, 8))
     expected = autograd(policy, loss)
-    options = {"delta": delta, "weighted": weighted}
-    np.testing.assert_allclose(bmc_margins(policy, reference, **options), margins, atol=1e-12)
-    found = bmc_gradient(policy, reference, wins, beta=beta, **options)
+    method = WEIGHTED[weighted](beta=beta, delta=delta)
+    np.testing.assert_allclose(bmc_margins(policy, reference, method), margins, atol=1e-12)
+    found = bmc_gradient(policy, reference, wins, method)
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
@@ -425,17 +423,15 @@ def test_the_regularized_policy_is_dpos_optimum_and_not_bmcs(seed, shape):
     wins = expected_wins(rewards)
     best = optimal_policy(rewards, reference.ravel(), beta=beta).reshape(reference.shape)
     # rounding: of 64 terms below 1 each
-    assert np.abs(bmc_gradient(best, reference, wins, beta=beta, delta=0.0)).max() < 1e-13
-    for weighted in REFERENCE_WEIGHTS:
-        assert (
-            np.abs(bmc_gradient(best, reference, wins, beta=beta, weighted=weighted)).max() > 1e-3
-        )
+    assert np.abs(bmc_gradient(best, reference, wins, PAPER(beta=beta, delta=0.0))).max() < 1e-13
+    for kind in WEIGHTED.values():
+        assert np.abs(bmc_gradient(best, reference, wins, kind(beta=beta))).max() > 1e-3
 
 
 def test_margins_vanish_at_the_reference_unless_its_tokens_are_weighted_otherwise():
     law = draw_sequence_law(generator(12), 3, 2)
-    for weighted, vanishes in (("policy", True), ("own", True), ("one", False)):
-        assert (np.abs(bmc_margins(law, law, weighted=weighted)).max() < 1e-13) == vanishes
+    for name, kind in WEIGHTED.items():
+        assert (np.abs(bmc_margins(law, law, kind())).max() < 1e-13) == (name != "precomputed")
 
 
 def test_unlikely_single_tokens_make_bmc_dpo_at_a_higher_temperature():
@@ -443,7 +439,7 @@ def test_unlikely_single_tokens_make_bmc_dpo_at_a_higher_temperature():
     rewards, beta = np.array([0.3, 0.0, -0.2, 0.1]), 0.5
     best = optimal_policy(rewards, reference, beta=3 * beta)
     assert np.exp(best).max() < 0.5
-    found = bmc_gradient(best, reference, expected_wins(rewards), beta=beta)
+    found = bmc_gradient(best, reference, expected_wins(rewards), PAPER(beta=beta))
     assert np.abs(found).max() < 1e-15
 
 
@@ -454,7 +450,7 @@ def test_the_papers_weights_leave_two_places_to_rest(start, rest):
     wins = np.array([[0, expit(2.0)], [expit(-2.0), 0]])
 
     def gradient(law):
-        return bmc_gradient(law, reference, wins, beta=0.1, weighted="policy")
+        return bmc_gradient(law, reference, wins, PAPER(beta=0.1))
 
     law, slope = descended(np.log([start, 1 - start]), gradient, rate=20.0, steps=200)
     assert slope < 1e-12 and np.exp(law[0]) == pytest.approx(rest, abs=1e-5)
@@ -652,12 +648,7 @@ REFUSED = {
     "no segment": (lambda: segment_pairs(STICKY, STICKY, []), "one at least"),
     "pairs of another shape": (lambda: dpo_gradient(STICKY, STICKY, np.ones((2, 2))), "pairs must"),
     "an empty buffer": (lambda: replay_law(0, 1), "size = 0"),
-    "an unknown way to weigh": (
-        lambda: bmc_margins(HALF, HALF, weighted="both"),
-        "weighted must be one of",
-    ),
-    "a delta below 0": (lambda: bmc_margins(HALF, HALF, delta=-1.0), "delta >= 0"),
-    "a win over oneself": (lambda: bmc_gradient(HALF, HALF, np.ones((2, 2))), "wins"),
+    "a win over oneself": (lambda: bmc_gradient(HALF, HALF, np.ones((2, 2)), PAPER()), "wins"),
     "a share beyond 1": (lambda: bridged_wins(WINS[0], HALF, 1.5), "share = 1.5"),
     "no wins": (lambda: fit_rewards(0 * WINS, HALF, **FIT), "wins must hold"),
     "an eta of 0": (lambda: fit_rewards(WINS, HALF, **(FIT | {"eta": 0.0})), "eta > 0"),
@@ -672,6 +663,11 @@ def test_bad_input_is_refused_by_name(case):
     call, words = REFUSED[case]
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_margins_are_of_a_bmc():
+    with pytest.raises(TypeError, match="method must be one of Bmc, got Dpo"):
+        bmc_margins(HALF, HALF, METHODS["dpo"]())
 
 
 def test_a_fit_that_has_not_arrived_says_so():

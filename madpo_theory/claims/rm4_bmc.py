@@ -10,10 +10,11 @@ from scipy.optimize import brentq
 from scipy.special import expit, log_softmax
 
 from ..certify.enclosure import precision
+from ..methods import METHODS
 from ..ops import arb_world, sympy_world
 from ..simulate import expected_wins, minimize_table
 from ..simulate.making import (
-    REFERENCE_WEIGHTS,
+    PrecomputedBmc,
     bmc_gradient,
     bmc_margins,
     bridged_wins,
@@ -25,6 +26,7 @@ from .ledger import Claim
 from .regimes import beta, sigma
 from .settings import LABELS, SEEDS
 
+PAPER, RELEASED = METHODS["bmc"], METHODS["bmc_released"]
 DELTA = sp.Symbol("delta", positive=True)
 
 
@@ -90,16 +92,16 @@ def rm4_two_tokens():
 )
 def rm4_sequences(seed=SEEDS, shape=st.sampled_from(((2, 2), (3, 2), (2, 3)))):
     rng = np.random.default_rng(seed)
-    reference, options = draw_sequence_law(rng, *shape), {"beta": 0.5}
+    reference = draw_sequence_law(rng, *shape)
     rewards = rng.normal(size=reference.size)
     wins = expected_wins(rewards)
     best = optimal_policy(rewards, reference.ravel(), beta=0.5).reshape(reference.shape)
-    resting = bmc_gradient(best, reference, wins, delta=0.0, **options)
+    resting = bmc_gradient(best, reference, wins, PAPER(beta=0.5, delta=0.0))
     assert np.abs(resting).max() <= 1e-13  # ulps of sums of 64 terms below 1
-    for weighted in REFERENCE_WEIGHTS:
-        at_reference = np.abs(bmc_margins(reference, reference, weighted=weighted)).max()
-        assert (at_reference <= 1e-13) == (weighted != "one")
-        moving = bmc_gradient(best, reference, wins, weighted=weighted, **options)
+    for kind in (PAPER, RELEASED, PrecomputedBmc):
+        at_reference = np.abs(bmc_margins(reference, reference, kind(beta=0.5))).max()
+        assert (at_reference <= 1e-13) == (kind is not PrecomputedBmc)
+        moving = bmc_gradient(best, reference, wins, kind(beta=0.5))
         assert np.abs(moving).max() > 1e-3
 
 
@@ -113,7 +115,7 @@ def rm4_unlikely(seed=SEEDS, size=st.integers(5, 8), delta=st.floats(1, 2)):
     reference, rewards = log_softmax(rng.uniform(0, 0.5, size)), rng.uniform(0, 0.5, size)
     best = optimal_policy(rewards, reference, beta=(1 + delta) * 0.5)
     assert max(best.max(), reference.max()) < -math.log(2)
-    found = bmc_gradient(best, reference, expected_wins(rewards), beta=0.5, delta=delta)
+    found = bmc_gradient(best, reference, expected_wins(rewards), PAPER(beta=0.5, delta=delta))
     assert np.abs(found).max() <= 1e-13  # ulps of sums of 64 terms below 3
 
 
@@ -150,12 +152,12 @@ def rm4_three():
         return text, signs == [-1, 1, 1, -1, -1, 1]
 
 
-def _rest(reference, wins, beta, **options):
+def _rest(reference, wins, method):
     """Probability of the first of two one-token responses at which the slope is 0."""
 
     def slope(x):
         law = np.log([expit(x), expit(-x)])
-        return bmc_gradient(law, reference, wins, beta=beta, **options)[0]
+        return bmc_gradient(law, reference, wins, method)[0]
 
     return float(expit(brentq(slope, -30.0, 30.0, xtol=1e-13)))
 
@@ -171,7 +173,7 @@ def rm4_trained():
     share = rng.binomial(LABELS, expit(h)) / LABELS
     reached = []
     for p in share:
-        reached.append(_rest(reference, np.array([[0, p], [1 - p, 0]]), b))
+        reached.append(_rest(reference, np.array([[0, p], [1 - p, 0]]), RELEASED(beta=b)))
     reached = np.array(reached)
     if not (reached < 0.5).all():
         raise RuntimeError(f"a response has become likely: {reached.max()}")

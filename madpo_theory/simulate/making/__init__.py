@@ -40,12 +40,12 @@ from .segments import (
     segment_pairs,
     segment_starts,
 )
-from .tokens import REFERENCE_WEIGHTS, bmc_gradient, bmc_margins, bridged_wins, token_weights
+from .tokens import PrecomputedBmc, bmc_gradient, bmc_margins, bridged_wins
 
 __all__ = [
-    "REFERENCE_WEIGHTS",
     "Accepted",
     "CoverageFit",
+    "PrecomputedBmc",
     "ReplayLaw",
     "TheoremSettings",
     "averaged",
@@ -74,6 +74,5 @@ __all__ = [
     "tempered",
     "theorem_settings",
     "token_logs",
-    "token_weights",
     "total_variation",
 ]
