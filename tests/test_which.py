@@ -13,7 +13,7 @@ METHODS = {  # gap by condition, of a best reward of 2 nats
     "dpo": (0.0, 0.08, 0.04, 0.0, 0.08),
     "madpo": (0.0, 0.02, 0.02, 0.1, 0.2),
     "odpo": (0.0, 0.03, 0.02, 0.2, 0.4),
-    "ipo": (0.01, 0.06, 0.05, 0.01, 0.061),
+    "ipo": (0.01, 0.06, 0.05, 0.01, 0.06),
 }
 
 
@@ -64,7 +64,7 @@ def test_the_page_is_made_of_its_numbers():
     assert "they give away 10 % and 10 %, DPO 4 %" in page
     assert "at the optimum it does so for 50 % of dpo's labels" in page.lower()
     assert "Targets stay finite for IPO." in page
-    assert "| IPO | | 3.1 %, none in 1 of 5 rows | 20 % | yes | yes | yes | yes |" in page
+    assert "| IPO | | 3 %, none in 1 of 5 rows | 20 % | yes | yes | yes | yes |" in page
     assert "| DPO | | 4 % | 50 % | **no** | **no** | **no** | **no** |" in page
 
 
