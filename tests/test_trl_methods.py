@@ -150,10 +150,11 @@ def test_exos_target_is_ipos_in_another_unit(epsilon):
 
 
 def test_exo_is_bounded_by_its_label():
-    loss = ExoPair(EPS).margin_loss(numpy_world, np.array([-800.0, 800.0]), 0.0)
-    np.testing.assert_allclose(loss, [-math.log(EPS), -math.log1p(-EPS)], rtol=1e-14)
+    loss = ExoPair(EPS).margin_loss(numpy_world, np.array([-50.0, 50.0]), 0.0)
+    # 50 nats that cancel; the ends are e^-50 away
+    np.testing.assert_allclose(loss, [-math.log(EPS), -math.log1p(-EPS)], rtol=1e-13)
     least = ExoPair(EPS).margin_loss(numpy_world, np.log((1 - EPS) / EPS), 0.0)
-    assert abs(least) < 1e-16
+    assert abs(least) < 1e-15
 
 
 def test_discopop_is_logistic_on_one_side_and_exponential_on_the_other():
@@ -163,6 +164,15 @@ def test_discopop_is_logistic_on_one_side_and_exponential_on_the_other():
     z = np.linspace(-3, 3, 7)
     flat = Discopop(1e12).margin_loss(numpy_world, z, 0.0)
     np.testing.assert_allclose(flat, (ell(z) + np.exp(-z)) / 2, rtol=1e-11)
+
+
+@pytest.mark.parametrize("tau", (0.05, 0.102, 0.103, 0.5))
+def test_discopops_first_step_is_toward_the_rejected_response(tau):
+    z = torch.tensor(0.0, dtype=torch.float64).requires_grad_()
+    (slope,) = torch.autograd.grad(Discopop(tau)(z, 0 * z, 0 * z, 0 * z)[0], z)
+    slope = slope.item() / Discopop(tau).beta
+    assert slope == pytest.approx((1 - math.log(2)) / (4 * tau) - 0.75, rel=1e-12)
+    assert (slope > 0) == (tau < 0.1025)
 
 
 def test_a_coins_labels_have_two_targets_under_discopop():
