@@ -12,7 +12,7 @@ import sympy as sp
 import torch
 from flint import arb, arb_series, ctx
 from formulas import FORMULAS, LIBRARY
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from ours import WEIGHTS
 from strategies import floats, telling_margins
@@ -35,9 +35,18 @@ from madpo_theory import (
     risk_slope,
     weight,
 )
+from madpo_theory.certify import supremum
+from madpo_theory.certify.quantities import QUANTITIES
 from madpo_theory.claims.settings import POSITIVE_C_MIN, margins, schedules
 from madpo_theory.losses import distillation, madpo
-from madpo_theory.weights import AmpOnlyWeight, RegOnlyWeight
+from madpo_theory.ops import numpy_world, torch_world
+from madpo_theory.weights import (
+    AmpOnlyWeight,
+    ConfidenceWeight,
+    RegOnlyWeight,
+    RewardMagnitudeWeight,
+    RewardProbabilityWeight,
+)
 
 EPS = 2**-52
 S = MarginSchedule.class_defaults()
@@ -50,6 +59,8 @@ WEIGHTINGS = {name: cls.of(S) for name, cls in WEIGHTS.items()} | {
     "scaled, efficient": ScaledWeight(EfficientWeight(TargetShapedWeight(TARGET)), 1.25),
 }
 every = pytest.mark.parametrize("w", WEIGHTINGS.values(), ids=WEIGHTINGS.keys())
+EVEN = (ConfidenceWeight(), RewardMagnitudeWeight())
+unscheduled = st.sampled_from((RewardProbabilityWeight(), *EVEN))
 NAMES = [
     name
     for name in FORMULAS
@@ -62,6 +73,11 @@ NAMES = [name for name in NAMES if not name.startswith(("dpo", "ipo"))]
 H = (-12.0, -6.875, -2.5, -2.0, -0.125, 0.0, 0.5, 2.0, 3.25, 6.9375, 14.0)
 T = (3.0, -1.5, 0.25, 7.0, -0.5, 1.0, -3.0, 5.0, 0.0, -8.0, 2.0)
 Z = (1.0, -0.5, 4.0, -2.25, 0.0, 0.75, 9.0, -6.0, 2.0, 3.5, -1.0)
+
+
+def points(w):
+    """(h, t, z) of the above that w weighs: of weight 0 a pair has no logarithm, risk or target."""
+    return [point for point in zip(H, T, Z, strict=True) if weight(point[0], w) > 0]
 
 
 def power_targets():
@@ -92,11 +108,12 @@ def weightings():
 # The theorems that hold for every weight
 
 
-@given(weightings(), floats(-12.0, 12.0), floats(-12.0, 12.0), floats(1e-3, 5.0))
+@given(weightings() | unscheduled, floats(-12.0, 12.0), floats(-12.0, 12.0), floats(1e-3, 5.0))
 @example(BoundedRatioWeight(S), -2.0, 3.0, 1e-3)
 @example(TargetShapedWeight(TARGET), 3.0, 3.0, 1e-3)
 @example(EfficientWeight(S), 0.0, 0.0, 1e-3)
 def test_t1_the_target_is_the_strict_minimizer_of_the_pair_risk(w, h, h_true, step):
+    assume(weight(h, w) > 0)  # a pair of weight 0 has no risk
     with ctx.workprec(4000):  # enough bits to see the curvature e^-(c_max 12) beside 1
         t, h = arb(h_true), arb(h)
         z = effective_target(t, h, w)
@@ -106,21 +123,22 @@ def test_t1_the_target_is_the_strict_minimizer_of_the_pair_risk(w, h, h_true, st
         assert pair_risk(z - step, t, h, w) > pair_risk(z, t, h, w) < pair_risk(z + step, t, h, w)
 
 
-@given(weightings(), margins(1e4))
+@given(weightings() | unscheduled, margins(1e4))
 @example(EfficientWeight(S), 0.0)
 @example(TargetShapedWeight(TARGET), 3.0)
 def test_delta_is_odd_and_the_difference_of_the_logarithms(w, h):
     delta = log_weight_ratio(h, w)
     assert log_weight_ratio(-h, w) == -delta
     up, down = log_weight(h, w), log_weight(-h, w)
+    assume(up > -math.inf)
     # Each logarithm is rounded to its own size, and a scale that cancels is the larger part.
     assert abs(delta - (up - down)) <= 4 * EPS * (abs(up) + abs(down)) + 1e-13 * abs(delta)
 
 
-@given(weightings(), margins(700.0))
+@given(weightings() | unscheduled, margins(700.0))
 def test_w_is_the_exponential_of_its_logarithm(w, h):
     log_w = log_weight(h, w)
-    assert math.isfinite(log_w)
+    assert math.isfinite(log_w) or (w in EVEN and h == 0)
     assert math.isclose(weight(h, w), math.exp(log_w), rel_tol=4 * EPS)
 
 
@@ -170,7 +188,7 @@ def test_the_risk_is_the_expected_training_loss(w):
 
 def reference(name, w):
     with mp.workdps(oracle.DIGITS):
-        return [FORMULAS[name](oracle, *point, w) for point in zip(H, T, Z, strict=True)]
+        return [FORMULAS[name](oracle, *point, w) for point in points(w)]
 
 
 def assert_close(values, expected, working_eps, result_eps):
@@ -187,17 +205,17 @@ def assert_close(values, expected, working_eps, result_eps):
 @pytest.mark.parametrize("name", NAMES)
 def test_floats_numpy_and_torch_agree_with_the_oracle(name, w):
     exact = reference(name, w)
-    values = [FORMULAS[name](LIBRARY, *point, w) for point in zip(H, T, Z, strict=True)]
+    values = [FORMULAS[name](LIBRARY, *point, w) for point in points(w)]
     assert {type(value) for value in values} == {float}
     assert_close(values, exact, EPS, 0)
     for dtype in (np.float64, np.float32, np.float16):
-        arrays = (np.array(x, dtype) for x in (H, T, Z))
+        arrays = np.array(points(w), dtype).T
         value = FORMULAS[name](LIBRARY, *arrays, w)
-        assert (value.dtype, value.shape) == (dtype, (11,))
+        assert (value.dtype, value.shape) == (dtype, (len(exact),))
         assert_close(value, exact, min(np.finfo(dtype).eps, 2**-23), np.finfo(dtype).eps)
     for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
-        value = FORMULAS[name](LIBRARY, *(torch.tensor(x, dtype=dtype) for x in (H, T, Z)), w)
-        assert (value.dtype, value.shape) == (dtype, (11,))
+        value = FORMULAS[name](LIBRARY, *torch.tensor(points(w), dtype=dtype).T, w)
+        assert (value.dtype, value.shape) == (dtype, (len(exact),))
         assert_close(value, exact, min(torch.finfo(dtype).eps, 2**-23), torch.finfo(dtype).eps)
 
 
@@ -210,10 +228,12 @@ def ball(number):
 @pytest.mark.parametrize("name", NAMES)
 def test_arb_contains_the_exact_value_and_all_values_of_a_wide_ball(name, w):
     with ctx.workprec(300):
-        for point, exact in zip(zip(H, T, Z, strict=True), reference(name, w), strict=True):
+        for point, exact in zip(points(w), reference(name, w), strict=True):
             value = FORMULAS[name](LIBRARY, *map(arb, point), w)
             assert value.overlaps(ball(exact)) and value.rad() < 1e-70
     for h, t, z in zip(H[::2], T, Z, strict=False):
+        if arb(h, 0.25).contains(0) and weight(0.0, w) == 0:
+            continue  # -inf is in no ball
         value = FORMULAS[name](LIBRARY, arb(h, 0.25), arb(t), arb(z), w)
         for inside in (h - 0.25, h, h + 0.25):
             assert value.overlaps(ball(FORMULAS[name](oracle, inside, t, z, w)))
@@ -242,6 +262,9 @@ EXACT = {
     ),
     "efficient": EfficientWeight(MarginSchedule.class_defaults(exact=True)),
     "scaled": ScaledWeight(MarginSchedule.class_defaults(exact=True), Fraction(-3, 4)),
+    "confidence": ConfidenceWeight(),
+    "reward magnitude": RewardMagnitudeWeight(),
+    "reward probability": RewardProbabilityWeight(),
 }
 
 
@@ -260,6 +283,7 @@ def test_sympy_to_fifty_digits(w):
 def test_accurate_to_1e_13_near_zero_at_tau_and_far_away(w, function):
     """And where the target itself is subtracted from the margin, to the roundings of the margin."""
     h = telling_margins(S, n=8)
+    h = h[weight(h, w) > 0]
     exact = getattr(oracle, function.__name__)
     subtracts = "TargetShapedWeight" in repr(w)
     scaled = isinstance(w, ScaledWeight)
@@ -273,6 +297,7 @@ def test_accurate_to_1e_13_near_zero_at_tau_and_far_away(w, function):
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16, torch.float64))
 def test_values_and_gradients_are_finite_at_every_size(w, dtype):
     edges = [0.0, 3.0, 2.0, 1e-30, 87.0, 89.0, 104.0, 746.0, 1e4, 1e30]
+    edges = [x for x in edges if weight(x, w) > 0]
     h = torch.tensor(edges + [-x for x in edges], dtype=dtype, requires_grad=True)
     for function in (weight, log_weight, log_weight_ratio):
         value = function(h, w)
@@ -281,6 +306,51 @@ def test_values_and_gradients_are_finite_at_every_size(w, dtype):
 
 
 # What each promises
+
+
+@given(st.sampled_from(EVEN), margins(1e4), floats(-20.0, 20.0))
+def test_c4_an_even_weight_is_alike_for_both_labels_and_moves_no_target(w, h, h_true):
+    assert log_weight(h, w) == log_weight(-h, w)
+    assert log_weight_ratio(h, w) == 0 and effective_target(h_true, h, w) == h_true
+
+
+@pytest.mark.parametrize("w", EVEN, ids=repr)
+def test_a_pair_without_confidence_is_left_out_and_no_step_leads_there(w):
+    """w(0) = 0 with log w = -inf; next to it w is what it is of h."""
+    for zero in (0.0, -0.0, np.zeros(()), torch.zeros((), dtype=torch.float64)):
+        assert float(weight(zero, w)) == 0 and float(log_weight(zero, w)) == -math.inf
+        assert float(log_weight_ratio(zero, w)) == 0
+    assert log_weight(sp.Integer(0), w) == -sp.oo and weight(sp.Integer(0), w) == 0
+    assert not log_weight(arb(0), w).is_finite()  # no ball holds it, and none claims to
+    slope = 0.5 if isinstance(w, ConfidenceWeight) else 1.0
+    for h in (1e-300, -1e-30, 1e-9):
+        assert math.isclose(weight(h, w), slope * abs(h), rel_tol=1e-13)
+
+
+@given(margins(1e4), floats(-20.0, 20.0))
+def test_c4_a_label_believed_as_the_model_does_adds_its_margin(h, h_true):
+    assert effective_target(h_true, h, RewardProbabilityWeight()) == h_true + h
+
+
+@pytest.mark.parametrize("w", (RewardProbabilityWeight(), *EVEN), ids=repr)
+@pytest.mark.parametrize("quantity", QUANTITIES.values(), ids=QUANTITIES)
+def test_no_margin_beyond_exceeds_what_a_tail_says(w, quantity):
+    for far in (0.5, 3.0, 20.0):
+        bound = w.tail(numpy_world, quantity.name, far)
+        size = torch.linspace(far, far + 40, 400, dtype=torch.float64, requires_grad=True)
+        for h in (size, -size)[: 1 + quantity.two_sided]:
+            value = quantity.formula(torch_world, h, w) + 0 * h
+            if quantity.derivative:
+                (value,) = torch.autograd.grad(value.sum(), h)
+            reached = max(float((sign * value.detach()).max()) for sign in quantity.signs)
+            assert reached <= bound + 1e-14 * abs(reached)  # some ulps of slopes and logarithms
+
+
+def test_suprema_of_the_reward_models_probability():
+    w = RewardProbabilityWeight()
+    for name, exact in (("sensitivity", 1), ("target_slope_max", 2), ("weight_slope", 0.25)):
+        found = supremum(QUANTITIES[name], w)
+        assert found.tail and found.lower <= exact <= found.upper <= exact + 1e-6
 
 
 @given(schedules(), margins(1e4))
@@ -559,7 +629,7 @@ def test_a_schedule_stands_for_its_published_weight(s, h):
 
 @pytest.mark.parametrize("w", [*WEIGHTINGS.values(), TARGET], ids=[*WEIGHTINGS, "power target"])
 def test_weights_are_immutable_comparable_and_hashable(w):
-    name = dataclasses.fields(w)[0].name
+    name = next((field.name for field in dataclasses.fields(w)), "anything")
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(w, name, 1.0)
     same = dataclasses.replace(w)

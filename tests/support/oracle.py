@@ -104,6 +104,10 @@ def _efficient(h, w):
     return sigma(-h) / sigma(-target)
 
 
+def _confidence(h, w):
+    return 2 * sigma(abs(h)) - 1
+
+
 def _scaled(h, w):
     return mp.exp(exact(w.log_scale)) * weight(h, w.base)
 
@@ -116,6 +120,9 @@ _WEIGHTS = {
     weights.BoundedRatioWeight: _bounded_ratio,
     weights.TargetShapedWeight: _target_shaped,
     weights.EfficientWeight: _efficient,
+    weights.ConfidenceWeight: _confidence,
+    weights.RewardMagnitudeWeight: lambda h, w: abs(h),
+    weights.RewardProbabilityWeight: lambda h, w: sigma(h),
     weights.ScaledWeight: _scaled,
 }
 
