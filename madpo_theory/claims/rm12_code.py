@@ -123,8 +123,8 @@ CLAIM = Claim(
     r"$(1 - s) \ell(z) + s e^{-z}$, $s = \sigma(z/\tau)$, has the slope $\frac{1 - \log 2}{4 "
     r"\tau} - \frac{3}{4}$ at $z = 0$, which is positive for $\tau < (1 - \log 2)/3 \approx "
     r"0.102$. TRL's $\alpha$-divergence drops a response beyond $e^{80}$; its SPPO regresses on "
-    r"the label where the paper regresses on a probability (of a reward model of the pair: then the label counts "
-    r"for nothing); its BCO has no running mean and lies above DPO by $\log(1 + \frac{a + b}{1 + a "
+    r"the label where the paper regresses on a probability (of a reward model of the pair: then "
+    r"the label counts for nothing); its BCO has no running mean and lies above DPO by $\log(1 + \frac{a + b}{1 + a "
     r"b})$; its IPO divides by length, so that it asks for $|y|$ times the margin. Cal-DPO's code "
     r"halves the squares.",
     reading="What matters: DiscoPOP's first step at tau = 0.05 is toward the rejected response; "
