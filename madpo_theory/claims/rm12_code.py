@@ -124,9 +124,9 @@ CLAIM = Claim(
     r"\tau} - \frac{3}{4}$ at $z = 0$, which is positive for $\tau < (1 - \log 2)/3 \approx "
     r"0.102$. TRL's $\alpha$-divergence drops a response beyond $e^{80}$; its SPPO regresses on "
     r"the label where the paper regresses on a probability (of a reward model of the pair: then "
-    r"the label counts for nothing); its BCO has no running mean and lies above DPO by $\log(1 + \frac{a + b}{1 + a "
-    r"b})$; its IPO divides by length, so that it asks for $|y|$ times the margin. Cal-DPO's code "
-    r"halves the squares.",
+    r"the label counts for nothing); its BCO has no running mean and lies above DPO by $\log(1 + "
+    r"\frac{a + b}{1 + a b})$; its IPO divides by length, so that it asks for $|y|$ times the "
+    r"margin. Cal-DPO's code halves the squares.",
     reading="What matters: DiscoPOP's first step at tau = 0.05 is toward the rejected response; "
     "IPO's tau of a paper is none of TRL's; SPPO in TRL is a loss of hard labels. What hardly "
     "does: Cal-DPO's halved squares. AMaPO's and alpha-DPO's differences are RM1 and RM2, BMC's "
