@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 # once; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help reproduce studies study proofs test test-slow mutation bench bench-diagnose bench-train docs sheets lint readme clean
+.PHONY: help reproduce studies study proofs test test-slow mutation bench bench-diagnose bench-train docs sheets which lint readme clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,8 +47,11 @@ docs: $(INSTALLED)  ## the documentation site, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 sheets: $(INSTALLED)  ## the verdict sheet of every method: the page of the docs, and the golden data of the tests
-	$(SINGLE) $(BIN)/madpo audit --all --page docs/sheets.md
-	$(SINGLE) $(BIN)/python tests/golden/sheets.py
+	$(SINGLE) $(BIN)/madpo audit --all --seconds 60 --page docs/sheets.md --json runs/sheets.json
+	$(SINGLE) $(BIN)/python tests/golden/sheets.py runs/sheets.json
+
+which: $(INSTALLED)  ## the page "Which loss?", from make sheets and make studies
+	$(BIN)/madpo which --page docs/which-loss.md
 
 lint: $(INSTALLED)  ## check the style
 	$(BIN)/ruff check .
@@ -56,7 +59,7 @@ lint: $(INSTALLED)  ## check the style
 
 readme: $(INSTALLED)  ## renew the table of claims and the figures of README.md, and the graph of the ledger
 	$(BIN)/madpo verify --readme README.md --graph docs/figures/ledger.svg
-	$(BIN)/madpo figures --out docs/figures --names effective_target monotone_region
+	$(BIN)/madpo figures --out docs/figures --names effective_target monotone_region field_targets
 	rm -f docs/figures/*.pdf docs/figures/*.csv
 
 $(INSTALLED): constraints.txt pyproject.toml setup.py

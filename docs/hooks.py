@@ -10,6 +10,7 @@ import latex2mathml.converter
 VERDICT = {"holds": "holds", "conditional": "holds under a condition", "fails": "fails"}
 CLAIMS = re.compile(r"<!-- claims: ([A-Z0-9 ]+) -->")
 TABLE = re.compile(r"<!-- (methods|weights) -->")
+SYSTEMS = re.compile(r"<!-- systems: (.+?) -->", re.S)
 MODULES = re.compile(r"<!-- method modules -->")
 RELATIVE = re.compile(r"\[([^\]]+)\]\((\.\./[^)]+)\)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.S)
@@ -25,6 +26,7 @@ def on_page_markdown(markdown, page, **_):
 
     markdown = RELATIVE.sub(inside, markdown)
     markdown = TABLE.sub(table, markdown)
+    markdown = SYSTEMS.sub(systems, markdown)
     markdown = MODULES.sub(modules, markdown)
     return CLAIMS.sub(lambda match: "\n\n".join(map(row, match[1].split())), markdown)
 
@@ -34,6 +36,23 @@ def table(match):
     from madpo_theory.show import methods
 
     return getattr(methods, f"{match[1]}_table")()
+
+
+def systems(match):
+    """The table of systems, "NAME = CLAIM": verdict, and what the row says of its use."""
+    from madpo_theory.claims import CLAIMS as ledger
+    from madpo_theory.markdown import markdown_table
+
+    claims, rows = {claim.id: claim for claim in ledger}, []
+    for item in match[1].split(","):
+        name, _, number = (part.strip() for part in item.partition("="))
+        claim = claims[number]
+        use = re.search(r"Use it instead of MADPO when ([^.]+)", " ".join(claim.reading.split()))
+        verdict = VERDICT[claim.verdict]
+        link = f"[{number}](#{number})" if number.startswith("RM") else number
+        rows.append((name, link, verdict, use[1] if use else claim.reading))
+    head = ("system", "row", "its claim", "use it instead of MADPO when")
+    return "\n".join(markdown_table(head, rows))
 
 
 def modules(_):

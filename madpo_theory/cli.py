@@ -233,6 +233,24 @@ def report(
     return 0
 
 
+def which(
+    page: Path = Path("which-loss.md"),
+    sheets: Path = RUNS / "sheets.json",
+    studies: Path = RUNS / "studies",
+) -> int:
+    """Write the page "Which loss?" from the verdict sheets and the studies of the field.
+
+    Args:
+        page: the Markdown page to write.
+        sheets: JSON of `madpo audit --all --page FILE --json SHEETS`.
+        studies: folder of `madpo simulate` with the studies field and displacement.
+    """
+    from .show.which import write_which
+
+    print(write_which(page, sheets=sheets, studies=studies))
+    return 0
+
+
 def _newest_experiment():
     finished = sorted(RUNS.glob("experiment-*/manifest.json"), key=lambda p: p.stat().st_mtime)
     return finished[-1].parent if finished else None
@@ -254,7 +272,8 @@ def parsed(command):
 
 
 COMMANDS = {
-    f.__name__: parsed(f) for f in (verify, audit, simulate, figures, report, diagnose, weights)
+    f.__name__: parsed(f)
+    for f in (verify, audit, simulate, figures, report, which, diagnose, weights)
 }
 
 

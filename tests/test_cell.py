@@ -300,3 +300,9 @@ def test_a_weight_of_steps_has_no_slope():
     assert not shift_slopes(np.linspace(-2, 2, 8).reshape(2, 2, 2), weighting).any()
     table = frame(measure_cell(Cell(methods=("dpo_filtered",), worlds=WORLDS), (0, 1), 0, "cpu"))
     assert not table["converged"].any() and np.isnan(table["target_shift"]).all()
+
+
+def test_a_loss_of_several_targets_is_measured_with_one_of_them():
+    """DiscoPOP has two where labels are a coin's, as on the diagonal of a table."""
+    table = frame(measure_cell(Cell(methods=("discopop",), worlds=WORLDS), (0, 1), 0, "cpu"))
+    assert np.isfinite(table["own_target_error"][table["converged"]]).all()

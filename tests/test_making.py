@@ -482,6 +482,7 @@ def test_bridging_shrinks_the_scores_of_a_table():
 
 # -- RPO ----------------------------------------------------------------------------------------
 
+Rpo = METHODS["rpo"]
 ARMS = np.log([0.25, 0.25, 0.5])
 ONE_PAIR = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 0]])
 
@@ -505,25 +506,35 @@ def test_dpo_does_not_see_an_arm_in_no_pair_and_rpo_does(seed, covered, raised):
     wins /= wins.sum()
     log_reference = log_softmax(rng.normal(size=covered + 1))
     rewards, (unseen,) = rng.normal(size=covered + 1), flat_directions(wins)
-    options = {"log_reference": log_reference, "beta": 0.3}
     risks = [
-        rpo_risk(rewards + step * unseen, wins, eta=eta, **options)
+        rpo_risk(rewards + step * unseen, wins, log_reference, Rpo(eta=eta, beta=0.3))
         for eta in (0.0, 0.2)
         for step in (0.0, raised)
     ]
     assert risks[0] == risks[1]
     assert (risks[3] - risks[2]) * raised >= 0
-    slope = rpo_gradient(rewards, wins, eta=0.2, **options)[-1]
+    slope = rpo_gradient(rewards, wins, log_reference, Rpo(eta=0.2, beta=0.3))[-1]
     policy = np.exp(log_softmax(log_reference + rewards / 0.3))
     assert slope == pytest.approx(0.2 * policy[-1], rel=1e-12)
+
+
+def test_the_risk_is_rpos_loss_by_hand():
+    wins, method = np.array([[0, 0.3, 0], [0.5, 0, 0.2], [0, 0, 0]]), Rpo(eta=0.4, beta=0.2)
+    rewards = np.array([0.7, -0.1, 0.4])
+    policy = np.exp(ARMS + rewards / 0.2) / np.exp(ARMS + rewards / 0.2).sum()
+    expected = sum(
+        wins[i, j] * (math.log1p(math.exp(rewards[j] - rewards[i])) - 0.08 * math.log(policy[i]))
+        for i, j in itertools.permutations(range(3), 2)
+    )
+    assert rpo_risk(rewards, wins, ARMS, method) == pytest.approx(expected, rel=1e-13)
 
 
 def test_the_gradient_is_that_of_the_risk():
     rng = generator(16)
     wins = np.where(np.eye(3, dtype=bool), 0, rng.random((3, 3)))
-    rewards, options = rng.normal(size=3), {"log_reference": ARMS, "eta": 0.4, "beta": 0.2}
-    found = rpo_gradient(rewards, wins, **options)
-    slope = approx_fprime(rewards, lambda r: rpo_risk(r, wins, **options), 1e-6)
+    rewards, of = rng.normal(size=3), (wins, ARMS, Rpo(eta=0.4, beta=0.2))
+    found = rpo_gradient(rewards, *of)
+    slope = approx_fprime(rewards, rpo_risk, 1e-6, *of)
     np.testing.assert_allclose(found, slope, atol=1e-5)  # forward differences: half a step
 
 
@@ -534,21 +545,23 @@ def test_fits_are_as_low_as_another_minimizers(eta, beta):
     sampling[3, :] = sampling[:, 3] = 0
     log_reference = np.log([0.1, 0.3, 0.2, 0.4])
     wins = draw_wins(rewards, sampling, 60, generator(17), runs=4)
-    fit = fit_rewards(wins, log_reference, eta=eta, beta=beta, bound=bound)
+    method = Rpo(eta=eta, beta=beta)
+    fit = fit_rewards(wins, log_reference, method, bound=bound)
     assert (fit.rewards >= 0).all() and (fit.rewards <= bound).all()
     assert (fit.rewards[:, 3] == 0).all() and fit.residual.max() <= 1e-10
     np.testing.assert_allclose(np.exp(fit.log_policy).sum(axis=1), 1, rtol=1e-13)
     for table, found in zip(wins / 60, fit.rewards, strict=True):
-        options = {"log_reference": log_reference, "eta": eta, "beta": beta}
+        of = table, log_reference, method
         other = minimize(
-            lambda r, table=table, options=options: rpo_risk(r, table, **options),
+            rpo_risk,
             np.full(4, 1.0),
-            jac=lambda r, table=table, options=options: rpo_gradient(r, table, **options),
+            of,
+            jac=rpo_gradient,
             bounds=[(0, bound)] * 4,
             method="L-BFGS-B",
             options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 5000},
         )
-        assert rpo_risk(found, table, **options) <= other.fun + 1e-14  # ulps of a risk near 1
+        assert rpo_risk(found, *of) <= other.fun + 1e-14  # ulps of a risk near 1
 
 
 def gaps(sizes, rewards_of, runs, seed, bound=2.0):
@@ -557,7 +570,7 @@ def gaps(sizes, rewards_of, runs, seed, bound=2.0):
     for size in sizes:
         settings, rewards = theorem_settings(size, 3, bound=bound), rewards_of(size)
         wins = draw_wins(rewards, ONE_PAIR, size, generator(seed, size), runs=runs)
-        fit = fit_rewards(wins, ARMS, eta=settings.eta, beta=settings.beta, bound=bound)
+        fit = fit_rewards(wins, ARMS, settings.method, bound=bound)
         gap = rewards[:2].max() - np.exp(fit.log_policy) @ rewards
         assert gap.max() <= settings.gap(1.0, math.log(4))
         found.append((gap.mean(), gap.std() / math.sqrt(runs)))
@@ -615,7 +628,7 @@ def test_labels_are_drawn_for_the_pairs_that_are_compared():
 
 HALF = np.log([0.5, 0.5])
 WINS = np.array([[[0.0, 1.0], [1.0, 0.0]]])
-FIT = {"eta": 0.1, "beta": 0.1, "bound": 1.0}
+FIT = {"method": Rpo(eta=0.1, beta=0.1), "bound": 1.0}
 REFUSED = {
     "a law that sums to 2": (lambda: published_law([0.0, 0.0], [0, 1], candidates=2, num=1), "sum"),
     "rewards of another length": (
@@ -651,7 +664,7 @@ REFUSED = {
     "a win over oneself": (lambda: bmc_gradient(HALF, HALF, np.ones((2, 2)), PAPER()), "wins"),
     "a share beyond 1": (lambda: bridged_wins(WINS[0], HALF, 1.5), "share = 1.5"),
     "no wins": (lambda: fit_rewards(0 * WINS, HALF, **FIT), "wins must hold"),
-    "an eta of 0": (lambda: fit_rewards(WINS, HALF, **(FIT | {"eta": 0.0})), "eta > 0"),
+    "an eta of 0": (lambda: fit_rewards(WINS, HALF, Rpo(eta=0.0), bound=1.0), "eta > 0"),
     "arms of another number": (lambda: fit_rewards(WINS, ARMS, **FIT), "must have 3 arms"),
     "arms in two axes": (lambda: fit_rewards(WINS, STICKY, **FIT), "one entry an arm"),
     "a probability of 0": (lambda: theorem_settings(10, 3, bound=1.0, delta=0.0), "0 < delta < 1"),

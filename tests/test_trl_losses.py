@@ -48,6 +48,8 @@ CASES = {name: (*case, {"loss_types": [name]}) for name, case in LOSSES.items()}
 CASES |= {name: (*case, {"f_divergence_type": name}) for name, case in DIVERGENCES.items()}
 CASES |= {
     "exo_pair, smoother": ("exo_pair", *SMOOTH, {"loss_types": ["exo_pair"]}),
+    # TRL's sigmoid is no cDPO: it smooths no labels.
+    "sigmoid, smoother": ("dpo", {}, {"label_smoothing": 0.1}, {"loss_types": ["sigmoid"]}),
     "aot, sharp": ("aot", {}, {}, {"loss_types": ["aot"]}),
     "alpha_divergence, as the paper counts": (
         "f_dpo_alpha", {"alpha": 0.3}, {"f_alpha_divergence_coef": 0.7},

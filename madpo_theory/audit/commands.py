@@ -40,7 +40,7 @@ def audit(
     Args:
         assignments: a setting of the method, as in --set gamma=1.6; may be repeated.
         against: another method, at its defaults, to set beside it.
-        json: also write the sheet here, as JSON; with --against a list of both.
+        json: also write the sheet here, as JSON; with --against or --all a list of sheets.
         html: also write one self-contained page here, with the target curve and the loss.
         certificates: folder for the certificates of what is certified.
         quick: look at points only: nothing is certified.
@@ -52,9 +52,11 @@ def audit(
     from .subject import subject_of
 
     if all:
-        given = (method, assignments or None, against, json, html, certificates, show or None)
+        given = (method, assignments or None, against, html, certificates, show or None)
         if any(value is not None for value in given):
-            raise ValueError("--all takes --page, --quick and --seconds alone; drop the others")
+            raise ValueError(
+                "--all takes --page, --json, --quick and --seconds alone; drop the others"
+            )
     elif method is None or page is not None:
         raise ValueError(
             "METHOD must be given, such as simpo or my_file.py:my_loss; --all --page FILE audits "
@@ -70,7 +72,7 @@ def audit(
     if certificates is not None and certificates.exists() and not certificates.is_dir():
         raise ValueError(f"--certificates {certificates} is a file; give the path of a folder")
     if all:
-        print(_every(page, quick=quick, seconds=seconds))
+        print(_every(page, json, quick=quick, seconds=seconds))
         return 0
 
     specs = [(method, assignments), *([(against, ())] if against is not None else [])]
@@ -103,7 +105,6 @@ def _made(subject, **options):
 
 def _written(sheets, *, json, html, certificates, show):
     """Print one sheet, or two side by side, and write what was asked for."""
-    from ..files import replacing
     from .page import write_html
     from .text import against_text, sheet_text
 
@@ -111,9 +112,7 @@ def _written(sheets, *, json, html, certificates, show):
     if json is not None and len(sheets) == 1:
         sheets[0].write_json(json)
     elif json is not None:
-        both = [sheet.as_dict() for sheet in sheets]
-        with replacing(json) as part:
-            part.write_text(json_.dumps(both, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        _write_list(json, sheets)
     if html is not None:
         print(write_html(*sheets, out=html))
     if certificates is not None:
@@ -121,8 +120,17 @@ def _written(sheets, *, json, html, certificates, show):
         print(f"{len(paths)} certificates in {certificates}")
 
 
-def _every(page, **options):
-    """Write the Markdown page of every registered method; returns its path."""
+def _write_list(path, sheets):
+    """Sheets as a JSON list."""
+    from ..files import replacing
+
+    with replacing(path) as part:
+        listed = [sheet.as_dict() for sheet in sheets]
+        part.write_text(json_.dumps(listed, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _every(page, json, **options):
+    """Write the Markdown page of every registered method, and their sheets; returns its path."""
     from ..files import replacing
     from ..methods import METHODS
     from .markdown import sheets_page
@@ -131,4 +139,6 @@ def _every(page, **options):
     made = [_made(subject_of(name), **options) for name in METHODS]
     with replacing(page) as part:
         part.write_text(sheets_page(made), encoding="utf-8")
+    if json is not None:
+        _write_list(json, [sheet for sheet, _ in made])
     return page

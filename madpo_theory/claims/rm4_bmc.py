@@ -204,7 +204,7 @@ CLAIM = Claim(
     "Use it instead of MADPO when pairs are edits of one another and no reward model is at hand, "
     "with beta divided by 1 + delta.",
     source="arXiv 2408.07471 and its released code; derived here: the paper keeps DPO's derivation "
-    "and states no optimum",
+    "and states no optimum (that it gives the reference the policy's weights is not certain)",
     assumptions="exact sequences of equal length, places that differ by token; free logits for "
     "each prefix; weights held in the gradient",
     verdict="fails",

@@ -198,8 +198,9 @@ CLAIM = Claim(
     r"and with a reference that follows the policy it never rests.",
     reading="The suffix that SAPO keeps (of every response of more than 256 tokens; of others "
     "all is regenerated) fits its own segment in the chosen response and not in the rejected one, "
-    "so that training goes on past the data: two tokens that agree with probability "
-    "0.75 agree ever more. So do its sampling temperature of 0.7 and an average that lags. "
+    "so that training goes on past the data: two tokens that agree with probability 0.75 agree "
+    "ever more. Its sampling temperature of 0.7 and an average that lags move the policy off the "
+    "data too. "
     "Use it instead of MADPO when there are good responses and neither pairs nor a reward model, "
     "with whole responses or segments to the end.",
     source="arXiv 2405.20830 and its released code; the statement after SPIN's theorem (arXiv "

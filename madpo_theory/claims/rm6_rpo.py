@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 
 from ..losses import dpo
+from ..methods import METHODS
 from ..simulate.making import (
     draw_wins,
     fit_rewards,
@@ -21,6 +22,7 @@ from .ledger import Claim
 from .regimes import beta
 from .settings import SEEDS
 
+Rpo = METHODS["rpo"]
 ETA = sp.Symbol("eta", positive=True)
 SCORES = sp.symbols("s_1 s_2 s_u", real=True)  # log-ratios up to a constant; no pair holds u
 REFERENCE = sp.symbols("q_1 q_2 q_u", positive=True)
@@ -68,25 +70,27 @@ def _drawn(seed, covered):
 )
 def rm6_flat(seed=SEEDS, covered=st.integers(2, 4), eta=st.floats(0.01, 1), b=st.floats(0.05, 1)):
     rng, wins, log_reference = _drawn(seed, covered)
-    options = {"log_reference": log_reference, "beta": b}
+    with_term, without = Rpo(eta=eta, beta=b), Rpo(eta=0.0, beta=b)
     (unseen,) = flat_directions(wins)
     low = rng.uniform(0, 2, covered + 1) * (1 - unseen)
     high = low + 2 * unseen
-    assert rpo_risk(low, wins, eta=0.0, **options) == rpo_risk(high, wins, eta=0.0, **options)
-    assert rpo_risk(low, wins, eta=eta, **options) < rpo_risk(high, wins, eta=eta, **options)
-    fit = fit_rewards(wins[None], log_reference, eta=eta, beta=b, bound=2.0)
-    slope = rpo_gradient(fit.rewards[0], wins, eta=eta, **options)
+
+    def risk(rewards, method=with_term):
+        return rpo_risk(rewards, wins, log_reference, method)
+
+    assert risk(low, without) == risk(high, without) and risk(low) < risk(high)
+    fit = fit_rewards(wins[None], log_reference, with_term, bound=2.0)
+    slope = rpo_gradient(fit.rewards[0], wins, log_reference, with_term)
     assert fit.rewards[0, -1] == 0 and slope[-1] > 0
-    lowest = rpo_risk(fit.rewards[0], wins, eta=eta, **options)
-    others = rpo_risk(rng.uniform(0, 2, (50, covered + 1)), wins, eta=eta, **options)
-    assert others.min() >= lowest - 1e-9  # the fit's residual, 1e-10, times the box
+    others = risk(rng.uniform(0, 2, (50, covered + 1)))
+    assert others.min() >= risk(fit.rewards[0]) - 1e-9  # the fit's residual, 1e-10, times the box
 
 
 def _gaps(size, rewards, bound, rng, runs):
     """Gaps to the best arm compared, of RPO's policy and of DPO's from the reference."""
     settings = theorem_settings(size, 3, bound=bound)
     wins = draw_wins(rewards, ONE_PAIR, size, rng, runs=runs)
-    fit = fit_rewards(wins, ARMS, eta=settings.eta, beta=settings.beta, bound=bound)
+    fit = fit_rewards(wins, ARMS, settings.method, bound=bound)
     best = rewards[:2].max()
     # Descent on DPO's loss moves the two scores apart evenly, and never the third.
     odds = np.log(wins[:, 0, 1] / wins[:, 1, 0]) / settings.beta / 2
@@ -108,7 +112,7 @@ def rm6_bound(
     rng = np.random.default_rng(seed)
     settings = theorem_settings(2**power, 3, bound=2.0)
     wins = draw_wins(np.array(rewards), ONE_PAIR, 2**power, rng, runs=20)
-    fit = fit_rewards(wins, ARMS, eta=settings.eta, beta=settings.beta, bound=2.0)
+    fit = fit_rewards(wins, ARMS, settings.method, bound=2.0)
     gap = max(rewards[:2]) - np.exp(fit.log_policy) @ np.array(rewards)
     assert gap.max() <= settings.gap(1.0, math.log(4))
 

@@ -13,9 +13,10 @@ class Discopop(Method):
     """DiscoPOP, the log-ratio modulated loss: (1 - s) l(z) + s e^-z, s = sigma(z/tau).
 
     Bounded below by 0; for tau < 1 logistic far below z = 0 and exponential far above, and for a
-    small tau not convex between, where it steps from log 2 up to 1. So a pair whose labels are a
-    coin's has two targets, at tau = 0.05 near -0.48 and 0.48, and the middle is a maximum; there is
-    no closed form, and where there are two targets the lower is returned.
+    small tau not convex between, where it steps from log 2 up to 1. Its slope at the reference is
+    (1 - log 2)/(4 tau) - 3/4, positive for tau < 0.102: the first step of every pair is toward the
+    rejected response. A pair whose labels are a coin's has two targets, at tau = 0.05 near -0.48
+    and 0.48 (derived here). No target has a closed form; of two the search returns one.
 
     The paper's equation 5, and TRL's `discopop` (tau is its discopop_tau). TRL multiplies e^-z,
     which overflows, by s: in float32 NaN for z < -88, where this is the logistic loss. The program

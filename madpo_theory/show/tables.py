@@ -5,14 +5,17 @@ import math
 import numpy as np
 
 from .. import risk, targets
+from ..methods import METHODS
 from ..order import falling_stretches, limit_decides, monotone_limit
 from ..schedule import MarginSchedule, coefficient
 from ..weights import WEIGHTS, log_weight_ratio, weight
 from .experiment import MEASURED, label_of, read_summary, setting_of
+from .names import is_ours
 
 __all__ = [
     "corrected_weights",
     "effective_target",
+    "field_targets",
     "monotone_region",
     "pair_risk",
     "reward_kl",
@@ -167,6 +170,39 @@ def corrected_weights():
         pieces.append(_rows(panel="weight", method=name, h=h, y=weight(h, w)))
         pieces.append(_rows(panel="target", method=name, h=u, y=targets.effective_target(u, u, w)))
     return _stack(pieces)
+
+
+def field_targets():
+    """Targets of an exact reward model, every method of the library that has one, at its defaults
+    but the released schedule; methods of one target are one curve.
+
+    Columns: group (the name of its first method), others (how many more), h, target (NaN where it
+    is infinite), gain (target/h).
+    """
+    h, groups = np.linspace(0.05, 12.0, 240), []
+    for name, cls in METHODS.items():
+        if not is_ours(cls):
+            continue
+        method = cls.of(schedule=MarginSchedule.released())
+        try:
+            target = np.asarray(method.target(h), dtype=float)
+        except TypeError:  # no function of the margin, or one that watches its batch
+            continue
+        target = np.where(np.isfinite(target), target, np.nan)
+        for found in groups:
+            # closed forms to a few ulp; a searched root of a flat risk to 1e-6
+            if np.allclose(found[1], target, rtol=1e-6, atol=1e-6, equal_nan=True):
+                found[2].append(name)
+                break
+        else:
+            groups.append((name, target, []))
+    finite = [group for group in groups if np.isfinite(group[1]).any()]
+    return _stack(
+        [
+            _rows(group=name, others=len(more), h=h, target=target, gain=target / h)
+            for name, target, more in finite
+        ]
+    )
 
 
 def reward_kl(experiment):

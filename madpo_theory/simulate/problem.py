@@ -147,7 +147,9 @@ def pair_targets(method, problem):
         return torch.full_like(labels, math.nan)
     h_true = labels.log() - labels.mT.log()
     z = method.target_formula(torch_world, h_true, margins)
-    return torch.where(torch.isfinite(z), z, math.nan)
+    # one of each pair's two orders: of several targets only one of them may be told
+    z = torch.where(torch.isfinite(z), z, math.nan).triu(1)
+    return z - z.mT
 
 
 def first_step(method, problem):

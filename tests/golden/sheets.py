@@ -1,13 +1,13 @@
 """Write sheets.json: the verdict sheet of every registered method, at its defaults.
 
-Run from the repository root: ``python tests/golden/sheets.py``; tests/test_audit.py compares.
+Run from the repository root, on what ``madpo audit --all --json FILE`` wrote: ``python
+tests/golden/sheets.py FILE``; tests/test_audit.py compares.
 """
 
 import json
 import math
+import sys
 from pathlib import Path
-
-from madpo_theory import METHODS, audit
 
 FILE = Path(__file__).with_name("sheets.json")
 SECONDS = 60.0
@@ -22,15 +22,18 @@ def digits(x):
 
 
 def golden(sheet):
-    """{row id: [verdict, kind, value, lower, upper]}."""
+    """{row id: [verdict, kind, value, lower, upper]} of a sheet as a dict."""
     return {
-        row.id: [row.verdict, row.kind, *map(digits, (row.value, row.lower, row.upper))]
-        for row in sheet.rows
+        row["id"]: [row["verdict"], row["kind"], *(digits(row[n]) for n in NUMBERS)]
+        for row in sheet["rows"]
     }
 
 
+NUMBERS = ("value", "lower", "upper")
+
 if __name__ == "__main__":
-    found = {name: golden(audit(name, seconds=SECONDS)) for name in METHODS}
+    made = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    found = {sheet["method"]: golden(sheet) for sheet in made}
     rows = [
         f' "{name}": {{\n'
         + ",\n".join(f'  "{row}": {json.dumps(answer)}' for row, answer in sheet.items())

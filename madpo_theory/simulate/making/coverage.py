@@ -5,10 +5,11 @@ log-likelihood to DPO:
 
     F(r) = sum_ij wins[i, j] l(r_i - r_j) + eta beta sum_i chosen_i (-log pi_r(i))
 
-with l(z) = log(1 + e^-z), wins of sum 1 and chosen_i = sum_j wins[i, j]. By r the second term has
-the gradient ``eta (pi_r - chosen)``. So an arm that no pair holds leaves DPO's loss as it is, and
-RPO's rises with its reward: eta pi_r > 0. F is convex; over rewards in [0, R]^K, the paper's class,
-it has a minimizer, in which such arms have the reward 0; over all rewards it has none.
+with l(z) = log(1 + e^-z), wins of sum 1 and chosen_i = sum_j wins[i, j]: the expected loss of
+:class:`~madpo_theory.methods.rpo.Rpo` on a table. By r the second term has the gradient
+``eta (pi_r - chosen)``. So an arm that no pair holds leaves DPO's loss as it is, and RPO's rises
+with its reward: eta pi_r > 0. F is convex; over rewards in [0, R]^K, the paper's class, it has a
+minimizer, in which such arms have the reward 0; over all rewards it has none.
 """
 
 import math
@@ -17,9 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax
 
+from ...methods.rpo import Rpo
 from ...ops import check_number, numpy_world
-from ...ops.checks import check_count, check_nonnegative, check_positive, finite_array
-from ...risk import logistic_curvature, logistic_risk, logistic_slope
+from ...ops.checks import (
+    check_count,
+    check_kind,
+    check_nonnegative,
+    check_positive,
+    finite_array,
+)
+from ...risk import logistic_curvature, logistic_slope
 from ...theory.realizability import check_wins, reachable
 from ..solve.table import expected_wins
 from .laws import check_log_law
@@ -50,20 +58,20 @@ def flat_directions(wins):
     return parts[~parts[:, 0]].astype(float)
 
 
-def rpo_risk(rewards, wins, log_reference, *, eta, beta):
-    """F(r), nats (...,), of rewards (..., K) and wins (..., K, K); eta = 0 is DPO's loss."""
+def rpo_risk(rewards, wins, log_reference, method):
+    """F(r), nats (...,), of rewards (..., K) and wins (..., K, K); an Rpo of eta = 0 is DPO."""
     gaps = rewards[..., :, None] - rewards[..., None, :]
-    risk = logistic_risk(numpy_world, gaps, wins, 0.0).sum(axis=(-1, -2))
-    log_policy = log_softmax(log_reference + rewards / beta, axis=-1)
-    return risk - eta * beta * (wins.sum(axis=-1) * log_policy).sum(axis=-1)
+    log_policy = log_softmax(log_reference + rewards / method.beta, axis=-1)
+    losses = method.regularized(numpy_world, gaps / method.beta, log_policy[..., :, None])
+    return (wins * losses).sum(axis=(-1, -2))
 
 
-def rpo_gradient(rewards, wins, log_reference, *, eta, beta):
+def rpo_gradient(rewards, wins, log_reference, method):
     """Gradient (..., K) of :func:`rpo_risk` by the rewards."""
     gaps = rewards[..., :, None] - rewards[..., None, :]
     slope = logistic_slope(numpy_world, gaps, wins, np.swapaxes(wins, -1, -2)).sum(axis=-1)
-    policy = np.exp(log_softmax(log_reference + rewards / beta, axis=-1))
-    return slope + eta * (policy * wins.sum(axis=(-1, -2))[..., None] - wins.sum(axis=-1))
+    policy = np.exp(log_softmax(log_reference + rewards / method.beta, axis=-1))
+    return slope + method.eta * (policy * wins.sum(axis=(-1, -2))[..., None] - wins.sum(axis=-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +90,7 @@ class CoverageFit:
     residual: np.ndarray
 
 
-def fit_rewards(wins, log_reference, *, eta, beta, bound, tolerance=1e-10, steps=500):
+def fit_rewards(wins, log_reference, method, *, bound, tolerance=1e-10, steps=500):
     """Rewards in [0, bound]^K that minimize F, one problem for each table of wins.
 
     Newton's method on the rewards that no side of the box holds, with a search along the projected
@@ -92,7 +100,8 @@ def fit_rewards(wins, log_reference, *, eta, beta, bound, tolerance=1e-10, steps
     ----------
     wins : (B, K, K) counts or masses >= 0, zero diagonal; each table is scaled to the sum 1.
     log_reference : (K,) log-probabilities.
-    eta : > 0, of the likelihood term. beta : > 0. bound : R > 0, nats.
+    method : an Rpo of eta > 0.
+    bound : R > 0, nats.
 
     Returns :class:`CoverageFit`. RuntimeError if the residual does not come down to `tolerance`.
     """
@@ -102,16 +111,16 @@ def fit_rewards(wins, log_reference, *, eta, beta, bound, tolerance=1e-10, steps
     wins = np.stack([_masses(table) for table in wins])
     if wins.shape[-1] != size:
         raise ValueError(f"wins must have {size} arms like log_reference, got {wins.shape[-1]}")
-    for name, value in (("eta", eta), ("beta", beta), ("bound", bound)):
-        check_positive(name, value)
-    settings = {"eta": eta, "beta": beta}
+    check_kind("method", method, Rpo)
+    check_positive("eta", method.eta)
+    check_positive("bound", bound)
     compared = (wins + np.swapaxes(wins, -1, -2)).any(axis=-1)
     rewards = np.where(compared, bound / 2, 0.0)
     residual = np.full(len(wins), np.inf)
     active = np.arange(len(wins))
     for _ in range(steps):
         now, of = rewards[active], wins[active]
-        gradient = rpo_gradient(now, of, log_reference, **settings)
+        gradient = rpo_gradient(now, of, log_reference, method)
         residual[active] = np.abs(now - np.clip(now - gradient, 0, bound)).max(axis=-1)
         moving = residual[active] > tolerance
         active, now, of, gradient = active[moving], now[moving], of[moving], gradient[moving]
@@ -119,37 +128,39 @@ def fit_rewards(wins, log_reference, *, eta, beta, bound, tolerance=1e-10, steps
             break
         held = ((now <= 0) & (gradient > 0)) | ((now >= bound) & (gradient < 0))
         free = ~held[..., :, None] & ~held[..., None, :]
-        hessian = np.where(free, _hessian(now, of, log_reference, **settings), 0.0)
+        hessian = np.where(free, _hessian(now, of, log_reference, method), 0.0)
         diagonal = np.einsum("bii->bi", hessian)
         diagonal += np.where(held, 1.0, RIDGE * diagonal.max(axis=-1, keepdims=True))
         change = np.linalg.solve(hessian, np.where(held, 0.0, -gradient)[..., None])[..., 0]
-        rewards[active] = _searched(now, change, gradient, of, log_reference, bound, settings)
+        rewards[active] = _searched(now, change, gradient, of, log_reference, bound, method)
     if len(active):
         raise RuntimeError(
             f"{len(active)} of {len(wins)} fits are not at their minimum after {steps} steps, "
             f"residual {residual[active].max():.1e}; allow more steps or a larger tolerance"
         )
-    return CoverageFit(rewards, log_softmax(log_reference + rewards / beta, axis=-1), residual)
+    return CoverageFit(
+        rewards, log_softmax(log_reference + rewards / method.beta, axis=-1), residual
+    )
 
 
-def _hessian(rewards, wins, log_reference, *, eta, beta):
+def _hessian(rewards, wins, log_reference, method):
     gaps = rewards[..., :, None] - rewards[..., None, :]
     link = logistic_curvature(numpy_world, gaps, wins, np.swapaxes(wins, -1, -2))
-    policy = np.exp(log_softmax(log_reference + rewards / beta, axis=-1))
+    policy = np.exp(log_softmax(log_reference + rewards / method.beta, axis=-1))
     eye = np.eye(rewards.shape[-1])
     spread = policy[..., None] * (eye - policy[..., None, :])
-    return link.sum(axis=-1)[..., None] * eye - link + eta / beta * spread
+    return link.sum(axis=-1)[..., None] * eye - link + method.eta / method.beta * spread
 
 
-def _searched(start, change, gradient, wins, log_reference, bound, settings):
+def _searched(start, change, gradient, wins, log_reference, bound, method):
     """The longest of the steps 1, 1/2, 1/4, ... that lowers F by a tenth of what it promises."""
-    risk = rpo_risk(start, wins, log_reference, **settings)
+    risk = rpo_risk(start, wins, log_reference, method)
     length, reached = np.ones((len(start), 1)), start.copy()
     searching = np.ones(len(start), dtype=bool)
     for _ in range(60):
         moved = np.clip(start + length * change, 0, bound)
         promised = -(gradient * (moved - start)).sum(axis=-1)
-        lowered = risk - rpo_risk(moved, wins, log_reference, **settings)
+        lowered = risk - rpo_risk(moved, wins, log_reference, method)
         # a few ulp of the risk: near the minimum it no longer tells
         good = searching & (lowered >= promised / 10 - 1e-15 * np.abs(risk))
         reached[good] = moved[good]
@@ -185,6 +196,11 @@ class TheoremSettings:
     beta: float
     iota: float
     """sqrt(log(N_eps/delta)), N_eps the covering number of [0, R]^K."""
+
+    @property
+    def method(self):
+        """RPO with these settings."""
+        return Rpo(eta=self.eta, beta=self.beta)
 
     def gap(self, coverage, divergence):
         """``[sqrt(6) (1 + e^R)^2 (C^2 + 1) iota + 4 KL]/(4 sqrt(N))``, nats: the reward of the
