@@ -14,7 +14,7 @@ from ..methods.madpo import Madpo
 from ..ops import numpy_world, sympy_world
 from ..simulate import PairProblem, expected_wins, fit_table, minimize_table, sampled_wins, solve
 from ..theory.linear import LinearRisk, fit_linear
-from ..weights import Weighting
+from ..weights import RewardProbabilityWeight, Weighting
 from .evidence import observed, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import EVEN, ODD, W_DOWN, W_UP, B, h_true, slot_symbols, symbolic_target
@@ -27,14 +27,6 @@ from .settings import (
 )
 
 H = sp.Symbol("h", real=True)
-
-
-@dataclass(frozen=True)
-class Trusting(Weighting):
-    """w(h) = sigma(h): believe a label as the reward model does."""
-
-    def log_weight(self, xp, h):
-        return -xp.softplus(-h)
 
 
 @dataclass(frozen=True)
@@ -65,8 +57,8 @@ def c4_slots():
     undone = y.subs({EVEN: 0, ODD: -shift, W_UP: sp.exp(shift) * W_DOWN})
     undone = sp.expand_log(undone, force=True).replace(sp.asinh, lambda v: v.args[0])
     yield "g = -delta: h*, whatever the weight", undone, h_true
-    trusting = Trusting()
-    ratio = trusting.log_ratio(sympy_world, H)
+    trusting = RewardProbabilityWeight()
+    ratio = trusting.log_weight(sympy_world, H) - trusting.log_weight(sympy_world, -H)
     yield "w = sigma(h): delta = h, so h* + h, and 2 h* of an exact model", ratio, H
 
 
@@ -132,7 +124,7 @@ def c4_trusting():
     rng = np.random.default_rng(np.random.SeedSequence(131))
     h = rng.uniform(-3, 3, 40)
     model = h + rng.normal(0, 2, 40)
-    scores = label_scores(Madpo(Trusting()), h, model, 132, targets=h + model)
+    scores = label_scores(Madpo(RewardProbabilityWeight()), h, model, 132, targets=h + model)
     return f"the model is wrong by up to {np.abs(model - h).max():.1f} nats", scores
 
 
