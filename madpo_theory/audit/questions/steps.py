@@ -57,8 +57,8 @@ def information(q):
     if not q.forward:
         return undecided(NO_TARGET)
     a, am, c, cm = q.slope(), q.slope(True), q.bend(), q.bend(True)
-    # variance of a label's slope over its curvature, at the target
-    share = a * am * (a + am) / (am * c + a * cm)
+    # curvature of a pair over the variance of its label's slope, at the target
+    share = (c / a + cm / am) / (a + am)
     if q.has_slots:
         if q.endless is not None:
             return undecided("Pairs without a finite target have no share to speak of.")
@@ -107,15 +107,14 @@ def information(q):
 
 
 def _slot_share(q, share):
-    """The share as a graph of h: w(h) w(-h)/(p w(h) + (1 - p) w(-h)) of a weight alone."""
+    """The share as a graph of h: p/w(-h) + (1 - p)/w(h) of a weight alone."""
     first, second = q.subject.slots
     if first.label is None and first.offset is None:
         if first.log_weight is None:
             return number(1, None)
         h = graph.variable("h")
         up, down = first.log_weight, second.log_weight
-        mean = graph.sigmoid(h) * graph.exp(up) + graph.sigmoid(-h) * graph.exp(down)
-        return graph.exp(up + down) / mean
+        return graph.sigmoid(h) * graph.exp(-down) + graph.sigmoid(-h) * graph.exp(-up)
     return substitute(q.loss.resolved(share), {"z": q.subject.exact_target.node})
 
 
