@@ -70,9 +70,7 @@ def _out(ends):
     # What overflowed is beyond the largest float, not infinite.
     low = np.where(np.isinf(low), np.minimum(low, LARGE), wider[0])
     high = np.where(np.isinf(high), np.maximum(high, -LARGE), wider[1])
-    return np.stack(
-        [np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)]
-    )
+    return np.stack([np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)])
 
 
 def _times(a, b):
@@ -416,7 +414,7 @@ def _cut(boxes, sizes):
 
     Few boxes are cut finer, since a wave costs the same whether it holds ten or a thousand.
     """
-    parts = int(np.clip(512 // max(len(boxes), 1), 2, 4))
+    parts = int(np.clip(512 // max(len(boxes), 1), 2, 16))
     low, high = boxes[:, :, 0], boxes[:, :, 1]
     middles = _middles(boxes)
     finite = np.isfinite(low) & np.isfinite(high)

@@ -483,12 +483,14 @@ class _Range:
             corners = np.stack(
                 [a * b for a in (self.low, self.high) for b in (other.low, other.high)]
             )
-        corners = np.where(np.isnan(corners), 0.0, corners)
         low, high = corners.min(0), corners.max(0)
-        low, high = (
-            np.where(np.isinf(low), low, _down(low)),
-            np.where(np.isinf(high), high, _up(high)),
-        )
+        if np.isfinite(low).all() and np.isfinite(high).all():
+            low, high = _down(low), _up(high)
+        else:
+            corners = np.where(np.isnan(corners), 0.0, corners)
+            low, high = corners.min(0), corners.max(0)
+            low = np.where(np.isinf(low), low, _down(low))
+            high = np.where(np.isinf(high), high, _up(high))
         # The sign of a product is exact: rounding must not take it away.
         up = ((self.low >= 0) & (other.low >= 0)) | ((self.high <= 0) & (other.high <= 0))
         down = ((self.low >= 0) & (other.high <= 0)) | ((self.high <= 0) & (other.low >= 0))
@@ -744,6 +746,10 @@ def _below(expression, limits, order, boxes, upper):
         seen += len(boxes)
         if seen > MOST:
             break
+        plain, _ = _ranges(expression, order, boxes, False)
+        boxes = boxes[~(plain.high <= upper)]
+        if not len(boxes):
+            return
         value, slopes, reached = _bounded(expression, order, boxes)
         open_ = ~(value.high <= upper)
         if not any(limits.values()) and (reached > upper).any():

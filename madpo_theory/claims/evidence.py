@@ -298,7 +298,7 @@ def _named(axioms):
 
 
 PHASES = tuple(Phase)
-"""What Hypothesis does for a property: it looks for a counterexample, and then for a simpler one."""
+"""What Hypothesis does for a property: find a counterexample, and then a simpler one."""
 
 
 def property_test(name, theory, *, examples=200):

@@ -337,7 +337,7 @@ def _largest_ratio(q):
         c = near.lower * (1 + 1e-6)
         far = q.ask.sup(formula, size - c * h, **inner, goal=0.0) if 0 < c < math.inf else near
         if far.upper <= 0:
-            far = Found(near.lower, c, certificates=far.certificates)
+            far = Found(-math.inf, c, certificates=far.certificates)
         else:  # (T - h)/h and not T/h: far out both grow, and their difference does not
             far = q.ask.sup(formula, 1 + (size - h) / h, **inner)
     elif not q.uses_model and q.smooth and q.forward:
