@@ -1,5 +1,6 @@
 """The theorems of every method, on one of one's own: right ones agree, wrong ones do not."""
 
+import functools
 from dataclasses import dataclass
 
 import pytest
@@ -61,6 +62,7 @@ class Everything(Method):
         return Slots(t, (0.8 + 0.1 * t, 0.2 - 0.1 * t), 0.5 + 0.25 * h, 2.0 + t * t)
 
 
+@functools.cache
 def gathered(method):
     claims, left_out = theorems(method, "mine")
     return verify(claims), left_out
@@ -101,20 +103,17 @@ def test_its_constants_are_enclosed():
 
 
 @pytest.mark.parametrize(
-    ("method", "claim"),
+    ("method", "claims"),
     [
-        (METHODS["madpo"](Lying()), "C1"),
-        (METHODS["madpo"](Lying()), "T1"),
-        (TwoTemperatures(), "C1"),
-        (ElsewhereInTorch(), "C1"),
-        (ElsewhereInTorch(), "T6"),
-        (ElsewhereInTorch(), "C6"),
+        (METHODS["madpo"](Lying()), {"C1", "T1"}),
+        (TwoTemperatures(), {"C1"}),
+        (ElsewhereInTorch(), {"C1", "T6", "C6"}),
     ],
-    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else type(value).__name__,
 )
-def test_formulas_that_contradict_each_other_disagree(method, claim):
+def test_formulas_that_contradict_each_other_disagree(method, claims, no_shrinking):
     ledger, _ = gathered(method)
-    assert claim in {name for name, _ in ledger.disagreements}
+    assert claims <= {name for name, _ in ledger.disagreements}
 
 
 def test_what_does_not_apply_is_said():

@@ -20,8 +20,11 @@ __all__ = ["Bound", "Domain", "enclosures", "supremum"]
 REACH = 60.0
 """Nats of the reward model's and of the true margin that boxes cover; tails lie beyond."""
 TINY, LARGE = 5e-324, np.finfo(float).max
+OUTWARD = np.array([[-1e-15], [1e-15]])
 WAVE = 4096
 """Boxes that are looked at together."""
+FEW = 512
+"""Boxes below which what an operation costs is its call."""
 
 
 @dataclass(frozen=True)
@@ -53,87 +56,90 @@ class Bound:
     boxes: np.ndarray
 
 
-def _out(low, high):
+def _finite(ends):
+    """Whether all are; False, too, of some that are nearly too large."""
+    return math.isfinite(np.add.reduce(ends, axis=None))
+
+
+def _out(ends):
     """Outward by what an operation, and numpy's functions, may be rounded; NaN is no bound."""
-    with np.errstate(invalid="ignore"):
-        wider = low - np.abs(low) * 1e-15, high + np.abs(high) * 1e-15
+    wider = ends + np.abs(ends) * OUTWARD
+    if _finite(wider):
+        return wider
+    low, high = ends
     # What overflowed is beyond the largest float, not infinite.
     low = np.where(np.isinf(low), np.minimum(low, LARGE), wider[0])
     high = np.where(np.isinf(high), np.maximum(high, -LARGE), wider[1])
-    return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+    return np.stack([np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)])
 
 
 def _times(a, b):
     """0 times an end at infinity is 0: the end itself is not attained. An underflow is no 0."""
-    lows, highs = [], []
-    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        for x in a:
-            for y in b:
-                corner = x * y
-                corner = np.where(np.isnan(corner), 0.0, corner)
-                lost = np.where((corner == 0) & (x != 0) & (y != 0), np.sign(x) * np.sign(y), 0)
-                lows.append(np.where(lost < 0, -TINY, corner))
-                highs.append(np.where(lost > 0, TINY, corner))
-    return _out(np.minimum.reduce(lows), np.maximum.reduce(highs))
+    corners = a[:, None] * b
+    ends = np.empty_like(a)
+    np.minimum.reduce(corners, axis=(0, 1), out=ends[0])
+    np.maximum.reduce(corners, axis=(0, 1), out=ends[1])
+    if _finite(ends) and ends.all():
+        return _out(ends)
+    x, y = np.repeat(a, 2, axis=0), np.concatenate([b, b])
+    corners = corners.reshape(4, -1)
+    corners = np.where(np.isnan(corners), 0.0, corners)
+    lost = np.where((corners == 0) & (x != 0) & (y != 0), np.sign(x) * np.sign(y), 0)
+    lows, highs = np.where(lost < 0, -TINY, corners), np.where(lost > 0, TINY, corners)
+    return _out(np.stack([lows.min(0), highs.max(0)]))
 
 
 def _reciprocal(a):
     """1/a; an end at 0 is an open one, so that the reciprocal keeps its sign."""
     low, high = a
-    with np.errstate(divide="ignore", over="ignore"):
-        below, above = 1 / high, 1 / low
+    below, above = 1 / high, 1 / low
     below = np.where((low < 0) & (high >= 0), -np.inf, below)
     above = np.where((low <= 0) & (high > 0), np.inf, above)
     both = (low == 0) & (high == 0)
-    return _out(np.where(both, -np.inf, below), np.where(both, np.inf, above))
+    return _out(np.stack([np.where(both, -np.inf, below), np.where(both, np.inf, above)]))
 
 
 def _powered(a, n):
     if n < 0:
         return _reciprocal(_powered(a, -n)) if n < -1 else _reciprocal(a)
-    low, high = a
-    with np.errstate(over="ignore"):
-        first, second = low**n, high**n
+    ends = a**n
     if n % 2:
-        return _out(first, second)
-    least = np.where((low <= 0) & (high >= 0), 0.0, np.minimum(first, second))
-    return _out(least, np.maximum(first, second))
-
-
-def _sum(node, args):
-    constant, factors = node.value
-    return _sum_of(list(zip(factors, args, strict=True)), constant, args[0][0])
+        return _out(ends)
+    least = np.where((a[0] <= 0) & (a[1] >= 0), 0.0, ends.min(0))
+    return _out(np.stack([least, ends.max(0)]))
 
 
 def _sum_of(terms, constant, like):
-    """constant + sum of factor * interval."""
-    low = high = None
-    if constant or not terms:
-        low = high = np.full_like(like, float(constant))
-        if float(constant) != constant:
-            low, high = _out(low, high)
-    for factor, (al, ah) in terms:
-        c = float(factor)
-        if abs(c) == 1:
-            ends = (al, ah) if c > 0 else (-ah, -al)
-        else:
-            with np.errstate(over="ignore"):
-                ends = _out(*((c * al, c * ah) if c > 0 else (c * ah, c * al)))
-        with np.errstate(invalid="ignore", over="ignore"):
-            # A sum of two floats that is 0 is so exactly: an edge at a branch point stays on it.
-            low, high = ends if low is None else _out(low + ends[0], high + ends[1])
-    return low, high
+    """constant + sum of factor * interval; the numbers are floats, and their rounding is."""
+    found = None
+    if constant is not None or not terms:
+        found = np.empty_like(like)
+        found[:] = 0.0 if constant is None else constant
+    for c, x in terms:
+        if c == -1:
+            x = -x[::-1]
+        elif c != 1:
+            x = _out(c * x if c > 0 else c * x[::-1])
+        # A sum of two floats that is 0 is so exactly: an edge at a branch point stays on it.
+        found = x if found is None else _out(found + x)
+    return found
+
+
+def _ends(number):
+    """An exact number as an interval (2, 1); None for 0."""
+    near = float(number)
+    ends = np.full((2, 1), near)
+    return None if number == 0 else ends if near == number else _out(ends)
 
 
 def _monotone(f, positive=False):
     """An increasing function; a `positive` one may underflow, and is 0 at -inf alone."""
 
     def enclosed(a):
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-            low, high = f(a[0]), f(a[1])
-        if positive:
-            high = np.where((high < TINY) & (a[1] > -np.inf), TINY, high)
-        return _out(low, high)
+        ends = f(a)
+        if positive and not ends[1].all():
+            ends[1] = np.where((ends[1] < TINY) & (a[1] > -np.inf), TINY, ends[1])
+        return _out(ends)
 
     return enclosed
 
@@ -157,27 +163,25 @@ _MONOTONE = {
 }
 
 
-def _where(args):
-    (gl, gh), (al, ah), (bl, bh) = args
-    over, under = gl >= 0, gh <= 0
-    return (
-        np.where(over, al, np.where(under, bl, np.minimum(al, bl))),
-        np.where(over, ah, np.where(under, bh, np.maximum(ah, bh))),
-    )
+def _where(gap, a, b):
+    over, under = gap[0] >= 0, gap[1] <= 0
+    if over.all():
+        return a
+    both = np.stack([np.minimum(a[0], b[0]), np.maximum(a[1], b[1])])
+    return np.where(over, a, np.where(under, b, both))
 
 
 def _pulse(a):
-    low, high = a
-    inside = (low <= 0) & (high >= 0)
-    return np.zeros_like(low), np.where(inside, np.inf, 0.0)
+    inside = (a[0] <= 0) & (a[1] >= 0)
+    return np.stack([np.zeros(len(inside)), np.where(inside, np.inf, 0.0)])
 
 
 def _fading(node, product, found):
     """A product in a tail: u^n falls behind e^-ku. With u >= low >= n/k, u^n e^(r - k u) falls in
     u, and sigma(x) <= e^x."""
-    low, high = product
-    if not (np.isinf(low) | np.isinf(high)).any():
+    if not np.isinf(product).any():
         return product
+    low, high = product
     for fast in node.args:
         if fast.kind not in ("exp", "sigmoid") or fast.args[0].kind != "sum":
             continue
@@ -186,49 +190,68 @@ def _fading(node, product, found):
             u, n = (slow.args[0], slow.value) if slow.kind == "power" else (slow, 1)
             if n < 1 or u not in exponent.args:
                 continue
-            k = -float(exponent.value[1][exponent.args.index(u)])
+            constant, factors = exponent.value
+            k = -float(factors[exponent.args.index(u)])
             start = found[u][0]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                fades = (k > 0) & (start > 0) & (start >= n / k)
+            fades = (k > 0) & (start > 0) & (start >= n / k)
             if not fades.any():
                 continue
-            others = zip(exponent.value[1], exponent.args, strict=True)
+            others = zip(factors, exponent.args, strict=True)
             rest = _sum_of(
-                [(c, found[x]) for c, x in others if x is not u], exponent.value[0], start
+                [(float(c), found[x]) for c, x in others if x is not u], _ends(constant), product
             )
-            with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-                _, top = _out(start, start**n * np.exp(rest[1] - k * start) * (1 + 1e-12))
+            top = start**n * np.exp(rest[1] - k * start) * (1 + 1e-12)
+            top = _out(np.stack([top, top]))[1]
             top = np.maximum(np.where(np.isnan(top), np.inf, top), TINY)
             others = [found[x] for x in node.args if x is not fast and x is not slow]
-            better = functools.reduce(_times, others, (np.zeros_like(top), top))
+            better = functools.reduce(_times, others, np.stack([np.zeros_like(top), top]))
             low = np.where(fades, np.maximum(low, better[0]), low)
             high = np.where(fades, np.minimum(high, better[1]), high)
-    return low, high
+    return np.stack([low, high])
 
 
+@functools.lru_cache(maxsize=512)
+def _steps(nodes):
+    """[(node, its numbers as floats)] below the nodes, arguments first."""
+    made = []
+    for n in topological(*nodes):
+        numbers = None
+        if n.kind == "number":
+            infinite = math.isinf(float(n.value))
+            numbers = np.full((2, 1), float(n.value))
+            numbers = numbers if infinite else _out(numbers)
+        elif n.kind == "sum":
+            constant, factors = n.value
+            numbers = _ends(constant), tuple(map(float, factors))
+        made.append((n, numbers))
+    return made
+
+
+SILENT = {"divide": "ignore", "invalid": "ignore", "over": "ignore", "under": "ignore"}
+"""What is infinite or NaN is seen to, so that NumPy need not warn of it."""
+
+
+@np.errstate(**SILENT)
 def enclosures(nodes, boxes, names):
-    """Intervals (low, high) of each node over boxes (n, variables, 2)."""
-    order, found = topological(*nodes), {}
-    shape = boxes.shape[0]
-    for n in order:
+    """Intervals (2, n), low and high, of each node over boxes (n, variables, 2)."""
+    found, like = {}, np.empty((2, len(boxes)))
+    for n, numbers in _steps(tuple(nodes)):
         args = [found[arg] for arg in n.args]
         if n.kind == "number":
-            value = np.full(shape, float(n.value))
-            found[n] = (value, value) if np.isinf(float(n.value)) else _out(value, value)
+            found[n] = np.broadcast_to(numbers, like.shape)
         elif n.kind == "variable":
-            k = names.index(n.value)
-            found[n] = boxes[:, k, 0], boxes[:, k, 1]
+            found[n] = boxes[:, names.index(n.value)].T
         elif n.kind == "sum":
-            found[n] = _sum(n, args)
+            constant, factors = numbers
+            found[n] = _sum_of(list(zip(factors, args, strict=True)), constant, like)
         elif n.kind == "product":
             found[n] = _fading(n, functools.reduce(_times, args), found)
         elif n.kind == "power":
             found[n] = _powered(args[0], n.value)
         elif n.kind == "minimum":
-            (al, ah), (bl, bh) = args
-            found[n] = np.minimum(al, bl), np.minimum(ah, bh)
+            found[n] = np.minimum(*args)
         elif n.kind == "where":
-            found[n] = _where(args)
+            found[n] = _where(*args)
         elif n.kind == "pulse":
             found[n] = _pulse(args[0])
         else:
@@ -246,15 +269,15 @@ def _slopes(node, names):
 
 def _mean_value(values, slopes, boxes, middle):
     """The interval at the middle, and what the slopes may add on the way to the sides."""
-    low, high = middle
-    for k, (sl, sh) in enumerate(slopes):
+    ends = middle
+    for k, slope in enumerate(slopes):
         radius = (boxes[:, k, 1] - boxes[:, k, 0]) / 2
-        with np.errstate(invalid="ignore", over="ignore"):
-            reach = np.where(radius > 0, np.maximum(np.abs(sl), np.abs(sh)) * radius, 0.0)
-            low, high = _out(low - reach, high + reach)
-    return np.maximum(values[0], low), np.minimum(values[1], high)
+        away = np.where(radius > 0, np.abs(slope).max(0) * radius, 0.0)
+        ends = _out(ends + np.stack([-away, away]))
+    return np.stack([np.maximum(values[0], ends[0]), np.minimum(values[1], ends[1])])
 
 
+@np.errstate(**SILENT)
 def supremum(
     expression,
     domain,
@@ -340,29 +363,34 @@ def supremum(
 def _look(expression, slopes, wave, names, zero, positive, constraint, constraint_slopes):
     nodes = [expression, *(slopes or [])]
     extra = [] if constraint is None else [constraint, *(constraint_slopes or [])]
-    found = enclosures(nodes + extra, wave, names)
     middles = _middles(wave)
-    thin = np.stack([middles, middles], axis=2)
-    at_middle = enclosures([expression, *extra[:1]], thin, names)
+    thin, count = np.stack([middles, middles], axis=2), len(wave)
+    if count < FEW:  # an operation costs the same on twice as many
+        found = enclosures(nodes + extra, np.concatenate([wave, thin]), names)
+        at_middle = [found[k][:, count:] for k in [0, *range(len(nodes), len(nodes + extra[:1]))]]
+        found = [ends[:, :count] for ends in found]
+    else:
+        found = enclosures(nodes + extra, wave, names)
+        at_middle = enclosures([expression, *extra[:1]], thin, names)
     value, rest = found[0], found[len(nodes) :]
     finite = np.isfinite(wave).all(axis=(1, 2))
     if slopes:
         better = _mean_value(value, found[1 : len(nodes)], wave, at_middle[0])
-        value = tuple(np.where(finite, b, v) for b, v in zip(better, value, strict=True))
-    keep = np.ones(len(wave), dtype=bool)
-    allowed = np.ones(len(wave), dtype=bool)
+        value = np.where(finite, better, value)
+    keep = np.ones(count, dtype=bool)
+    allowed = np.ones(count, dtype=bool)
     if extra:
         inside = rest[0]
         if constraint_slopes:
             better = _mean_value(inside, rest[1:], wave, at_middle[1])
-            inside = tuple(np.where(finite, b, v) for b, v in zip(better, inside, strict=True))
+            inside = np.where(finite, better, inside)
         if zero is not None:
             keep = (inside[0] <= 0) & (inside[1] >= 0)
             allowed[:] = False
         else:
             keep = inside[1] > 0
             allowed = at_middle[1][0] > 0
-    sizes = [np.maximum(np.abs(a), np.abs(b)) for a, b in found[1 : len(nodes)]]
+    sizes = [np.abs(slope).max(0) for slope in found[1 : len(nodes)]]
     sizes = np.stack(sizes, axis=1) if sizes else np.ones(wave.shape[:2])
     lows = np.where(allowed & np.isfinite(at_middle[0][0]), at_middle[0][0], -np.inf)
     best = int(np.argmax(lows))
@@ -371,8 +399,7 @@ def _look(expression, slopes, wave, names, zero, positive, constraint, constrain
 
 def _middles(boxes):
     low, high = boxes[:, :, 0], boxes[:, :, 1]
-    with np.errstate(invalid="ignore"):
-        middle = low + (high - low) / 2
+    middle = low + (high - low) / 2
     middle = np.where(np.isinf(high) & np.isfinite(low), 2 * np.maximum(low, 1.0), middle)
     middle = np.where(np.isinf(low) & np.isfinite(high), 2 * np.minimum(high, -1.0), middle)
     return np.where(np.isinf(low) & np.isinf(high), 0.0, middle)
@@ -391,9 +418,8 @@ def _cut(boxes, sizes):
     low, high = boxes[:, :, 0], boxes[:, :, 1]
     middles = _middles(boxes)
     finite = np.isfinite(low) & np.isfinite(high)
-    with np.errstate(invalid="ignore", over="ignore"):
-        width = np.minimum(np.where(finite, high - low, FARTHEST), FARTHEST)
-        cost = np.where(np.isnan(sizes), 0, np.minimum(sizes, 1e12)) * width + 1e-9 * width
+    width = np.minimum(np.where(finite, high - low, FARTHEST), FARTHEST)
+    cost = np.where(np.isnan(sizes), 0, np.minimum(sizes, 1e12)) * width + 1e-9 * width
     can = (middles > low) & (middles < high) & (np.abs(middles) <= FARTHEST)
     side = np.argmax(np.where(can, cost, -1.0), axis=1)
     rows = np.arange(len(boxes))

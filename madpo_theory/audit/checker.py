@@ -62,7 +62,7 @@ def check(certificate):
     }
     with ctx.workprec(BITS):
         for said, bounded in [(statement, expression), *filter(None, limits.values())]:
-            _same(formula, certificate["variables"], said, bounded, order)
+            _same(formula, tuple(certificate["variables"]), said, bounded, tuple(order))
             _joined(bounded)
         _joined(formula)
     boxes = np.array(certificate["boxes"], dtype=float).reshape(-1, len(order), 2)
@@ -101,19 +101,50 @@ def _exact(certificate):
         raise ValueError("the witness must give each variable of `order`")
 
 
+class _Graph(tuple):
+    """(kind, value, args) of each node, arguments first.
+
+    Of one text there is one object, and it is known by that: certificates share their graphs, and
+    what was seen of one need not be seen again.
+    """
+
+    __hash__, __eq__ = object.__hash__, object.__eq__
+
+    @functools.cached_property
+    def balls(self):
+        """The numbers of each node as balls of BITS bits."""
+        with ctx.workprec(BITS):
+            return [
+                (_arb(value[0]), list(map(_arb, value[1])))
+                if kind == "sum"
+                else _arb(value)
+                if kind == "number"
+                else None
+                for kind, value, _ in self
+            ]
+
+
 def _graph(data):
-    """[(kind, value, args)] of a graph given as data; refuses what it does not know."""
+    """The :class:`_Graph` given as data; refuses what it does not know."""
     if type(data) is not list or not data:
         raise ValueError("a graph is a list of nodes")
+    try:
+        return _read(json.dumps(data))
+    except TypeError as error:
+        raise ValueError(f"a graph is plain data: {error}") from error
+
+
+@functools.lru_cache(maxsize=512)
+def _read(text):
     nodes = []
-    for k, node in enumerate(data):
+    for k, node in enumerate(json.loads(text)):
         if type(node) is not list or len(node) != 3:
             raise ValueError(f"node {k} is not [kind, value, arguments]")
         kind, value, args = node
         if type(args) is not list or not all(type(a) is int and 0 <= a < k for a in args):
             raise ValueError(f"node {k} has arguments that do not stand before it")
         nodes.append((kind, _value(kind, value, len(args), k), tuple(args)))
-    return tuple(nodes)
+    return _Graph(nodes)
 
 
 def _value(kind, value, count, k):
@@ -157,6 +188,7 @@ def _number(text):
 # --------------------------------------------------------- 2. the statement, at points
 
 
+@functools.lru_cache(maxsize=256)
 def _same(formula, variables, statement, expression, order):
     """Refuse an expression that is not what the statement says, at 16 points."""
     draw = np.random.default_rng(len(formula))
@@ -164,7 +196,7 @@ def _same(formula, variables, statement, expression, order):
     for scale in (12.0, 1.0, 0.2) * 24:
         point = {n: float(draw.uniform(-scale, scale)) for n in sorted({*order, *variables})}
         there = _at(expression, {n: arb(x) for n, x in point.items()})
-        jets = _jets(formula, tuple(variables), tuple(point.items()))
+        jets = _jets(formula, variables, tuple(point.items()))
         said = _at(statement, jets.point, jets)
         if not (there.is_finite() and said.is_finite()):
             continue  # outside of what the formula is defined for
@@ -181,10 +213,10 @@ def _same(formula, variables, statement, expression, order):
 def _at(graph, point, jets=None):
     """A graph's value at a point, in Arb; `jets` for the derivatives that a statement names."""
     found = []
-    for kind, value, args in graph:
+    for (kind, value, args), numbers in zip(graph, graph.balls, strict=True):
         x = [found[a] for a in args]
         if kind == "number":
-            found.append(_arb(value))
+            found.append(numbers)
         elif kind == "variable":
             found.append(point[value])
         elif kind == "derivative":
@@ -192,7 +224,10 @@ def _at(graph, point, jets=None):
                 raise ValueError("an expression that is bounded must not name derivatives")
             found.append(jets.derivative(*value))
         elif kind == "sum":
-            found.append(_total(value, x, _arb))
+            total, factors = numbers
+            for factor, term in zip(factors, x, strict=True):
+                total = total + factor * term
+            found.append(total)
         elif kind == "product":
             found.append(functools.reduce(lambda a, b: a * b, x))
         elif kind == "power":
@@ -219,14 +254,8 @@ _POINT = {
 }
 
 
-def _total(value, terms, number):
-    constant, factors = value
-    return sum((number(c) * x for c, x in zip(factors, terms, strict=True)), number(constant))
-
-
-@functools.lru_cache(maxsize=4096)
 def _arb(value):
-    """A number of a graph as a ball of BITS bits; only ever asked for at that precision."""
+    """A number of a graph as a ball of the precision that holds."""
     if isinstance(value, Fraction):
         return arb(fmpq(value.numerator, value.denominator))
     return arb(value)
@@ -255,19 +284,19 @@ class _Jets:
 
     def _series(self, at):
         found = []
-        for kind, value, args in self.formula:
+        for (kind, value, args), numbers in zip(self.formula, self.formula.balls, strict=True):
             x = [found[a] for a in args]
             if kind == "number":
-                found.append({(0, 0): _arb(value)})
+                found.append({(0, 0): numbers})
             elif kind == "variable":
                 k = self.variables.index(value)
                 found.append({(0, 0): at[k], (1 - k, k): arb(1)})
             elif kind == "sum":
-                constant, factors = value
-                total = {(0, 0): _arb(constant)}
+                constant, factors = numbers
+                total = {(0, 0): constant}
                 for c, series in zip(factors, x, strict=True):
                     for n, coefficient in series.items():
-                        total[n] = total.get(n, arb(0)) + _arb(c) * coefficient
+                        total[n] = total.get(n, arb(0)) + c * coefficient
                 found.append(total)
             elif kind == "product":
                 found.append(functools.reduce(self._times, x))
@@ -337,8 +366,10 @@ def _joined(graph):
             gap, above, below = (_below_node(graph, a) for a in args)
             names = sorted({v for k, v, _ in gap + above + below if k == "variable"})
             for name in {v for k, v, _ in gap if k == "variable"}:
-                for others in (arb(-7) / 5, arb(9) / 4):
-                    _meets(gap, above, below, name, {n: others for n in names})
+                for others in (Fraction(-7, 5), Fraction(9, 4)):
+                    point = dict.fromkeys(names, _arb(others))
+                    for low in _crossings(tuple(gap), name, others):
+                        _meets(above, below, point | {name: low})
 
 
 def _below_node(graph, root):
@@ -348,18 +379,23 @@ def _below_node(graph, root):
         if k in needed:
             needed.update(graph[k][2])
     place = {k: m for m, k in enumerate(sorted(needed))}
-    return tuple(
+    return _Graph(
         (graph[k][0], graph[k][1], tuple(place[a] for a in graph[k][2])) for k in sorted(needed)
     )
 
 
-def _meets(gap, above, below, name, point):
+@functools.lru_cache(maxsize=256)
+def _crossings(nodes, name, others):
+    """Where a gap is 0 as `name` goes from -70 to 70, the other variables held."""
+    gap = _Graph(nodes)
+    point = {value: _arb(others) for kind, value, _ in gap if kind == "variable"}
+
     def f(x):
         return _at(gap, point | {name: x})
 
     grid = [arb(k) for k in range(-70, 71)]
     values = [f(x) for x in grid]
-    crossings = [(x, x) for x, a in zip(grid, values, strict=True) if a == 0]
+    crossings = [x for x, a in zip(grid, values, strict=True) if a == 0]
     for low, high, a, b in zip(grid, grid[1:], values, values[1:], strict=False):
         if (a < 0 and b > 0) or (b < 0 and a > 0):
             chord = (low - a * (high - low) / (b - a)).mid()
@@ -367,12 +403,15 @@ def _meets(gap, above, below, name, point):
             while high - low > arb(2) ** -230:
                 middle = ((low + high) / 2).mid()
                 low, high = (middle, high) if (f(middle) < 0) == (a < 0) else (low, middle)
-            crossings.append((low, high))
-    for low, _ in crossings:
-        at = point | {name: low}
-        jump = _at(above, at) - _at(below, at)
-        if not abs(jump) < arb(2) ** -150:
-            raise ValueError(f"two branches called joined differ by {float(jump.mid()):.3g}")
+            crossings.append(low)
+    return crossings
+
+
+def _meets(above, below, point):
+    """Refuse branches that differ at a point."""
+    jump = _at(above, point) - _at(below, point)
+    if not abs(jump) < arb(2) ** -150:
+        raise ValueError(f"two branches called joined differ by {float(jump.mid()):.3g}")
 
 
 # --------------------------------------------------------------------------- 4. partition
@@ -412,6 +451,9 @@ class _Range:
     """Intervals [low, high], arrays of floats; ends at infinity are not attained."""
 
     def __init__(self, low, high):
+        if np.isfinite(low).all() and np.isfinite(high).all():
+            self.low, self.high = low, high
+            return
         # What overflowed is beyond the largest float, not infinite.
         self.low = np.minimum(np.where(np.isnan(low), -np.inf, low), LARGE)
         self.high = np.maximum(np.where(np.isnan(high), np.inf, high), -LARGE)
@@ -441,12 +483,14 @@ class _Range:
             corners = np.stack(
                 [a * b for a in (self.low, self.high) for b in (other.low, other.high)]
             )
-        corners = np.where(np.isnan(corners), 0.0, corners)
         low, high = corners.min(0), corners.max(0)
-        low, high = (
-            np.where(np.isinf(low), low, _down(low)),
-            np.where(np.isinf(high), high, _up(high)),
-        )
+        if np.isfinite(low).all() and np.isfinite(high).all():
+            low, high = _down(low), _up(high)
+        else:
+            corners = np.where(np.isnan(corners), 0.0, corners)
+            low, high = corners.min(0), corners.max(0)
+            low = np.where(np.isinf(low), low, _down(low))
+            high = np.where(np.isinf(high), high, _up(high))
         # The sign of a product is exact: rounding must not take it away.
         up = ((self.low >= 0) & (other.low >= 0)) | ((self.high <= 0) & (other.high <= 0))
         down = ((self.low >= 0) & (other.high <= 0)) | ((self.high <= 0) & (other.low >= 0))
@@ -507,18 +551,22 @@ _FLOORS = {"exp": 0.0, "sigmoid": 0.0, "softplus": 0.0}
 def _monotone(kind, x):
     """Enclosures of an increasing function, by Arb at the ends."""
     values, where = np.unique(np.concatenate([x.low, x.high]), return_inverse=True)
-    lows, highs = np.empty(len(values)), np.empty(len(values))
-    for k, value in enumerate(values.tolist()):
-        if math.isinf(value) or (kind == "log" and value <= 0):
-            lows[k] = highs[k] = _LIMITS[kind][value > 0]
-            continue
-        found = _POINT[kind](arb(value))
-        low, high = float(found.lower()), float(found.upper())
-        lows[k], highs[k] = math.nextafter(low, -math.inf), math.nextafter(high, math.inf)
+    lows, highs = np.array([_image(kind, value) for value in values.tolist()]).T
     n = len(x.low)
     low = np.maximum(lows[where[:n]], _FLOORS.get(kind, -np.inf))
     high = highs[where[n:]]
     return _Range(low, np.minimum(high, 1.0) if kind == "sigmoid" else high)
+
+
+@functools.lru_cache(maxsize=200_000)
+def _image(kind, value):
+    """Floats around a function's value; boxes share their ends, and certificates their boxes."""
+    if math.isinf(value) or (kind == "log" and value <= 0):
+        return (_LIMITS[kind][value > 0],) * 2
+    with ctx.workprec(80):
+        found = _POINT[kind](arb(value))
+    low, high = float(found.lower()), float(found.upper())
+    return math.nextafter(low, -math.inf), math.nextafter(high, math.inf)
 
 
 def _slope(kind, x, value):
@@ -698,6 +746,10 @@ def _below(expression, limits, order, boxes, upper):
         seen += len(boxes)
         if seen > MOST:
             break
+        plain, _ = _ranges(expression, order, boxes, False)
+        boxes = boxes[~(plain.high <= upper)]
+        if not len(boxes):
+            return
         value, slopes, reached = _bounded(expression, order, boxes)
         open_ = ~(value.high <= upper)
         if not any(limits.values()) and (reached > upper).any():

@@ -62,7 +62,7 @@ class Node:
         return _linear((-1, self), (1, _node(other)))
 
     def __neg__(self):
-        return _linear((-1, self))
+        return _negative(self)
 
     def __mul__(self, other):
         return _product(self, _node(other))
@@ -263,6 +263,12 @@ def _is_number(node, value):
     return node.kind == "number" and node.value == value
 
 
+@functools.lru_cache(maxsize=8192)
+def _negative(node):
+    """-node, which is asked for whenever two factors may be each other's."""
+    return _linear((-1, node))
+
+
 def _linear(*terms):
     """Sum of coefficient * node, flattened; exact."""
     constant, found = Fraction(0), {}
@@ -270,9 +276,11 @@ def _linear(*terms):
         if node.kind == "number":
             constant += factor * node.value
         elif node.kind == "sum":
-            constant += factor * node.value[0]
-            for coefficient, term in zip(node.value[1], node.args, strict=True):
-                found[term] = found.get(term, 0) + factor * coefficient
+            if node.value[0]:
+                constant += factor * node.value[0]
+            for c, term in zip(node.value[1], node.args, strict=True):
+                c = c if factor == 1 else -c if factor == -1 else factor * c
+                found[term] = found[term] + c if term in found else c
         else:
             found[node] = found.get(node, 0) + factor
     if constant in (math.inf, -math.inf):
@@ -281,7 +289,7 @@ def _linear(*terms):
         raise ValueError("the formula holds inf - inf; its settings must be finite")
     found = _halves_joined(found) if len(found) > 1 else found
     constant += found.pop(None, 0)
-    kept = [(Fraction(c), term) for term, c in found.items() if c]
+    kept = [(c if type(c) is Fraction else Fraction(c), t) for t, c in found.items() if c]
     if not kept:
         return _make("number", value=constant)
     if constant == 0 and len(kept) == 1 and kept[0][0] == 1:

@@ -33,6 +33,13 @@ class OneSidedWeight(Weighting):
         held = xp.where_greater(h, tau, over, under)
         return PublishedWeight(self.schedule).log_weight(xp, held)
 
+    def log_ratio(self, xp, h):
+        """One branch of the published weight's, 0 in the place of the other: w(tau) = w(-tau)."""
+        u, x, g = PublishedWeight(self.schedule)._pieces(xp, h)
+        over, under = (0, x) if self.side == "amplify" else (g, 0)
+        delta = xp.where_greater(u, xp.number(self.schedule.tau, h), over, under)
+        return xp.where_greater(h, 0, delta, -delta)
+
     def tail(self, xp, quantity, far):
         """The published weight's: beyond tau it is that, or 1, of which those bounds hold too."""
         return PublishedWeight(self.schedule).tail(xp, quantity, far)

@@ -332,9 +332,14 @@ def _largest_ratio(q):
     if q.has_slots:
         rise = graph.derivative(1) if size is target else magnitude(graph.derivative(1))
         near = q.ask.sup(formula, rise, **options | {"sides": {"h": (0.0, NEAR)}})
-        far = q.ask.sup(
-            formula, size / h, **options | {"sides": {"h": (NEAR, math.inf)}}, seconds=0.5
-        )
+        inner = options | {"sides": {"h": (NEAR, math.inf)}, "seconds": 0.5}
+        # T/h <= c where T <= c h, which takes fewer boxes: is the largest ratio that near 0?
+        c = near.lower * (1 + 1e-6)
+        far = q.ask.sup(formula, size - c * h, **inner, goal=0.0) if 0 < c < math.inf else near
+        if far.upper <= 0:
+            far = Found(-math.inf, c, certificates=far.certificates)
+        else:  # (T - h)/h and not T/h: far out both grow, and their difference does not
+            far = q.ask.sup(formula, 1 + (size - h) / h, **inner)
     elif not q.uses_model and q.smooth and q.forward:
         a, am, c, cm = q.slope(), q.slope(True), q.bend(), q.bend(True)
         inner = options | {"sides": {"z": (0.0, NEAR)}}
