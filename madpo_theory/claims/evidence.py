@@ -298,7 +298,7 @@ def _named(axioms):
 
 
 PHASES = tuple(Phase)
-"""What Hypothesis does for a property: find a counterexample, and then a simpler one."""
+"""What Hypothesis does for a property: look for a counterexample, then for a simpler one."""
 
 
 def property_test(name, theory, *, examples=200):
@@ -349,7 +349,7 @@ def property_test(name, theory, *, examples=200):
     return decorate
 
 
-def simulated(name, theory, *, sigmas=5.0):
+def simulated(name, theory, *, sigmas=5.0, of="sampled Bradley-Terry labels"):
     """Evidence from a function that returns (text, z-scores): agrees if none exceeds `sigmas`."""
 
     def decorate(simulation):
@@ -363,7 +363,7 @@ def simulated(name, theory, *, sigmas=5.0):
                 f"{text}; largest deviation {worst:.2f} standard errors of {np.size(scores)}",
                 theory,
                 bool(worst < sigmas),
-                f"sampled Bradley-Terry labels; agrees below {sigmas:g} standard errors",
+                f"{of}; agrees below {sigmas:g} standard errors",
             )
 
         evidence.kind = "simulation"
