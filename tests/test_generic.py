@@ -72,12 +72,12 @@ def gathered(method):
     ("method", "ids"),
     [
         (METHODS["madpo"](SoftStep()), "C1 T1 T5 T6 L1 R2 L5 C6"),
-        (METHODS["simpo"](gamma=1.6), "C1 T5 T6 L1 L5 C6"),
-        (METHODS["cdpo"](), "C2 T5 T6 L1 L5 C6"),
+        pytest.param(METHODS["simpo"](gamma=1.6), "C1 T5 T6 L1 L5 C6", marks=pytest.mark.slow),
+        pytest.param(METHODS["cdpo"](), "C2 T5 T6 L1 L5 C6", marks=pytest.mark.slow),
         (METHODS["rdpo"](), "C2 T6 L5 C6"),
         (METHODS["dpo_relabelled"](), "C2 T6 L1 L5"),
         (Everything(), "C3 T5 T6 L1 L5 C6"),
-        (Drifting(), "C1 T5 T6 L1 C6"),
+        pytest.param(Drifting(), "C1 T5 T6 L1 C6", marks=pytest.mark.slow),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
