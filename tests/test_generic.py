@@ -10,6 +10,7 @@ from madpo_theory.claims import verify
 from madpo_theory.claims.generic import theorems
 from madpo_theory.methods import Slots
 from madpo_theory.verdicts import KINDS
+from madpo_theory.weights import ConfidenceWeight
 
 OWN = "tests/own_weight.py:SoftStep"
 
@@ -74,6 +75,7 @@ def gathered(method):
         (METHODS["cdpo"](), "C2 T5 T6 L1 L5 C6"),
         (METHODS["rdpo"](), "C2 T6 L5 C6"),
         (METHODS["dpo_relabelled"](), "C2 T6 L1 L5"),
+        (METHODS["madpo"](ConfidenceWeight()), "C1 T1 T5 T6 L1 R2 L5 C6"),
         (Everything(), "C3 T5 T6 L1 L5 C6"),
         (Drifting(), "C1 T5 T6 L1 C6"),
     ],
