@@ -8,6 +8,8 @@ the slope of T is that of h + log sigma(c h) - log sigma(h), and depends on lam 
 The derivations are in the ledger.
 """
 
+import functools
+
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
@@ -124,6 +126,11 @@ def safe_tau(c_max, c_min, lam):
     T5; derived here.
     """
     c_max, c_min, lam, _ = _floats(MarginSchedule(c_max, c_min, lam, 1.0))
+    return _safe_tau(c_max, c_min, lam)
+
+
+@functools.lru_cache(maxsize=256)  # of one schedule it is asked for again and again
+def _safe_tau(c_max, c_min, lam):
     left = min(monotone_limit(c_max, c_min) / lam, LARGEST)
     taus = left * np.linspace(0, 1, _STEPS) ** 2
     taus[0] = 1e-9 * left

@@ -135,10 +135,14 @@ def slope_at(f, point):
         ctx.cap = cap
 
 
+@pytest.fixture(scope="module")
+def steepest():
+    return supremum(QUANTITIES["sensitivity"], CLASS).upper
+
+
 @given(level=st.integers(1, 8), index=st.integers(-4000, 4000))
-def test_enclosures_are_about_as_wide_as_the_function_moves(level, index):
+def test_enclosures_are_about_as_wide_as_the_function_moves(steepest, level, index):
     """No infinite ball passes for a bound, and no wide one for a tight bound."""
-    steepest = supremum(QUANTITIES["sensitivity"], CLASS).upper
     with precision():
         found = enclose(lambda h: log_weight_ratio(h, CLASS), Box(level, index), 0)
     assert found.is_finite() and 2 * found.rad() <= 3 * steepest * 2.0**-level

@@ -182,7 +182,7 @@ def tree(change):
         (tree(lambda t: t[:-1]), "breaks off"),
         (tree(lambda t: t + "."), "after its end"),
         (tree(lambda t: "7" + t), "foreign"),
-        (tree(lambda t: "a" + t), "monotone"),
+        pytest.param(tree(lambda t: "a" + t), "monotone", marks=pytest.mark.slow),
         (tree(lambda t: t.replace("B", "b").replace("D", "d").replace("E", "e")), "monotone"),
         (lambda c: {k: v for k, v in c.items() if k != "trees"}, "malformed"),
     ],

@@ -368,7 +368,7 @@ def nan_simulation():
     ],
     ids=lambda e: e.__name__,
 )
-def test_evidence_for_a_falsehood_disagrees(evidence, tmp_path):
+def test_evidence_for_a_falsehood_disagrees(evidence, no_shrinking, tmp_path):
     assert not gathered(evidence, tmp_path).agrees
 
 

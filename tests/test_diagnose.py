@@ -658,7 +658,15 @@ def test_the_page_needs_nothing_from_outside(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "margins", ([2.0], [-3.0, -1.0], [1e-9, -2e-9, 5e-9], [1e8, -1e8, 3.0], [16.0] * 9)
+    "margins",
+    (
+        [2.0],
+        [1e8, -1e8, 3.0],
+        *(
+            pytest.param(margins, marks=pytest.mark.slow)
+            for margins in ([-3.0, -1.0], [1e-9, -2e-9, 5e-9], [16.0] * 9)
+        ),
+    ),
 )
 def test_unusual_margins_make_a_page(tmp_path, margins):
     page = write_page(diagnose(np.array(margins)), tmp_path / "d.html").read_text()
@@ -668,7 +676,7 @@ def test_unusual_margins_make_a_page(tmp_path, margins):
 @pytest.mark.parametrize(
     "schedule",
     (
-        MarginSchedule(4.0, 0.25, 1e8, 2.0),
+        pytest.param(MarginSchedule(4.0, 0.25, 1e8, 2.0), marks=pytest.mark.slow),
         MarginSchedule(4.0, 0.25, 1e-3, 1e5),
         MarginSchedule(1.0000001, 0.99999, 1.0, 3.0),
         MarginSchedule(1e8, 0.0, 1e8, 1e8),

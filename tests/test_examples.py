@@ -55,6 +55,7 @@ def test_torch_loop_on_a_named_model(example, named):
     assert history[0] == pytest.approx(first, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_trl_parity(example):
     pytest.importorskip("trl")
     assert example("trl_parity").main(steps=3) == {"sigmoid": 0.0, "ipo": 0.0}

@@ -1,6 +1,7 @@
 """Figures: tables hold what the library returns, bytes repeat, bad input is refused."""
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -74,29 +75,38 @@ def changed(column, value, method="madpo"):
     ]
 
 
+SOME = ("effective_target", "pair_risk", "reward_kl", "sentiment_tiers")
+
+
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
+def sources(tmp_path_factory):
     root = tmp_path_factory.mktemp("figures")
-    experiment = fabricate(root / "run")
-    results = write(root / "results", made())
-    return root, experiment, make_figures(root / "out", experiment=experiment, results=results)
+    return {"experiment": fabricate(root / "run"), "results": write(root / "results", made())}
+
+
+@pytest.fixture(scope="module")
+def drawn(sources, tmp_path_factory):
+    """The folder of the fabricated run, and paths of :data:`SOME` figures."""
+    out = tmp_path_factory.mktemp("drawn")
+    return sources["experiment"], make_figures(out, **sources, names=SOME)
 
 
 def digests(paths):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def test_writes_png_pdf_and_csv_of_every_figure(drawn):
-    root, _, paths = drawn
-    names = {f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf", "csv")}
-    assert {path.name for path in paths} == names == {p.name for p in (root / "out").iterdir()}
+@pytest.mark.parametrize("figures", [SOME, pytest.param(None, marks=pytest.mark.slow)])
+def test_writes_png_pdf_and_csv_of_every_figure(drawn, sources, tmp_path, figures):
+    paths = drawn[1] if figures else make_figures(tmp_path, **sources)
+    names = {f"{name}.{kind}" for name in figures or FIGURES for kind in ("png", "pdf", "csv")}
+    assert {path.name for path in paths} == names == {p.name for p in paths[0].parent.iterdir()}
     for path in paths:
         start = {".png": b"\x89PNG", ".pdf": b"%PDF", ".csv": HEADS[path.stem]}[path.suffix]
         assert path.read_bytes().startswith(start) and path.stat().st_size > 200
 
 
 def test_another_process_writes_the_same_bytes(drawn, tmp_path):
-    _, experiment, paths = drawn
+    experiment, paths = drawn
     code = (
         "import sys; from madpo_theory.show.figures import make_figures;"
         "assert 'matplotlib' not in sys.modules;"
@@ -109,7 +119,7 @@ def test_another_process_writes_the_same_bytes(drawn, tmp_path):
 
 
 def test_pdf_fonts_are_embedded_and_nothing_is_stamped(drawn):
-    pdf = next(p for p in drawn[2] if p.name == "pair_risk.pdf").read_bytes()
+    pdf = next(p for p in drawn[1] if p.name == "pair_risk.pdf").read_bytes()
     assert b"/FontFile2" in pdf and b"/Type3" not in pdf
     assert b"CreationDate" not in pdf and b"Matplotlib" not in pdf
 
@@ -119,7 +129,7 @@ def test_a_user_style_changes_nothing(drawn, tmp_path):
 
     with matplotlib.rc_context({"font.size": 30, "figure.facecolor": "red", "savefig.dpi": 40}):
         paths = make_figures(tmp_path, experiment=None, names=["pair_risk"])
-    expected = digests(drawn[2])
+    expected = digests(drawn[1])
     assert all(expected[name] == digest for name, digest in digests(paths).items())
 
 
@@ -158,8 +168,10 @@ def test_effective_target_marks_the_falling_stretch():
     assert not set(rows(table, element="fall")["method"]) & {"dpo", "ipo"}
 
 
-def test_monotone_region_holds_the_limit_and_the_named_schedules(drawn):
-    table = pandas.read_csv(drawn[0] / "out" / "monotone_region.csv")  # ten digits
+@pytest.mark.slow
+def test_monotone_region_holds_the_limit_and_the_named_schedules():
+    text = table_bytes(FIGURES["monotone_region"].build())
+    table = pandas.read_csv(io.BytesIO(text))  # ten digits
     limit = rows(table, panel="map", element="limit")
     exact = monotone_limit(limit["x"], limit["y"])
     np.testing.assert_allclose(limit["value"], exact, rtol=1e-8)
@@ -211,7 +223,7 @@ def test_target_shift_carries_certified_bounds():
 
 def test_reward_kl_says_preset_and_seeds(drawn):
     spec = FIGURES["reward_kl"]
-    title = spec.draw(spec.build(drawn[1])).axes[0].get_title(loc="left")
+    title = spec.draw(spec.build(drawn[0])).axes[0].get_title(loc="left")
     assert title == "Sentiment, preset fabricated, 1 seed"
 
 
@@ -224,7 +236,7 @@ def test_two_seeds_are_counted(tmp_path):
 
 def test_reward_kl_labels_meet_nothing(drawn):
     spec = FIGURES["reward_kl"]
-    figure = spec.draw(spec.build(drawn[1]))
+    figure = spec.draw(spec.build(drawn[0]))
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     assert len(boxes) == len(FABRICATED)

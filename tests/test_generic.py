@@ -11,6 +11,7 @@ from madpo_theory.claims import verify
 from madpo_theory.claims.generic import theorems
 from madpo_theory.methods import Slots
 from madpo_theory.verdicts import KINDS
+from madpo_theory.weights import ConfidenceWeight
 
 OWN = "tests/own_weight.py:SoftStep"
 
@@ -72,12 +73,13 @@ def gathered(method):
     ("method", "ids"),
     [
         (METHODS["madpo"](SoftStep()), "C1 T1 T5 T6 L1 R2 L5 C6"),
-        (METHODS["simpo"](gamma=1.6), "C1 T5 T6 L1 L5 C6"),
-        (METHODS["cdpo"](), "C2 T5 T6 L1 L5 C6"),
+        pytest.param(METHODS["simpo"](gamma=1.6), "C1 T5 T6 L1 L5 C6", marks=pytest.mark.slow),
+        pytest.param(METHODS["cdpo"](), "C2 T5 T6 L1 L5 C6", marks=pytest.mark.slow),
         (METHODS["rdpo"](), "C2 T6 L5 C6"),
         (METHODS["dpo_relabelled"](), "C2 T6 L1 L5"),
+        (METHODS["madpo"](ConfidenceWeight()), "C1 T1 T5 T6 L1 R2 L5 C6"),
         (Everything(), "C3 T5 T6 L1 L5 C6"),
-        (Drifting(), "C1 T5 T6 L1 C6"),
+        pytest.param(Drifting(), "C1 T5 T6 L1 C6", marks=pytest.mark.slow),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )

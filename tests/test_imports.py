@@ -1,6 +1,7 @@
 """Imports point one way, as CONTRIBUTING says, and the library stays light until it is used."""
 
 import ast
+import functools
 import json
 import re
 import subprocess
@@ -35,11 +36,17 @@ def modules():
 MODULES = {name: (is_package, path) for name, is_package, path in modules()}
 
 
+@functools.cache
+def tree_of(name):
+    _, path = MODULES[name]
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported(name):
     """Dotted names that a module imports, wherever in it, those handed to import_module too."""
-    is_package, path = MODULES[name]
+    is_package, _ = MODULES[name]
     package = name if is_package else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(name)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -57,12 +64,15 @@ def room(name):
     return None if parts[0] != "madpo_theory" else "".join(parts[1:2])
 
 
+@functools.cache
 def edges():
     """(module, room it lies in, room that it imports), for rooms that are not the same."""
-    for name in MODULES:
-        for target in imported(name):
-            if (there := room(target)) is not None and there != room(name):
-                yield name, room(name), there
+    return [
+        (name, room(name), there)
+        for name in MODULES
+        for target in imported(name)
+        if (there := room(target)) is not None and there != room(name)
+    ]
 
 
 def test_every_room_is_in_the_list_once():
@@ -91,10 +101,10 @@ def test_the_list_is_no_looser_than_it_need_be():
 
 def test_the_library_alone_does_not_name_what_it_finds():
     """Not in a string either, docstrings aside: only the entry points of pyproject.toml do."""
-    for name, (_, path) in MODULES.items():
+    for name in MODULES:
         if room(name) in FOLDERS:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = tree_of(name)
         documentation = {
             id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
         }  # strings that stand alone

@@ -137,6 +137,7 @@ def test_a_finite_certificate_proves_that_the_data_are_not_separable(seed):
         assert separating_direction(risk) is None
 
 
+@pytest.mark.slow
 @given(SEEDS, st.integers(3, 6), st.integers(3, 14))
 def test_a_table_has_a_minimizer_iff_fords_condition_holds(seed, responses, labels):
     """Ford (1957): the graph of wins is strongly connected; the weights do not matter."""

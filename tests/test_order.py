@@ -151,6 +151,7 @@ def test_no_tau_is_safe_where_a_steep_schedule_falls_at_once():
     assert lowest_step(MarginSchedule(1.001, 0.0, 1000.0, 1e-3)) < 0
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(schedules(), st.sampled_from((0.03, 0.4, 0.9)))
 def test_safe_lam_and_safe_tau_agree_with_brute_force(s, share):

@@ -51,6 +51,7 @@ def test_a_reversed_prediction_is_refused():
         Prediction("x", "q", (1, 0), "d", worst)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_mean_about_as_often_as_it_says():
     rng = np.random.default_rng(5)
     hits = 0

@@ -1,5 +1,6 @@
 """Blocks of reviews: disjoint, without duplicates, each used once."""
 
+import functools
 from dataclasses import replace
 from itertools import pairwise
 
@@ -20,9 +21,14 @@ def reviews():
     return read_reviews(DataConfig())
 
 
-@pytest.mark.parametrize("preset", ["cpu", "smoke", "paper"])
-def test_no_review_has_two_uses(reviews, preset):
-    table = split(reviews, PRESETS[preset].data)
+@pytest.fixture(scope="module")
+def splits(reviews):
+    return functools.cache(lambda config: split(reviews, config))
+
+
+@pytest.mark.parametrize("preset", ["cpu", "smoke", pytest.param("paper", marks=pytest.mark.slow)])
+def test_no_review_has_two_uses(splits, preset):
+    table = splits(PRESETS[preset].data)
     empty = {"held_out", "scorer_negative", "scorer_positive"} if preset == "paper" else set()
     assert set(table["block"]) == set(BLOCKS) - empty
     assert not table["text"].duplicated().any()
@@ -31,8 +37,8 @@ def test_no_review_has_two_uses(reviews, preset):
     assert all(start - stop > LONGEST_FILM for (_, stop), (start, _) in pairwise(spans))
 
 
-def test_blocks_hold_the_published_sentiments(reviews):
-    labels = split(reviews, DataConfig()).groupby("block")["label"].agg(["min", "max"])
+def test_blocks_hold_the_published_sentiments(splits):
+    labels = splits(DataConfig()).groupby("block")["label"].agg(["min", "max"])
     positive = {"sft", "scorer_positive", "scorer_test_positive"}
     for name in BLOCKS:
         assert tuple(labels.loc[name]) == ((1, 1) if name in positive else (0, 0)), name

@@ -84,6 +84,7 @@ def test_values_and_gradients_of_adapters_are_the_librarys(double, layers):
         torch.testing.assert_close(mine, theirs, **EXACT)
 
 
+@pytest.mark.slow
 def test_hidden_states_pass_on_their_own_gradient(double):
     layout, tokens = texts()
     add_adapter(double, SETTINGS, 0)

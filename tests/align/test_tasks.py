@@ -68,6 +68,7 @@ def config(few_rows):
     )
 
 
+@pytest.mark.slow
 def test_the_whole_experiment_runs_on_another_task(config, tmp_path):
     result = run(config, tmp_path)
     assert list(result.summary["method"]) == ["sft", "dpo", "madpo"]
