@@ -150,21 +150,36 @@ class Subject:
         return self.method.slots(graph, h), self.method.slots(graph, -h)
 
     @cached_property
+    def states_target(self):
+        """Whether T(t; h) is known as a formula: of slots, or the method's own where the risk's
+        slope there, sigma(t) phi'(T; h) - sigma(-t) phi'(-T; -h), cancels to 0 in the graph."""
+        if self.form != "margin":
+            return self.form == "slots"
+        if type(self.method).target_formula is Method.target_formula:
+            return False
+        t, h = graph.variable("t"), graph.variable("h")
+        slope, target = released(diff(self.loss, "z")), self.target.node
+        won = substitute(slope, {"z": target})
+        lost = substitute(slope, {"z": -target, "h": -h})
+        left = graph.sigmoid(t) * won - graph.sigmoid(-t) * lost
+        return left.kind == "number" and left.value == 0
+
+    @cached_property
     def target(self):
-        """T(t; h) of slots, t the true margin: a :class:`Formula`."""
+        """T(t; h), t the true margin, where it is stated: a :class:`Formula`."""
         node = _traced(self, self.method.target_formula, "t", "h")
         return Formula(released(node), ("t", "h"))
 
     @cached_property
     def exact_target(self):
-        """T(h; h) of slots: a :class:`Formula` of one variable."""
+        """T(h; h), where the target is stated: a :class:`Formula` of one variable."""
         h = graph.variable("h")
         return Formula(substitute(self.target.node, {"t": h}), ("h",))
 
     @cached_property
     def breaks(self):
         """{variable: values} at which a branch point of a graph lies, rounded to float64."""
-        nodes = [self.loss, *([self.target.node] if self.form == "slots" else [])]
+        nodes = [self.loss, *([self.target.node] if self.states_target else [])]
         found = {"z": set(), "h": set(), "t": set()}
         for node in topological(*nodes):
             if node.kind in ("where", "minimum"):

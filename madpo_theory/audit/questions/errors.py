@@ -25,7 +25,7 @@ def influence(q):
         return proved("yes", "It asks no reward model: none can mislead it.", 0.0)
     if not q.determined:
         return undecided(NO_TARGET)
-    if q.has_slots:
+    if q.in_closed_form:
         node = q.subject.target.node
         if "h" not in node.names:
             return proved("yes", "The reward model moves no lone pair's target.", 0.0)
@@ -73,7 +73,7 @@ def sensitivity(q):
         return proved("yes", "It asks no reward model: none can mislead it.", 0.0)
     if not q.determined:
         return undecided(NO_TARGET)
-    if q.has_slots:
+    if q.in_closed_form:
         formula = q.subject.target
         slope = formula.resolved(graph.derivative(0, 1))
         if slope.kind == "number" and slope.value == 0:

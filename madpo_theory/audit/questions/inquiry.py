@@ -105,6 +105,11 @@ class Inquiry:
         return self.subject.form == "slots"
 
     @property
+    def in_closed_form(self):
+        """Whether the targets are a formula, of slots or the method's own."""
+        return self.subject.states_target
+
+    @property
     def uses_model(self):
         """Whether the loss depends on the reward model's margin."""
         return "h" in self.subject.loss.names
@@ -140,7 +145,7 @@ class Inquiry:
     @cached_property
     def curve(self):
         """Formula, statements of the true margin and of the target, and the options of `sup`."""
-        if self.has_slots:
+        if self.in_closed_form:
             formula = self.subject.exact_target
             options = {"sides": {"h": HALF_LINE}}
             if self.endless is not None:
@@ -169,7 +174,7 @@ class Inquiry:
     @cached_property
     def sampled(self):
         """(margins, exact targets) on a grid, for examples; they prove nothing."""
-        even, fine = (1201, 600) if self.has_slots else (241, 60)
+        even, fine = (1201, 600) if self.in_closed_form else (241, 60)
         margins = np.concatenate([np.linspace(0, 60, even), np.geomspace(1e-3, 60, fine)])
         margins = np.unique(margins)
         with np.errstate(all="ignore"):
@@ -194,12 +199,12 @@ class Inquiry:
     def smooth(self):
         """Whether no target sits at a kink, which a curve of stationary points would not show."""
         bend = self.loss.resolved(self.bend())
-        return self.has_slots or all(n.kind != "pulse" for n in topological(bend))
+        return self.in_closed_form or all(n.kind != "pulse" for n in topological(bend))
 
     @cached_property
     def forward(self):
         """Whether the curve may be drawn: a loss without a model must push forward at the start."""
-        return self.has_slots or self.uses_model or slopes_at(self, 0.0, 0.0)[1][0] < 0
+        return self.in_closed_form or self.uses_model or slopes_at(self, 0.0, 0.0)[1][0] < 0
 
     def excess(self, statement, **more):
         """`sup` of a statement over the curve of exact targets."""
@@ -216,9 +221,9 @@ class Inquiry:
     @cached_property
     def saturation(self):
         """How far a target can go, whatever the labels and the reward model: a :class:`Found`."""
-        if self.has_slots:
-            slots = self.subject.slots[0]
-            if slots.label is None or self.endless is not None:
+        if self.in_closed_form:
+            hard = self.has_slots and self.subject.slots[0].label is None
+            if hard or self.endless is not None:
                 return Found(math.inf, math.inf, kind="proved")
             node = at_certain_label(self)
             if node is None:
@@ -294,7 +299,7 @@ def slopes_at(q, z, h):
 
 
 def at_certain_label(q):
-    """The target of slots for h* -> inf, as a graph of h."""
+    """The stated target for h* -> inf, as a graph of h."""
     t = graph.variable("t")
 
     def leaf(node):

@@ -59,6 +59,12 @@ def information(q):
     a, am, c, cm = q.slope(), q.slope(True), q.bend(), q.bend(True)
     # variance of a label's slope over its curvature, at the target
     share = a * am * (a + am) / (am * c + a * cm)
+    if q.in_closed_form and not q.has_slots:
+        target = q.subject.exact_target.node
+        pushes = [substitute(q.loss.resolved(x), {"z": target}) for x in (a, am)]
+        if all(x.kind == "number" and x.value == 0 for x in pushes):
+            return proved("no", "At its target neither label counts for anything.", 0.0)
+        return undecided("What a label counts at its target was not decided.")
     if q.has_slots:
         if q.endless is not None:
             return undecided("Pairs without a finite target have no share to speak of.")
@@ -173,7 +179,7 @@ def additive(q):
     if not q.determined:
         return undecided(NO_TARGET)
     found = unknown()
-    if q.has_slots and q.endless is None:
+    if q.in_closed_form and q.endless is None:
         node = q.subject.exact_target.node
         a, b = graph.variable("a"), graph.variable("b")
         parts = [substitute(node, {"h": x}) for x in (a, b, a + b)]
@@ -196,7 +202,7 @@ def additive(q):
             "mismatch = method.target(a) + method.target(b) - method.target(a + b)\n"
             f"assert not abs(mismatch) < {spelled(0.99 * size if size < math.inf else 1e9)}",
         )  # fmt: skip
-    if q.has_slots and q.endless is None:
+    if q.in_closed_form and q.endless is None:
         found = q.ask.sup(
             mismatch, magnitude(graph.derivative(0)), {"a": (-60.0, 60.0), "b": (-60.0, 60.0)},
             goal=RESOLUTION, seconds=1.0,
@@ -208,7 +214,7 @@ def additive(q):
 
 def _worst_triple(q):
     """((a, b), size) of the largest |T(a) + T(b) - T(a + b)| on a grid."""
-    sizes = np.geomspace(0.05, 30, 60 if q.has_slots else 16)
+    sizes = np.geomspace(0.05, 30, 60 if q.in_closed_form else 16)
     grid = np.concatenate([sizes, -sizes])
     a, b = (x.ravel() for x in np.meshgrid(grid, grid))
     with np.errstate(all="ignore"):

@@ -191,7 +191,7 @@ def calibrated(q):
         return undecided(NO_TARGET)
     _, h, target, _ = q.curve
     found = wider(sign_then_size(q, target - h), sign_then_size(q, h - target))
-    endless = q.endless is not None or (not q.has_slots and q.saturation.upper < math.inf)
+    endless = q.endless is not None or (not q.in_closed_form and q.saturation.upper < math.inf)
     if endless and found.kind != "proved":
         found = Found(math.inf, math.inf, found.witness, kind=found.kind)
     far, size = _worst(q, lambda t, h: abs(t - h))
@@ -232,7 +232,7 @@ def order(q):
     formula, _, _, options = q.curve
     if q.endless is not None and options["sides"]["h"][1] == 0:
         return proved("yes", "Every target is infinite alike.", 0.0)
-    if q.has_slots:
+    if q.in_closed_form:
         falling = -graph.derivative(1)
     else:
         a, am, c, cm = q.slope(), q.slope(True), q.bend(), q.bend(True)
@@ -281,8 +281,8 @@ def _largest_fall(q):
 
 
 def _fall_limit(q, lost):
-    """An upper bound on the fall between margins up to 60 nats; inf without slots."""
-    if not q.has_slots:
+    """An upper bound on the fall between margins up to 60 nats; inf if none is stated."""
+    if not q.in_closed_form:
         return math.inf
     edges = np.unique(np.concatenate([np.linspace(0, 60, 30001), q.subject.breaks["h"]]))
     edges = edges[(edges >= 0) & (edges <= 60)]
@@ -329,7 +329,7 @@ def _largest_ratio(q):
         return Found(math.inf, math.inf)
     least = sign_then_size(q, -target)
     size = target if least.upper <= RESOLUTION else magnitude(target)
-    if q.has_slots:
+    if q.in_closed_form:
         rise = graph.derivative(1) if size is target else magnitude(graph.derivative(1))
         near = q.ask.sup(formula, rise, **options | {"sides": {"h": (0.0, NEAR)}})
         inner = options | {"sides": {"h": (NEAR, math.inf)}, "seconds": 0.5}
@@ -370,7 +370,7 @@ def dampens(q):
     found = sign_then_size(q, h - (target if least.upper <= RESOLUTION else magnitude(target)))
     if found.kind == "proved" and found.upper == 0:
         return proved("no", "No pair is held below its margin.", 0.0)
-    if not q.has_slots and q.saturation.upper < math.inf:
+    if not q.in_closed_form and q.saturation.upper < math.inf:
         found = Found(math.inf, math.inf, found.witness, kind=found.kind)
     at, size = _worst(q, lambda t, h: h - np.abs(t))
     verdict = verdict_of(found)
@@ -409,4 +409,6 @@ def saturates(q):
 
 
 def _certain_model(q):
-    return 700.0 if q.has_slots and q.subject.slots[0].label is not None else 0.0
+    if q.has_slots:
+        return 700.0 if q.subject.slots[0].label is not None else 0.0
+    return 700.0 if q.in_closed_form and q.uses_model else 0.0
