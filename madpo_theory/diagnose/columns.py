@@ -130,6 +130,6 @@ def margins_of(values, columns, reading, where):
         fault(
             "tie", margins == 0, both,
             lambda row: "a tie, as the margin is 0 and the reward model prefers neither response; "
-            "keep_ties (--keep-ties) keeps it at weight 1",
+            "keep_ties (--keep-ties) keeps it at the weight of a margin of 0",
         )  # fmt: skip
     return margins, faults

@@ -32,7 +32,7 @@ class Reading:
     drop_invalid: bool = False
     """Leave out, and count, rows without a usable margin, instead of refusing the file."""
     keep_ties: bool = False
-    """Keep margins of exactly 0: at weight 1, and as half an agreement with the label."""
+    """Keep margins of exactly 0: at the weight of that, and as half an agreement with the label."""
 
     def __post_init__(self):
         check_number("scale", self.scale, "scale > 0", lambda v: v > 0)
