@@ -455,7 +455,10 @@ def test_the_first_step_is_one_of_gradient_descent():
     masses, *_ = slot_tables(Madpo(SCHEDULE), problem)
     scores = descended(masses, rate=1.0, steps=1)
     torch.testing.assert_close(first_step(Madpo(SCHEDULE), problem), scores, rtol=1e-13, atol=1e-13)
-    assert first_step("ipo", problem).isnan().all()
+    # of (m - 1/(2 beta))^2 in z = beta m: 1/beta^2 for a label won, as much less for one lost
+    pushed = (problem.labels - problem.labels.mT).sum(2) / problem.beta**2
+    torch.testing.assert_close(first_step("ipo", problem), pushed, rtol=1e-13, atol=1e-11)
+    assert first_step("beta_dpo", problem).isnan().all()
 
 
 def test_a_method_without_reference_ignores_it():
