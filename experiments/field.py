@@ -32,7 +32,8 @@ LINEAR = (
     "dpo", "odpo", "distillation", "reward_aware_squared", "reward_probability", "confidence",
     "reward_magnitude",
 )  # fmt: skip
-"""Methods whose targets are linear in the margin if the reward model is exact."""
+"""Methods whose targets were taken to be linear in the margin if the reward model is exact. That of
+`distillation` is not: it aims at MADPO's, which is why i1 fails."""
 
 
 def study(worlds=WORLDS):
@@ -182,10 +183,12 @@ PREDICTIONS = (
 def ranked(table, condition):
     """Methods of a condition by their mean gap: a list of (method, gap, low, high), nats.
 
-    low, high : 95 % of the mean over worlds. Methods that some world does not solve are left out.
+    low, high : 95 % of the mean over worlds. Methods that solve fewer than nine worlds in ten are
+    left out, and then the worlds that some method does not solve (few labels may have no minimizer
+    for any).
     """
     rows = table[table["condition"] == condition]
-    solved = rows.groupby("method")["converged"].all()
+    solved = rows.groupby("method")["converged"].mean() >= 0.9
     names = list(solved.index[solved])
     found = gaps_at(table, condition, *names)
     mean, spread = found.mean(0), 1.96 * found.std(0, ddof=1) / np.sqrt(len(found))

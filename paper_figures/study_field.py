@@ -29,7 +29,15 @@ def draw(table):
     shown = np.log10(np.clip(lost, FLOOR, 100))
     axes.imshow(shown, aspect="auto", cmap="cividis_r", vmin=np.log10(FLOOR), vmax=2)
     for (row, column), value in np.ndenumerate(lost):
-        text = "×" if np.isnan(value) else "0" if value < FLOOR else f"{value:.2g}"
+        text = (
+            "×"
+            if np.isnan(value)
+            else "0"
+            if value < FLOOR
+            else f"{value:.0f}"
+            if value > 10
+            else f"{value:.2g}"
+        )
         dark = not np.isnan(value) and value > 1
         axes.text(column, row, text, ha="center", va="center", fontsize=6.5,
             color="white" if dark else INK,
