@@ -86,7 +86,7 @@ def which_page(sheets, field, displacement, *, worlds):
         "targets stay finite, is a wrong reward model's influence bounded.",
         "",
     ]
-    names = sorted({*sheets, *falls}, key=lambda name: (_worst(name, lost), name))
+    names = sorted({*sheets, *falls}, key=lambda n: (len(_unsolved(n, lost)), _worst(n, lost), n))
     head = (
         "loss", "asks for", "most lost", "chosen falls", "one target", "order", "finite",
         "influence bounded",
@@ -107,8 +107,8 @@ def _lost(field):
 def _condition(name, rows):
     told = {row[0]: row[1] for row in rows}
     best = _best(rows)
-    more = f" and {len(best) - SHOWN} more" if len(best) > SHOWN else ""
-    shown = ", ".join(look(n).label for n in best[:SHOWN]) + more
+    more = f"; and {len(best) - SHOWN} more" if len(best) > SHOWN else ""
+    shown = "; ".join(look(n).label for n in best[:SHOWN]) + more
     return (
         name,
         f"{shown}: {_percent(rows[0][1])}",
@@ -118,9 +118,12 @@ def _condition(name, rows):
 
 
 def _best(rows):
-    """Names of the methods whose interval reaches that of the one that loses least."""
+    """Names of the methods whose interval reaches that of the one that loses least; of those that
+    lose alike DPO and what asks for less comes first."""
     reach = max(rows[0][3], 1e-6)  # the solver's tolerance, where nothing is lost
-    return [row[0] for row in rows if row[2] <= reach]
+    found = [row for row in rows if row[2] <= reach]
+    found.sort(key=lambda row: (round(row[1], 6), row[0] != "dpo", len(_kind(row[0]).needs)))
+    return [row[0] for row in found]
 
 
 def _advice(sheets, lost, falls):
@@ -129,11 +132,13 @@ def _advice(sheets, lost, falls):
     both = [name for name in lost if name.endswith(", additive error")]
     free = [n for n in _everywhere(lost) if "margin" not in _kind(n).needs]
     told = [n for n in _everywhere(lost) if "margin" in _kind(n).needs]
-    first = min(free, key=lambda n: _mean(n, lost, labels))
+    own = _mean("dpo", lost, labels)
+    told = [n for n in told if _mean(n, lost, labels) < 0.9 * own]
+    first = min(free, key=lambda n: (_mean(n, lost, labels), n != "dpo"))
+    others = "" if first == "dpo" else f"; DPO {_percent(own)}"
     yield (
         f"**No reward model.** Over noisy and flipped labels {look(first).label} loses least of "
-        f"those that ask for none, {_percent(_mean(first, lost, labels))} on average; DPO "
-        f"{_percent(_mean('dpo', lost, labels))}."
+        f"those that ask for none, {_percent(_mean(first, lost, labels))} on average{others}."
     )
     trusted = min(told, key=lambda n: _mean(n, lost, labels))
     wrong = min(told, key=lambda n: _mean(n, lost, both))
@@ -147,7 +152,7 @@ def _advice(sheets, lost, falls):
         f"1 nat, they give away {off[trusted]} and {off['madpo']}, DPO {off['dpo']}."
     )
     yield (
-        f"**A reward model that may be off by a nat.** Of the losses that use it "
+        f"**A reward model that may be off by a nat.** Of the losses that gain by an exact one "
         f"{look(wrong).label} gives away least, {off[wrong]}; DPO, which does not ask it, "
         f"{off['dpo']}."
     )
@@ -184,6 +189,11 @@ def _worst(name, lost):
     )
 
 
+def _unsolved(name, lost):
+    """Conditions without a solution."""
+    return [c for c, rows in lost.items() if name not in {row[0] for row in rows}]
+
+
 def _verdict(sheets, name, row):
     found = [r["verdict"] for r in sheets.get(name, {"rows": ()})["rows"] if r["id"] == row]
     return {"yes": "yes", "no": "**no**"}.get(found[0], "?") if found else ""
@@ -192,7 +202,7 @@ def _verdict(sheets, name, row):
 def _loss(name, sheets, lost, falls):
     needs = sorted(_kind(name).needs - {"reference"})
     missing = "" if "reference" in _kind(name).needs else "no reference"
-    unsolved = [c for c, rows in lost.items() if name not in {row[0] for row in rows}]
+    unsolved = _unsolved(name, lost)
     worst = _percent(_worst(name, lost))
     if unsolved and worst:
         worst += f", none in {len(unsolved)} of {len(lost)} rows"
@@ -212,4 +222,5 @@ def _percent(share):
     """A share as text; "" for what is not known."""
     if not math.isfinite(share):
         return ""
-    return f"{max(100 * share, 0):.2g} %" if share >= 1e-6 else "0 %"
+    percent = 100 * share if share >= 1e-6 else 0.0
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
