@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..coq.coqc import compile_meanwhile
 from ..files import write_text
 from ..verdicts import VERDICTS
 
@@ -129,6 +130,8 @@ def verify(claims, *, certificates=Path("runs/certificates"), progress=False):
     was computed. Certificates are written to the folder `certificates`.
     """
     start, rows = time.perf_counter(), {}
+    if any(getattr(e, "kind", "") == "proof" for claim in claims for e in claim.evidence):
+        compile_meanwhile()
     bar = tqdm(claims, desc="verify", unit="claim", disable=not progress)
     for claim in bar:
         bar.set_postfix_str(claim.id)

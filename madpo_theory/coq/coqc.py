@@ -4,17 +4,19 @@ The work is done by ``proofs/Makefile``, which anyone can run without Python; he
 record read. Nothing is compiled twice while the sources stay as they are.
 """
 
+import contextlib
 import functools
 import re
 import shutil
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import clone
 from .definitions import generated
 
-__all__ = ["PROOFS", "Checked", "NotChecked", "check"]
+__all__ = ["PROOFS", "Checked", "NotChecked", "check", "compile_meanwhile"]
 
 PROOFS = clone.folder("proofs")
 _BLOCK = re.compile(r"^(theorem|axioms) (.+)\n((?:(?!theorem |axioms ).*\n)*)", re.M)
@@ -43,8 +45,6 @@ def check(folder=PROOFS):
     the compiler's words if a proof fails, rests on an axiom that is not allowed, or is about
     other formulas than those of the code.
     """
-    import fcntl  # as make, where POSIX is
-
     folder = folder and Path(folder)
     if folder is None or shutil.which("make") is None or not (folder / "Makefile").is_file():
         raise NotChecked("it takes make, and the folder proofs/ of the repository")
@@ -56,13 +56,34 @@ def check(folder=PROOFS):
             f"{folder.name}/Generated.v is not what the formulas print today; write it again with "
             "`python -m madpo_theory.coq` and mend the proofs that no longer hold"
         )
-    with open(folder / ".lock", "w") as lock:  # one compiler at a time
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone(folder):
         done = _make(folder, "all")
         if done.returncode:
             said = (done.stdout + done.stderr).strip().splitlines()
             raise ValueError("; ".join(line for line in said if "make" not in line)[-600:])
         return _read(folder / "audit.txt")
+
+
+@contextlib.contextmanager
+def _alone(folder):
+    """One compiler at a time."""
+    import fcntl  # as make, where POSIX is
+
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def compile_meanwhile():
+    """Begin to compile the proofs, if Coq is here, beside what the caller does; :func:`check` waits
+    for it, and says what came of it."""
+
+    def compiled():
+        with _alone(PROOFS):
+            _make(PROOFS, "all")
+
+    if PROOFS is not None and shutil.which("make") and shutil.which("coqc"):
+        threading.Thread(target=compiled, daemon=True).start()
 
 
 @functools.cache
