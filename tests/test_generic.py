@@ -130,7 +130,7 @@ def test_the_command_takes_names_and_files(capsys, tmp_path):
     report = tmp_path / "ledger.json"
     assert cli.main(["verify", "--method", OWN, "--json", str(report)]) == 0
     said = capsys.readouterr().out
-    assert "T5  holds" in said and "SoftStep: no easier pair gets a smaller target" in said
+    assert "T5   holds" in said and "SoftStep: no easier pair gets a smaller target" in said
     assert "8 claims" in said and "all evidence agrees" in said and report.is_file()
     assert cli.main(["verify", "--method", "cdpo", "--claim", "T5", "L5", "--show"]) == 0
     said = capsys.readouterr().out
@@ -156,5 +156,5 @@ def test_the_command_fails_where_formulas_disagree(capsys, tmp_path):
     assert cli.main(["verify", "--method", "hinge"]) == 2
     assert capsys.readouterr().err.startswith("madpo: hinge has no slots")
     assert cli.main(["verify", "--method", "nonesuch"]) == 2
-    assert "one of amp_only" in capsys.readouterr().err
+    assert "one of alpha_dpo" in capsys.readouterr().err
     assert cli.main(["verify", "--method", "dpo", "--claim", "Z9"]) == 2

@@ -115,7 +115,7 @@ def test_worlds_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["nois"], "study must be one of frontier, noise"),
+        (["nois"], "study must be one of displacement, field, frontier, noise"),
         (["noise", "--workers", "-1"], "workers >= 0"),
         (["noise", "--worlds", "0"], "worlds >= 1"),
         (["noise", "--seed", "-2"], "seed >= 0"),

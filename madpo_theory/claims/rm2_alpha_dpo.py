@@ -13,7 +13,7 @@ from ..methods import METHODS, Slots, slot_target
 from ..methods.amapo import steepness
 from ..ops import arb_world, numpy_world, sympy_world
 from ..risk import logistic_slope
-from .evidence import property_test, proved, simulated, symbolic
+from .evidence import property_test, simulated, symbolic
 from .ledger import Claim
 from .settings import LABELS, lone_target, margins
 
@@ -186,6 +186,5 @@ CLAIM = Claim(
         rm2_stationary,
         rm2_direction,
         rm2_trained,
-        proved("Calculus", "C5_stationary"),
     ),
 )
