@@ -48,8 +48,18 @@ def gathered(evidence, folder):
     return verify([replace(ONE, evidence=(evidence,))], certificates=folder).rows[0][1][0]
 
 
+# `madpo verify`, and with it `make reproduce`, gathers all; here the boxes of schedules are slow.
 @pytest.mark.parametrize(
-    ("claim", "evidence"), PIECES, ids=[f"{c.id}-{e.__name__}" for c, e in PIECES]
+    ("claim", "evidence"),
+    [
+        pytest.param(
+            claim,
+            piece,
+            id=f"{claim.id}-{piece.__name__}",
+            marks=[pytest.mark.slow] if piece.__name__.startswith("certified_box") else [],
+        )
+        for claim, piece in PIECES
+    ],
 )
 def test_evidence_agrees(claim, evidence, tmp_path):
     found = gathered(evidence, tmp_path)
@@ -372,6 +382,7 @@ def test_evidence_for_a_falsehood_disagrees(evidence, no_shrinking, tmp_path):
     assert not gathered(evidence, tmp_path).agrees
 
 
+@pytest.mark.slow
 def test_the_counterexample_is_reported(tmp_path):
     assert "h = " in gathered(false_property, tmp_path).computed
 

@@ -160,6 +160,7 @@ def test_the_numbers_of_the_ledger():
     assert effect.influence == pytest.approx(3.475, abs=1e-3)  # R2
 
 
+@pytest.mark.slow
 @given(
     c_max=st.floats(1.05, 20), lam=st.floats(0.1, 10), share=st.floats(0.2, 3),
 )  # fmt: skip
@@ -310,7 +311,10 @@ def test_a_subclass_without_a_name_does_not_pass_for_its_base():
     assert halved.influence == pytest.approx(published.influence / 2, abs=1e-4)
 
 
-@pytest.mark.parametrize("weighting", (AmpOnlyWeight(RELEASED), own_weight.SoftStep()))
+@pytest.mark.parametrize(
+    "weighting",
+    (pytest.param(AmpOnlyWeight(RELEASED), marks=pytest.mark.slow), own_weight.SoftStep()),
+)
 def test_a_page_shows_any_weight(tmp_path, weighting):
     d = diagnose(MARGINS[:500], RELEASED, weight=weighting)
     page = write_page(d, tmp_path / "d.html").read_text()
@@ -637,6 +641,7 @@ def test_exit_codes_and_outputs(tmp_path, capsys):
     assert [effect["kind"] for effect in stored["effects"]] == list(COMPARED)
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_from_outside(tmp_path):
     d = diagnose(MARGINS[:2000], bound=2.0)
     pages = [write_page(d, tmp_path / name).read_text() for name in ("a.html", "b.html")]
@@ -677,7 +682,7 @@ def test_unusual_margins_make_a_page(tmp_path, margins):
     "schedule",
     (
         pytest.param(MarginSchedule(4.0, 0.25, 1e8, 2.0), marks=pytest.mark.slow),
-        MarginSchedule(4.0, 0.25, 1e-3, 1e5),
+        pytest.param(MarginSchedule(4.0, 0.25, 1e-3, 1e5), marks=pytest.mark.slow),
         MarginSchedule(1.0000001, 0.99999, 1.0, 3.0),
         MarginSchedule(1e8, 0.0, 1e8, 1e8),
     ),

@@ -105,6 +105,7 @@ def test_writes_png_pdf_and_csv_of_every_figure(drawn, sources, tmp_path, figure
         assert path.read_bytes().startswith(start) and path.stat().st_size > 200
 
 
+@pytest.mark.slow
 def test_another_process_writes_the_same_bytes(drawn, tmp_path):
     experiment, paths = drawn
     code = (

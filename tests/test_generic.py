@@ -109,7 +109,7 @@ def test_its_constants_are_enclosed():
     [
         (METHODS["madpo"](Lying()), {"C1", "T1"}),
         (TwoTemperatures(), {"C1"}),
-        (ElsewhereInTorch(), {"C1", "T6", "C6"}),
+        pytest.param(ElsewhereInTorch(), {"C1", "T6", "C6"}, marks=pytest.mark.slow),
     ],
     ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else type(value).__name__,
 )

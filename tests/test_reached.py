@@ -577,6 +577,7 @@ def test_every_process_finds_the_same_key(load):
     assert [printed(code, here, house, seed=seed) for seed in (1, 2)] == [[mine], [mine]]
 
 
+@pytest.mark.slow
 def test_the_library_is_read_wherever_it_is_installed(tmp_path):
     """A schedule stands for the published weight, whose file no import at the top names."""
     place = tmp_path / "site-packages" / "madpo_theory"

@@ -150,6 +150,7 @@ def test_pairs_table_is_consistent(result):
     )
 
 
+@pytest.mark.slow
 def test_a_finished_run_ends_in_seconds_without_model_libraries(result, root):
     code = (
         "import sys, time, madpo_theory.experiments.sentiment as s\n"
