@@ -15,6 +15,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
 from madpo_theory import claims, cli, extensions
+from madpo_theory.audit import checker
 from madpo_theory.claims import CLAIMS, FILES, Claim, select, verify
 from madpo_theory.claims.evidence import (
     certified,
@@ -380,6 +381,18 @@ def nan_simulation():
 )
 def test_evidence_for_a_falsehood_disagrees(evidence, no_shrinking, tmp_path):
     assert not gathered(evidence, tmp_path).agrees
+
+
+def test_slopes_come_with_certificates_that_the_sheets_checker_accepts(tmp_path):
+    piece = certified_slopes("", METHODS["cdpo"](), least=(-0.001, 0.001), most=(0.799, 0.801))
+    found = gathered(piece, tmp_path)
+    files = sorted(tmp_path.glob(found.certificate))
+    assert found.agrees and len(files) >= 2
+    for file in files:
+        certificate = json.loads(file.read_text())
+        checker.check(certificate)
+        with pytest.raises(ValueError, match=r"breaks the rule|cannot confirm"):
+            checker.check(certificate | {"upper": certificate["upper"] - 1e-3})
 
 
 @pytest.mark.slow
