@@ -92,6 +92,16 @@ def which_page(sheets, field, displacement, *, worlds):
         "influence bounded",
     )  # fmt: skip
     lines += markdown_table(head, [_loss(name, sheets, lost, falls) for name in names])
+    lines += [
+        "",
+        "## The ranking",
+        "",
+        "Per cent of the best reward lost at equal KL, its 95 % interval over worlds, and the "
+        "place among those that have a solution.",
+        "",
+    ]
+    ranked = [name for name in names if len(_unsolved(name, lost)) < len(lost)]
+    lines += markdown_table(("loss", *lost), [_places(name, lost) for name in ranked])
     return "\n".join(lines) + "\n"
 
 
@@ -115,6 +125,18 @@ def _condition(name, rows):
         *(_percent(told.get(n, math.nan)) for n in ("dpo", "madpo")),
         f"{look(rows[-1][0]).label}: {_percent(rows[-1][1])}",
     )
+
+
+def _places(name, lost):
+    """A row of the ranking: lost ± half the interval, place; shares equal to 1e-6 share one."""
+    cells = [look(name).label]
+    for rows in lost.values():
+        cells.append("")
+        for share, low, high in (row[1:] for row in rows if row[0] == name):
+            place = 1 + sum(row[1] < share - 1e-6 for row in rows)
+            shown = f"{100 * share:.3f} ± {50 * (high - low):.3f}" if share >= 1e-6 else "0"
+            cells[-1] = f"{shown} ({place})"
+    return cells
 
 
 def _best(rows):
