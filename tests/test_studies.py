@@ -7,6 +7,7 @@ import pytest
 parquet = pytest.importorskip("pyarrow.parquet")
 
 from madpo_theory import cli  # noqa: E402
+from madpo_theory.experiments._catalog import PAIRWISE  # noqa: E402
 from madpo_theory.extensions import STUDIES  # noqa: E402
 from madpo_theory.show.studies import draw_study, publish  # noqa: E402
 from madpo_theory.simulate.studies import executor_of, read_results, run  # noqa: E402
@@ -20,6 +21,8 @@ SETTINGS = {  # rows a world: settings times methods
     "pairs": 4 * 11 * 10,
     "sampling": 7 * 11 * 4,
     "phase": 90 * 6 + 45,
+    "displacement": 6 * len(PAIRWISE),
+    "field": 12 * len(PAIRWISE),
 }
 
 
@@ -49,6 +52,7 @@ def test_every_study_has_a_table_a_figure_and_verdicts(finished, name):
     # every quantity is there to be measured, and the theorems among them hold in two worlds too
     assert all(row["verdict"] != "not measured" for row in record["predictions"])
     theorems = {"a1", "a2", "a3", "a4", "b1", "c1", "c7", "e1", "f1", "f2", "g1", "g7"}
+    theorems |= {"h1", "h2", "h8", "i2", "i3", "i7"}
     verdicts = {row["id"]: row["verdict"] for row in record["predictions"]}
     assert all(verdicts[i] == "holds" for i in theorems & set(verdicts))
 
