@@ -49,7 +49,8 @@ def gathered(evidence, folder):
     return verify([replace(ONE, evidence=(evidence,))], certificates=folder).rows[0][1][0]
 
 
-# `madpo verify`, and with it `make reproduce`, gathers all; here the boxes of schedules are slow.
+# `madpo verify`, and with it `make reproduce`, gathers all; here what draws labels, and the boxes of
+# schedules, are slow.
 @pytest.mark.parametrize(
     ("claim", "evidence"),
     [
@@ -57,7 +58,9 @@ def gathered(evidence, folder):
             claim,
             piece,
             id=f"{claim.id}-{piece.__name__}",
-            marks=[pytest.mark.slow] if piece.__name__.startswith("certified_box") else [],
+            marks=[pytest.mark.slow]
+            if piece.kind == "simulation" or piece.__name__.startswith("certified_box")
+            else [],
         )
         for claim, piece in PIECES
     ],

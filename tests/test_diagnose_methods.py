@@ -145,7 +145,14 @@ def test_effects_are_those_of_the_formula_on_the_whole_data(found, name):
         assert target == method.target(margin, margin)
 
 
-@pytest.mark.parametrize("name", WITH_TARGETS)
+SHOWN = {"dpo", "madpo", "rdpo", "simpo", "hinge", "cw_po"}
+"""Of each kind one: unweighted, weighted, of infinite targets, of lengths, no slots, left out."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in SHOWN else pytest.mark.slow) for n in WITH_TARGETS],
+)
 def test_nothing_is_ever_nan(found, name, tmp_path):
     d = found[name]
     path = tmp_path / "d.json"

@@ -77,7 +77,11 @@ def gathered(method):
         pytest.param(METHODS["cdpo"](), "C2 T5 T6 L1 L5 C6", marks=pytest.mark.slow),
         (METHODS["rdpo"](), "C2 T6 L5 C6"),
         (METHODS["dpo_relabelled"](), "C2 T6 L1 L5"),
-        (METHODS["madpo"](ConfidenceWeight()), "C1 T1 T5 T6 L1 R2 L5 C6"),
+        pytest.param(
+            METHODS["madpo"](ConfidenceWeight()),
+            "C1 T1 T5 T6 L1 R2 L5 C6",
+            marks=pytest.mark.slow,
+        ),
         (Everything(), "C3 T5 T6 L1 L5 C6"),
         pytest.param(Drifting(), "C1 T5 T6 L1 C6", marks=pytest.mark.slow),
     ],
