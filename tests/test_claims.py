@@ -49,8 +49,8 @@ def gathered(evidence, folder):
     return verify([replace(ONE, evidence=(evidence,))], certificates=folder).rows[0][1][0]
 
 
-# `madpo verify`, and with it `make reproduce`, gathers all; here what draws labels, and the boxes of
-# schedules, are slow.
+# `madpo verify`, and with it `make reproduce`, gathers all; here what draws labels, and the boxes
+# of schedules, are slow.
 @pytest.mark.parametrize(
     ("claim", "evidence"),
     [
