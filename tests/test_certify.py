@@ -86,6 +86,20 @@ def test_checker_refuses_what_is_not_proved(change, reason):
         check(change(certificate))
 
 
+def test_checker_refuses_a_witness_outside_the_cover():
+    """Of a one-sided quantity: left of -tau the weight's branch is another, and so are its values.
+
+    0.449458 is attained at h = -35/32, while sup |delta| is 0.364178 and D that of h >= 0.
+    """
+    certificate = certify("influence", CLASS)
+    forged = {"lower": 0.4494581743668806, "upper": 0.4494591753668806}
+    assert certificate["upper"] < forged["lower"]
+    with pytest.raises(ValueError, match=r"witness at -1.09375 lies outside \[0, "):
+        check(certificate | forged | {"witness": [4, -18]})
+    with pytest.raises(ValueError, match="lies outside"):
+        check(certificate | {"witness": [0, certificate["hi"]]})
+
+
 def test_checker_refuses_a_cover_that_ends_before_tau():
     certificate = certify("influence", RELEASED)
     short = [b for b in certificate["boxes"] if Fraction(b[1] + 1, 2 ** b[0]) <= 5]

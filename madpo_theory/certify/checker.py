@@ -57,6 +57,8 @@ def _check(certificate):
         if not tail(schedule, arb(hi)) <= arb(upper):
             raise ValueError(f"the tail beyond {hi} may exceed {upper}")
         middle = sum(_interval(certificate["witness"])) / 2
+        if not lo <= middle <= hi:
+            raise ValueError(f"the witness at {float(middle)} lies outside [{lo}, {hi}]")
         function = functools.partial(_function, name, weighting, schedule)
         values = _derivatives(function, schedule, _arb(middle), derivative)
         if not any(signed(v[derivative]) >= arb(lower) for v in values):
@@ -596,6 +598,19 @@ def _number(text):
     return arb(int(logarithm[1])).log() if logarithm else _arb(Fraction(text))
 
 
+def _said(certificate):
+    """What an accepted certificate proves, in a line: of which weight, schedules and margins."""
+    bounds = f"in [{certificate['lower']!r}, {certificate['upper']!r}]"
+    if certificate["format"] == BOX_FORMAT:
+        over, within = certificate["box"], certificate["within"]
+    else:
+        over, within = certificate["schedule"], None
+    told = ", ".join(f"{name} {value}" for name, value in over.items())
+    where = "every margin" if within is None else f"margins {within} tau"
+    weight = f"{certificate['weighting']} weight"
+    return f"sup {certificate['quantity']} {bounds}, {weight}, {told}, {where}"
+
+
 def main(paths):
     """Check each file; prints a line per certificate and returns the number refused."""
     refused = 0
@@ -604,10 +619,7 @@ def main(paths):
             with open(path) as file:
                 certificate = json.load(file)
             check(certificate)
-            print(
-                f"accepted {path}: sup {certificate['quantity']} in "
-                f"[{certificate['lower']!r}, {certificate['upper']!r}]"
-            )
+            print(f"accepted {path}: {_said(certificate)}")
         except (OSError, ValueError) as error:
             refused += 1
             print(f"REFUSED {path}: {error}")
