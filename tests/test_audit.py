@@ -384,3 +384,11 @@ def test_losses_of_batches_are_told_apart():
     assert sheet["margin_form"].verdict == "no" and sheet["convex"].verdict == "undecided"
     assert not sheet.is_margin_loss and not tables(sheet)
     assert issubclass(METHODS["beta_dpo"], Method)
+
+
+def test_an_odd_offset_alone_is_a_straight_line():
+    """asinh(sinh(x)) is x: nothing is left to search for, and every row is answered."""
+    rows = {row.id: row for row in sheet_of("odpo").rows}
+    assert "undecided" not in {row.verdict for row in rows.values()}
+    assert (rows["additive"].verdict, rows["additive"].kind) == ("yes", "proved")
+    assert rows["sensitivity"].value == 1.0

@@ -218,8 +218,10 @@ def sinh(x):
 
 
 def asinh(x):
-    """Inverse hyperbolic sine."""
+    """Inverse hyperbolic sine; of a hyperbolic sine its argument."""
     x = _node(x)
+    if x.kind == "sinh":
+        return x.args[0]
     return x if _is_number(x, 0) else _make("asinh", (x,))
 
 
