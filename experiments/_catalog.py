@@ -1,8 +1,8 @@
 """Methods and worlds that several simulation studies share, by the names of their tables."""
 
 from madpo_theory import METHODS as KINDS
-from madpo_theory import WEIGHTS, MarginSchedule
-from madpo_theory.methods import method_named
+from madpo_theory import MarginSchedule
+from madpo_theory.methods import method_from, method_named
 from madpo_theory.simulate.worlds import GaussianRewards, WorldsConfig
 
 RELEASED = MarginSchedule.released()
@@ -18,8 +18,7 @@ BETA = 0.5
 
 # Weights that no method is named after: MADPO with each of them.
 METHODS |= {
-    name: KINDS["madpo"](WEIGHTS[name]())
-    for name in ("confidence", "reward_magnitude", "reward_probability")
+    name: method_from(name) for name in ("confidence", "reward_magnitude", "reward_probability")
 }
 PAIRWISE = tuple(
     name

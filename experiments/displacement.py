@@ -209,10 +209,10 @@ def reading(table):
     )
 
 
-def _shares(table, size=None, policy="uniform"):
-    """Means by method of the methods that all worlds solve."""
-    size = table["responses"].max() if size is None else size
-    rows = table[(table["responses"] == size) & (table["policy"] == policy)]
+def _shares(table, policy="uniform"):
+    """Means by method of the methods that all worlds solve, at the most responses."""
+    most = table["responses"] == table["responses"].max()
+    rows = table[most & (table["policy"] == policy)]
     columns = ["chosen_falls", "both_fall", "step_chosen_falls"]
     solved = rows.groupby("method")["converged"].all()
     return rows[rows["method"].isin(solved.index[solved])].groupby("method")[columns].mean()

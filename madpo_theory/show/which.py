@@ -8,9 +8,8 @@ import numpy as np
 
 from ..files import write_text
 from ..markdown import markdown_table
-from ..methods import METHODS
+from ..methods import method_from
 from ..simulate.studies import read_results
-from ..weights import WEIGHTS
 from .names import look
 
 __all__ = ["which_page", "write_which"]
@@ -144,7 +143,7 @@ def _best(rows):
     lose alike DPO and what asks for less comes first."""
     reach = max(rows[0][3], 1e-6)  # the solver's tolerance, where nothing is lost
     found = [row for row in rows if row[2] <= reach]
-    found.sort(key=lambda row: (round(row[1], 6), row[0] != "dpo", len(_kind(row[0]).needs)))
+    found.sort(key=lambda row: (round(row[1], 6), row[0] != "dpo", len(method_from(row[0]).needs)))
     return [row[0] for row in found]
 
 
@@ -152,8 +151,8 @@ def _advice(sheets, lost, falls):
     """Sentences, each from the numbers."""
     labels = [name for name in lost if name.startswith("labels")]
     both = [name for name in lost if name.endswith(", additive error")]
-    free = [n for n in _everywhere(lost) if "margin" not in _kind(n).needs]
-    told = [n for n in _everywhere(lost) if "margin" in _kind(n).needs]
+    free = [n for n in _everywhere(lost) if "margin" not in method_from(n).needs]
+    told = [n for n in _everywhere(lost) if "margin" in method_from(n).needs]
     own = _mean("dpo", lost, labels)
     told = [n for n in told if _mean(n, lost, labels) < 0.9 * own]
     first = min(free, key=lambda n: (_mean(n, lost, labels), n != "dpo"))
@@ -191,10 +190,6 @@ def _advice(sheets, lost, falls):
     yield f"**Labels that are never contradicted.** Targets stay finite for {', '.join(finite)}."
 
 
-def _kind(name):
-    return METHODS[name] if name in METHODS else METHODS["madpo"](WEIGHTS[name]())
-
-
 def _everywhere(lost):
     """Methods that every condition solves."""
     sets = [{row[0] for row in rows} for rows in lost.values()]
@@ -222,8 +217,8 @@ def _verdict(sheets, name, row):
 
 
 def _loss(name, sheets, lost, falls):
-    needs = sorted(_kind(name).needs - {"reference"})
-    missing = "" if "reference" in _kind(name).needs else "no reference"
+    needs = sorted(method_from(name).needs - {"reference"})
+    missing = "" if "reference" in method_from(name).needs else "no reference"
     unsolved = _unsolved(name, lost)
     worst = _percent(_worst(name, lost))
     if unsolved and worst:

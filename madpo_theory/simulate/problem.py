@@ -159,11 +159,11 @@ def first_step(method, problem):
     labels, masses as they stand. NaN for a method that watches batches, tokens or the policy.
     """
     method, problem = _checked(method, problem)
-    labels, given = problem.labels, _given(method, problem, problem.reference)
-    scores = labels.new_zeros(labels.shape[:2])
+    labels, scores = problem.labels, problem.labels.new_zeros(problem.labels.shape[:2])
+    reference = _log_probabilities(problem.reference, labels)
+    given = _given(method, problem, reference)
     if not method.is_pairwise:
         return scores + math.nan
-    reference = _log_probabilities(problem.reference, labels)
     with torch.enable_grad():
         scores.requires_grad_()
         rho = (reference + scores / method.beta).log_softmax(1) - reference
@@ -257,14 +257,10 @@ def _general(method, problem, **options):
             "policy from behind a stop-gradient, so that no risk is minimized; give solve a loss "
             "of single pairs, or train it"
         )
-    reference = problem.reference if "reference" in method.needs else None
-    fits = minimize_general(
-        _pair_losses(method),
-        problem.labels,
-        _given(method, problem, reference),
-        _log_probabilities(reference, problem.labels),
-        **options,
-    )
+    asked = problem.reference if "reference" in method.needs else None
+    reference = _log_probabilities(asked, problem.labels)
+    given = _given(method, problem, reference)
+    fits = minimize_general(_pair_losses(method), problem.labels, given, reference, **options)
     return _solution(method, fits, method.beta)
 
 
@@ -275,10 +271,9 @@ def _log_probabilities(reference, labels):
 
 
 def _given(method, problem, reference):
-    """What :func:`_pair_losses` is told of each pair, (B, K, K) each: the margin, and log pi_ref of
-    the one that won and of the one that lost."""
-    log_reference = _log_probabilities(reference, problem.labels)[:, :, None]
-    table = log_reference.expand_as(problem.labels)
+    """What :func:`_pair_losses` is told of each pair, (B, K, K) each: the margin, and the reference
+    (B, K), nats, of the one that won and of the one that lost."""
+    table = reference[:, :, None].expand_as(problem.labels)
     return problem.margins_for(method), table, table.mT
 
 
