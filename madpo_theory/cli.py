@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,6 @@ __all__ = ["main", "parsed"]
 
 RUNS, FIGURES, REPORT = Path("runs"), Path("figures"), Path("report")
 RESULTS = Path("results/sentiment")
-MARK = {True: "agrees", False: "DISAGREES", None: "not checked here"}
 
 
 def verify(
@@ -33,6 +33,9 @@ def verify(
     graph: Path | None = None,
 ) -> int:
     """Gather the evidence for every claim and print the ledger; 1 if any evidence disagrees.
+
+    Also 1 if nothing could be checked of a claim that was asked for; 2 if evidence ended in an
+    error, which counts neither way.
 
     Args:
         json: also write the ledger here, as JSON.
@@ -57,14 +60,14 @@ def verify(
     ledger = gather(
         select(claim) if claim else CLAIMS, certificates=certificates, progress=sys.stderr.isatty()
     )
-    wrong = _shown(ledger, certificates, show=show, json=json)
-    unchecked = ledger.unchecked
-    if readme is not None and not wrong and not unchecked:
+    status = _shown(ledger, certificates, show=show, json=json)
+    if readme is not None and not status and not ledger.unchecked:
         insert_between(readme, "claims", table(CLAIMS))
         insert_between(readme, "methods", short_table())
     if graph is not None:
-        write_svg(graph, CLAIMS, roots=claim, wrong={name for name, _ in wrong}, files=FILES)
-    return 1 if wrong else 0
+        wrong = {name for name, _ in ledger.disagreements}
+        write_svg(graph, CLAIMS, roots=claim, wrong=wrong, files=FILES)
+    return status
 
 
 def _verify_method(spec, ids, certificates, *, show, json):
@@ -79,14 +82,14 @@ def _verify_method(spec, ids, certificates, *, show, json):
         raise ValueError(f"claim must be among those of {spec}, {', '.join(known)}, got {ids}")
     claims = [claim for claim in claims if not ids or claim.id in ids]
     ledger = gather(claims, certificates=certificates, progress=sys.stderr.isatty())
-    wrong = _shown(ledger, certificates, show=show, json=json)
+    status = _shown(ledger, certificates, show=show, json=json)
     if left_out:
         print(f"does not apply: {'; '.join(left_out)}")
-    return 1 if wrong else 0
+    return status
 
 
 def _shown(ledger, certificates, *, show, json):
-    """Print a ledger, and write it if asked; returns what disagrees."""
+    """Print a ledger, and write it if asked; returns the exit status."""
     from .verdicts import VERDICTS
 
     for row, evidence in ledger.rows:
@@ -99,30 +102,33 @@ def _shown(ledger, certificates, *, show, json):
             print(f"{'':20}       counterexample: {row.counterexample}")
         for e in evidence:
             if e.kind == "proof" and (e.agrees or not e.checked):
-                print(f"{'':20}       {'proved' if e.agrees else MARK[None]}: {e.name}")
+                print(f"{'':20}       {'proved' if e.agrees else e.outcome}: {e.name}")
         if show:
             for name in ("statement", "condition", "assumptions", "source", "figure"):
                 if getattr(row, name):
                     print(f"{'':20}       {name}: {getattr(row, name)}")
             if row.uses:
                 print(f"{'':20}       uses: {', '.join(row.uses)}")
-        for e in evidence if show else [e for e in checked if not e.agrees]:
-            print(f"    {e.kind}, {e.name}: {MARK[e.agrees if e.checked else None]}")
+        for e in evidence if show else [e for e in evidence if e.error or e.checked > e.agrees]:
+            print(f"    {e.kind}, {e.name}: {e.outcome}")
             print(f"        computed {e.computed}\n        theory   {e.theory}")
             if e.certificate:
                 print(f"        certificate {certificates / e.certificate}")
             for number, step in enumerate(e.steps, 1):
                 print(f"        {number}. {step}")
+            for false in e.foils if show else ():
+                print(f"        foil     {false}: the tests see it disagree")
     if json is not None:
         ledger.write(json)
-    wrong, unchecked = ledger.disagreements, ledger.unchecked
-    print(
-        f"{len(ledger.rows)} claims in {ledger.seconds:.0f} s; "
-        + (f"{len(wrong)} pieces of evidence DISAGREE" if wrong else "all evidence agrees")
-    )
-    if unchecked:
-        print(f"{len(unchecked)} of the proofs {unchecked[0][1].computed}")
-    return wrong
+    wrong, errors, unverified = ledger.disagreements, ledger.errors, ledger.unverified
+    told = [f"{len(wrong)} pieces of evidence DISAGREE"] * bool(wrong)
+    told += [f"{len(errors)} ended in an ERROR, which counts neither way"] * bool(errors)
+    told += [f"nothing was checked of {', '.join(unverified)}"] * bool(unverified)
+    told = "; ".join(told) or "all evidence agrees"
+    print(f"{len(ledger.rows)} claims in {ledger.seconds:.0f} s; {told}")
+    for why, of in Counter(e.computed for _, e in ledger.unchecked if e.kind != "roll-up").items():
+        print(f"{of} pieces of evidence {why}")
+    return 1 if wrong else 2 if errors else 1 if unverified else 0
 
 
 _STUDIES = ", ".join(extensions.STUDIES)

@@ -3,8 +3,9 @@
 import os
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
-__all__ = ["RunError", "insert_between", "replacing", "write_text"]
+__all__ = ["RunError", "insert_between", "must_be_writable", "replacing", "write_text"]
 
 
 class RunError(RuntimeError):
@@ -24,6 +25,20 @@ def replacing(target):
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def must_be_writable(folder):
+    """Make a folder, parents too, and try a file in it; an OSError names the folder."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(b"0")
+            file.flush()
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{error.strerror}: nothing can be written there", str(folder)
+        ) from None
 
 
 def write_text(path, text):

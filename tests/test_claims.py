@@ -1,6 +1,7 @@
 """The ledger: every piece of evidence agrees, and evidence for a falsehood does not."""
 
 import ast
+import functools
 import itertools
 import json
 import re
@@ -17,10 +18,13 @@ from matplotlib.textpath import TextToPath
 from madpo_theory import claims, cli, extensions
 from madpo_theory.audit import checker
 from madpo_theory.claims import CLAIMS, FILES, Claim, select, verify
+from madpo_theory.claims import evidence as kinds
 from madpo_theory.claims.evidence import (
     certified,
     certified_slopes,
     enclosed,
+    foil,
+    must,
     property_test,
     simplified,
     simulated,
@@ -49,19 +53,19 @@ def gathered(evidence, folder):
     return verify([replace(ONE, evidence=(evidence,))], certificates=folder).rows[0][1][0]
 
 
-# `madpo verify`, and with it `make reproduce`, gathers all; here what draws labels, and the boxes
-# of schedules, are slow.
+def marks_of(piece):
+    """`madpo verify`, and with it `make reproduce`, gathers all; here some pieces are slow.
+
+    They are those that draw labels, and the boxes of schedules.
+    """
+    slow = piece.kind == "simulation" or piece.__name__.startswith("certified_box")
+    return [pytest.mark.slow] if slow else []
+
+
 @pytest.mark.parametrize(
     ("claim", "evidence"),
     [
-        pytest.param(
-            claim,
-            piece,
-            id=f"{claim.id}-{piece.__name__}",
-            marks=[pytest.mark.slow]
-            if piece.kind == "simulation" or piece.__name__.startswith("certified_box")
-            else [],
-        )
+        pytest.param(claim, piece, id=f"{claim.id}-{piece.__name__}", marks=marks_of(piece))
         for claim, piece in PIECES
     ],
 )
@@ -70,6 +74,24 @@ def test_evidence_agrees(claim, evidence, tmp_path):
     assert found.agrees, (claim.id, found)
     assert found.kind == evidence.kind and found.kind in KINDS
     assert found.computed and found.theory
+
+
+FOILS = [(claim, piece, f) for claim, piece in PIECES for f in getattr(piece, "foils", ())]
+
+
+@pytest.mark.parametrize(
+    ("claim", "piece", "false"),
+    [
+        pytest.param(
+            *of, id=f"{of[0].id}-{of[1].__name__}-{of[2].statement}", marks=marks_of(of[1])
+        )
+        for of in FOILS
+    ],
+)
+def test_its_foil_disagrees(claim, piece, false, no_shrinking, tmp_path):
+    """The same code, put to a nearby falsehood, computes a contradiction; an error is none."""
+    found = gathered(false.evidence, tmp_path)
+    assert found.outcome == "DISAGREES", (claim.id, false.statement, found)
 
 
 def test_the_folder_and_what_is_registered_are_the_ledger():
@@ -335,7 +357,7 @@ def no_identity():
 
 @property_test("w <= 1", "false: easy to amplify")
 def false_property(s=schedules(), h=margins()):
-    assert weight(h, s) <= 1, f"h = {h}"
+    must(weight(h, s) <= 1, f"h = {h}")
 
 
 @property_test("a test that crashes", "never")
@@ -371,7 +393,6 @@ def nan_simulation():
         false_relation,
         no_identity,
         false_property,
-        crashing_property,
         false_ball,
         false_simulation,
         nan_simulation,
@@ -383,7 +404,73 @@ def nan_simulation():
     ids=lambda e: e.__name__,
 )
 def test_evidence_for_a_falsehood_disagrees(evidence, no_shrinking, tmp_path):
-    assert not gathered(evidence, tmp_path).agrees
+    assert gathered(evidence, tmp_path).outcome == "DISAGREES"
+
+
+def test_an_error_is_no_evidence_either_way(no_shrinking, tmp_path, capsys, monkeypatch):
+    found = gathered(crashing_property, tmp_path)
+    assert found.outcome == "ERROR" and "broken" in found.computed
+    monkeypatch.setattr(
+        "madpo_theory.claims.CLAIMS", (replace(ONE, evidence=(crashing_property,)),)
+    )
+    assert cli.main(["verify", "--certificates", str(tmp_path)]) == 2
+    said = capsys.readouterr().out
+    assert "ERROR" in said and "agree" not in said.splitlines()[-1] and "S1" in said
+
+
+def test_a_claim_of_which_nothing_was_checked_is_said_to_be(without_coq, capsys, tmp_path):
+    proofs = next(e for claim in CLAIMS for e in claim.evidence if e.kind == "proof")
+    ledger = verify([replace(ONE, evidence=(proofs,))], certificates=tmp_path)
+    assert ledger.unverified == ["S1"] and not ledger.disagreements and not ledger.errors
+
+
+def test_a_folder_that_cannot_be_written_is_no_contradiction(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="nothing can be written there"):
+        gathered(certified("L", "influence", RELEASED, below=4), tmp_path / "file")
+
+
+LIMIT = 1.0
+
+
+@functools.cache
+def doubled():
+    return 2 * LIMIT
+
+
+@foil("twice the limit is at most 1", LIMIT=lambda true: true / 3)
+@foil("nothing is changed", LIMIT=lambda true: true)
+@enclosed("twice the limit", "above 1")
+def above_one():
+    return f"{doubled()}", doubled() > 1
+
+
+def test_a_foil_changes_what_the_evidence_finds_and_puts_it_back(tmp_path):
+    changed, unchanged = above_one.foils
+    assert changed.statement == "twice the limit is at most 1"
+    assert gathered(above_one, tmp_path).agrees and gathered(unchanged.evidence, tmp_path).agrees
+    assert gathered(changed.evidence, tmp_path).outcome == "DISAGREES"
+    assert gathered(above_one, tmp_path).agrees  # what was cached is not of the foil
+    assert gathered(above_one, tmp_path).foils == (changed.statement, unchanged.statement)
+    with pytest.raises(ValueError, match=r"'twice' changes \{'LIMTI'\}"):
+        foil("twice", LIMTI=lambda true: 0)(above_one)
+
+
+@pytest.mark.parametrize(
+    ("limits", "within", "refuted"),
+    [
+        ((None, None), True, False),
+        ((2.0, 1.0), True, False),
+        ((2.1, 0.9), True, False),
+        ((1.5, None), False, False),
+        ((0.9, None), False, True),
+        ((None, 1.5), False, False),
+        ((None, 2.1), False, True),
+    ],
+)
+def test_which_ends_of_a_certificate_are_compared(limits, within, refuted):
+    assert kinds._within(1.0, 2.0, *limits) == within
+    assert kinds._not_refuted(1.0, 2.0, *limits) != refuted
 
 
 def test_slopes_come_with_certificates_that_the_sheets_checker_accepts(tmp_path):

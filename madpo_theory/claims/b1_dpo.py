@@ -10,7 +10,7 @@ from ..losses import dpo
 from ..ops.arb_world import sigmoid
 from ..simulate import fit_pairs
 from ..targets import dpo_target
-from .evidence import property_test, proved, simulated, symbolic
+from .evidence import must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, expected_loss, h_true, m, sigma
 from .settings import LABELS, margins, target_scores
@@ -45,8 +45,8 @@ def b1_numeric(h=margins(30.0), away=st.floats(1e-3, 5), beta=st.floats(0.01, 10
 
         z = dpo_target(h)
         left, least, right = (risk(at) for at in (z - away, z, z + away))
-        assert left[0] > least[0] < right[0]
-        assert left[1] < 0 < right[1] and least[1].contains(0)
+        must(left[0] > least[0] < right[0])
+        must(left[1] < 0 < right[1] and least[1].contains(0))
 
 
 @simulated("DPO trained on labels", "h*, 30 pairs")

@@ -9,7 +9,7 @@ from scipy.special import expit
 from ..losses import ipo
 from ..simulate import fit_pairs
 from ..targets import ipo_target
-from .evidence import property_test, proved, simulated, symbolic
+from .evidence import must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, expected_loss, h_true, m, sigma
 from .settings import LABELS, margins
@@ -31,12 +31,12 @@ def b2_stationary():
 @property_test("|m*| <= 1/(2 beta), increasing in h*", "B2")
 def b2_bounded(h=margins(1e4), step=margins(10.0), beta=st.floats(1e-3, 10)):
     target = ipo_target(h, beta)
-    assert abs(target) <= 1 / (2 * beta)
-    assert ipo_target(h + abs(step), beta) >= target
+    must(abs(target) <= 1 / (2 * beta))
+    must(ipo_target(h + abs(step), beta) >= target)
     m = torch.tensor(target, dtype=torch.float64, requires_grad=True)
     won, lost = ipo(m, 0, 0, 0, beta=beta)[0], ipo(0, m, 0, 0, beta=beta)[0]
     (slope,) = torch.autograd.grad(expit(h) * won + expit(-h) * lost, m)
-    assert abs(slope) <= 16 * 2**-52 / beta  # of two slopes of up to 2/beta that cancel
+    must(abs(slope) <= 16 * 2**-52 / beta)  # of two slopes of up to 2/beta that cancel
 
 
 @simulated("IPO trained on labels", "tanh(h*/2)/(2 beta), 30 pairs")

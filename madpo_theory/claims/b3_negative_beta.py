@@ -7,7 +7,7 @@ import torch
 from hypothesis import strategies as st
 
 from ..losses import beta_dpo, beta_dpo_beta
-from .evidence import observed, property_test, proved, symbolic
+from .evidence import must, observed, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import beta
 from .settings import margins
@@ -38,8 +38,8 @@ def b3_numeric(
     settings = {"beta": beta, "alpha": alpha, "running_mean": running}
     gap = 1 + Fraction(alpha) * (Fraction(mean) - Fraction(running))
     if abs(gap) > 1e-12:
-        assert (beta_dpo_beta(mean, variant="madpo", **settings) < 0) == (gap < 0), float(gap)
-    assert beta_dpo_beta(mean, variant="authors", **settings) >= 1e-3
+        must((beta_dpo_beta(mean, variant="madpo", **settings) < 0) == (gap < 0), float(gap))
+    must(beta_dpo_beta(mean, variant="authors", **settings) >= 1e-3)
 
 
 @observed(

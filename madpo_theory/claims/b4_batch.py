@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from ..losses import beta_dpo, beta_dpo_beta, beta_dpo_margins, dpo
-from .evidence import property_test, proved, simulated, symbolic
+from .evidence import must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import m, sigma
 from .settings import LABELS, margins
@@ -45,12 +45,12 @@ def b4_numeric(
     held = beta_dpo_margins(m, beta=beta, variant=variant).mean()
     batch = float(beta_dpo_beta(held, beta=beta, **settings))
     losses, *_ = beta_dpo(m, zero, zero, zero, beta=beta, **settings)
-    assert torch.equal(losses, -torch.nn.functional.logsigmoid(batch * m))
+    must(torch.equal(losses, -torch.nn.functional.logsigmoid(batch * m)))
     if batch > 1e-2:
         m = (h / batch).requires_grad_(True)
         won, lost = (dpo(*pair, zero, zero, beta=batch)[0] for pair in ((m, zero), (zero, m)))
         (slope,) = torch.autograd.grad((p * won + (1 - p) * lost).sum(), m)
-        assert slope.abs().max() <= 1e-14 * (1 + batch)
+        must(slope.abs().max() <= 1e-14 * (1 + batch))
 
 
 @simulated("a batch trained with beta-DPO's loss", "m_i/m_j = h_i/h_j, 20 pairs in one batch")

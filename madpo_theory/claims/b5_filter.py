@@ -8,7 +8,7 @@ import torch
 from hypothesis import strategies as st
 
 from ..losses import BetaDPOState, beta_dpo, beta_dpo_keep
-from .evidence import property_test, simulated, symbolic
+from .evidence import must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, h_true, m
 from .settings import margins
@@ -41,11 +41,11 @@ def b5_discards(
     kept = beta_dpo_keep(
         m, BetaDPOState(), fraction=fraction, generator=torch.Generator().manual_seed(seed)
     )
-    assert int(kept.sum()) == max(1, int(fraction * len(m)))
+    must(int(kept.sum()) == max(1, int(fraction * len(m))))
     zero = torch.zeros_like(m)
     losses, *_ = beta_dpo(m, zero, zero, zero, kept=kept)
     (slope,) = torch.autograd.grad(losses.sum(), m)
-    assert bool((slope[~kept] == 0).all()) and bool((losses[~kept] == 0).all())
+    must(bool((slope[~kept] == 0).all()) and bool((losses[~kept] == 0).all()))
 
 
 @simulated("how often the filter keeps a pair, one of two kept", "the odds of the two densities")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ..certify.enclosure import precision
 from ..methods import METHODS, Slots
 from ..ops import arb_world, sympy_world
-from .evidence import certified_slopes, property_test, proved, simulated, symbolic
+from .evidence import certified_slopes, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import EVEN, ODD, W_DOWN, W_UP, h_true, quadratic, slot_symbols
 from .settings import (
@@ -77,7 +77,7 @@ def c1_lowest(sides=slot_pairs(soft=False, even=True), h=margins(30.0), away=st.
     with precision(1200):
         h, target = falls_up_to_its_target(h, sides, away)
         lowest = lone_risk(arb_world, target, h, *sides)
-        assert all(lone_risk(arb_world, target + s * away, h, *sides) > lowest for s in (-1, 1))
+        must(all(lone_risk(arb_world, target + s * away, h, *sides) > lowest for s in (-1, 1)))
 
 
 @property_test("an even offset: d < y* < d + g, y* < (1 + e^g) d/2", "C1 for g, d > 0; by SimPO")
@@ -85,8 +85,8 @@ def c1_even(gamma=st.floats(1e-3, 10), h=st.floats(1e-3, 60)):
     with precision(300):
         h, gamma = arb(h), arb(gamma)
         target = simpo(gamma=gamma).target(h)
-        assert h < target < h + gamma and target < (1 + gamma.exp()) / 2 * h
-        assert (target + simpo(gamma=gamma).target(-h)).contains(0)
+        must(h < target < h + gamma and target < (1 + gamma.exp()) / 2 * h)
+        must((target + simpo(gamma=gamma).target(-h)).contains(0))
 
 
 @property_test(
@@ -97,7 +97,7 @@ def c1_temperature(up=st.floats(0.1, 10), down=st.floats(0.1, 10), away=st.float
     with precision(300):
         sides = tuple(Slots(arb(0), offset=arb(0), temperature=arb(b)) for b in (up, down))
         at_zero = lone_slope(arb(0), arb(0), sides)
-        assert (up > down) == (at_zero < 0) and (up < down) == (at_zero > 0)
+        must((up > down) == (at_zero < 0) and (up < down) == (at_zero > 0))
 
 
 @simulated("labels drawn, the loss of hard slots solved", "C1's target, 40 pairs, a wrong model")

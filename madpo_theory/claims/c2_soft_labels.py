@@ -10,7 +10,7 @@ from ..certify.enclosure import precision
 from ..methods import METHODS, Slots, slot_loss
 from ..ops import arb_world, numpy_world, sympy_world
 from ..targets import effective_target
-from .evidence import certified_slopes, property_test, proved, simplified, simulated, symbolic
+from .evidence import certified_slopes, must, property_test, proved, simplified, simulated, symbolic
 from .ledger import Claim
 from .regimes import (
     MASSES,
@@ -101,7 +101,7 @@ def c2_saturates(epsilon=st.floats(1e-6, 0.499), h=margins(200.0), step=st.float
     with precision(600):
         method, h = cdpo(epsilon=epsilon), arb(abs(h))
         near, far = method.target(h), method.target(h + step)
-        assert near < far < ((1 - arb(epsilon)) / arb(epsilon)).log()
+        must(near < far < ((1 - arb(epsilon)) / arb(epsilon)).log())
 
 
 @property_test(
@@ -113,14 +113,14 @@ def c2_endless(epsilon=st.floats(1e-3, 0.49), h=margins(10.0), z=margins(60.0)):
         eps, h, method = arb(epsilon), arb(h), rdpo(epsilon=epsilon)
         p, target = arb_world.sigmoid(h), method.target(h)
         inside = bool(p > eps) and bool(p < 1 - eps)
-        assert target.is_finite() == inside
+        must(target.is_finite() == inside)
         sides = (method.slots(arb_world, h),) * 2
         if inside:
             for step in (-1e-20, 1e-20):
-                assert (lone_slope(target + arb(step), h, sides) > 0) == (step > 0)
+                must((lone_slope(target + arb(step), h, sides) > 0) == (step > 0))
         elif (p - eps) * (1 - p - eps) < 0:
             falls = lone_slope(arb(z), h, sides) * (1 if p > 1 - eps else -1)
-            assert falls < 0 and target * (1 if p > 1 - eps else -1) > 0
+            must(falls < 0 and target * (1 if p > 1 - eps else -1) > 0)
 
 
 @property_test("labels of q = 1 and q(-h) = 0 have no minimizer", "C2, the edge A B = 0")
@@ -130,11 +130,11 @@ def c2_relabelled(weights=st.tuples(*[st.floats(-5, 5)] * 2), h=margins(30.0), z
         sides = tuple(
             Slots(arb(w), label) for w, label in zip(weights, (certain, none), strict=True)
         )
-        assert lone_slope(arb(z), arb(h), sides) < 0
+        must(lone_slope(arb(z), arb(h), sides) < 0)
     sides = tuple(
         Slots(w, label) for w, label in zip(weights, ((1.0, 0.0), (0.0, 1.0)), strict=True)
     )
-    assert lone_target(numpy_world, h, *sides) == np.inf
+    must(lone_target(numpy_world, h, *sides) == np.inf)
 
 
 @property_test("q = sigma(T(h)): the target is T(h) for every label", "C2, distillation")
@@ -144,8 +144,8 @@ def c2_distilled(h=margins(30.0), model=margins(20.0)):
         own = effective_target(arb(model), arb(model), method.weighting)
         sides = tuple(method.slots(arb_world, arb(s * model)) for s in (1, -1))
         for step in (-1e-20, 1e-20):
-            assert (lone_slope(own + arb(step), arb(h), sides) > 0) == (step > 0)
-        assert method.target(arb(h), arb(model)).overlaps(own)
+            must((lone_slope(own + arb(step), arb(h), sides) > 0) == (step > 0))
+        must(method.target(arb(h), arb(model)).overlaps(own))
 
 
 @simulated("labels drawn, soft losses solved", "C2's target; rDPO on flipped labels: h*")

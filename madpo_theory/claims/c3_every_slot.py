@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ..certify.enclosure import precision
 from ..methods import Slots
 from ..ops import arb_world, numpy_world
-from .evidence import certified_slopes, property_test, proved, simulated, symbolic
+from .evidence import certified_slopes, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import quadratic, slot_symbols
 from .settings import (
@@ -35,7 +35,7 @@ def c3_lowest(sides=slot_pairs(soft=True, even=True), h=margins(30.0), away=st.f
     with precision(1200):
         h, target = falls_up_to_its_target(h, sides, away)
         lowest = lone_risk(arb_world, target, h, *sides)
-        assert all(lone_risk(arb_world, target + s * away, h, *sides) > lowest for s in (-1, 1))
+        must(all(lone_risk(arb_world, target + s * away, h, *sides) > lowest for s in (-1, 1)))
 
 
 @property_test("floats have the closed form's digits", "error <= 1e-13 of its largest term")
@@ -54,7 +54,7 @@ def c3_floats(sides=slot_pairs(soft=True, even=True), h=margins(30.0)):
         ]
         found = lone_target(numpy_world, h, *plain)
         largest = 1 + abs(h) + sum(abs(s.log_weight) + abs(s.offset) for s in plain)
-        assert abs(arb(float(found)) - exact) * plain[0].temperature <= 1e-13 * largest
+        must(abs(arb(float(found)) - exact) * plain[0].temperature <= 1e-13 * largest)
 
 
 SIGNED = st.tuples(*[st.floats(-1, 2).map(lambda q: (arb(q), 1 - arb(q)))] * 2)
@@ -83,11 +83,11 @@ def c3_signed(
         target = lone_target(arb_world, h, *sides)
         if up > 0 and down > 0:
             gap = arb(z) - target
-            assert gap.contains(0) or (lone_slope(arb(z), h, sides) > 0) == (gap > 0)
+            must(gap.contains(0) or (lone_slope(arb(z), h, sides) > 0) == (gap > 0))
         elif up < 0 or down < 0:
             side = 1 if down < 0 else -1
-            assert lone_slope(arb(side * 500), h, sides) * side < 0
-            assert target == side * arb.pos_inf()
+            must(lone_slope(arb(side * 500), h, sides) * side < 0)
+            must(target == side * arb.pos_inf())
 
 
 @simulated("labels drawn, the loss of every slot solved", "C3's target, 40 pairs, a wrong model")

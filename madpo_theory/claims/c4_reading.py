@@ -15,7 +15,7 @@ from ..ops import numpy_world, sympy_world
 from ..simulate import PairProblem, expected_wins, fit_table, minimize_table, sampled_wins, solve
 from ..theory.linear import LinearRisk, fit_linear
 from ..weights import RewardProbabilityWeight, Weighting
-from .evidence import observed, property_test, proved, simulated, symbolic
+from .evidence import must, observed, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import EVEN, ODD, W_DOWN, W_UP, B, h_true, slot_symbols, symbolic_target
 from .settings import (
@@ -97,7 +97,7 @@ def c4_carried():
 def c4_table(rewards=rewards_of(4), level=offdiagonal(st.floats(-3, 3), 4, True)):
     fit = minimize_table(expected_wins(rewards) * np.exp(level))
     gaps = rewards[:, None] - rewards[None, :]
-    assert np.abs(fit.gaps - gaps).max() <= 2 * fit.radius + 1e-13 * (1 + np.abs(gaps).max())
+    must(np.abs(fit.gaps - gaps).max() <= 2 * fit.radius + 1e-13 * (1 + np.abs(gaps).max()))
 
 
 @property_test(
@@ -115,8 +115,8 @@ def c4_compromise(first=st.floats(0.1, 3), second=st.floats(0.1, 3), heavy=st.fl
         return fit_linear(LinearRisk(features, masses * p, masses * (1 - p), beta=1.0)).theta[0]
 
     light, loaded = fitted(0.0), fitted(heavy)
-    assert min(first, second / 2) < light < max(first, second / 2)
-    assert abs(loaded - second / 2) < abs(light - second / 2)
+    must(min(first, second / 2) < light < max(first, second / 2))
+    must(abs(loaded - second / 2) < abs(light - second / 2))
 
 
 @simulated("w = sigma(h), labels drawn, a wrong model", "z* = h* + h, 40 pairs")

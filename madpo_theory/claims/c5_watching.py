@@ -12,7 +12,7 @@ from ..certify.enclosure import precision
 from ..methods import METHODS, Slots
 from ..ops import arb_world, numpy_world
 from ..risk import logistic_slope
-from .evidence import enclosed, property_test, proved, simulated, symbolic
+from .evidence import enclosed, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import EVEN, ODD, B, slot_symbols, symbolic_risk, z
 from .settings import LABELS, lone_slope, lone_target, margins
@@ -77,7 +77,7 @@ def c5_where(a=SHARES, gamma=st.floats(-5, 5), h=margins(20.0), away=st.floats(1
             at = fixed + step
             sides = tuple(Slots(arb(0), offset=gamma + s * a * at) for s in (1, -1))
             slope = lone_slope(at, h, sides) * step
-            assert slope > 0 if a < 1 else slope < 0
+            must(slope > 0 if a < 1 else slope < 0)
 
 
 def _descended(h, gamma, a, rate, steps=4000, start=0.0):
@@ -108,14 +108,14 @@ def c5_descent(settles=_pairs(st.floats(-3, 0.9)), leaves=_pairs(st.floats(1.0, 
     target = _targets(h, gamma) / (1 - a)
     # The curvature at these targets is above 0.01: what is left shrinks by e^-0.01 a step.
     off = np.abs(_descended(h, gamma, a, 1 / (1 - a)) - target) / (1 + np.abs(target))
-    assert off.max() <= 1e-6, settles[off.argmax()]
+    must(off.max() <= 1e-6, settles[off.argmax()])
     a, gamma, h = np.array(leaves).T
     z, path = 0.0, []
     for steps in (200, 200, 400):
         z = _descended(h, gamma, a, 1.0, steps, z)
         path.append(z)
     farther = (path[0] > 0) & (path[1] > path[0]) & (path[2] > path[1])
-    assert (farther | (path[2] == FAR)).all() and ((a == 1) | (_targets(h, gamma) > 0)).all()
+    must((farther | (path[2] == FAR)).all() and ((a == 1) | (_targets(h, gamma) > 0)).all())
 
 
 @property_test("refitting z -> T + a z settles iff |a| < 1; at a = -1 it alternates", "C5")
@@ -124,9 +124,9 @@ def c5_refit(a=st.floats(-3, 3), gamma=st.floats(0, 2), h=st.floats(0.3, 3)):
     path = [z := target + a * z for _ in range(400)]
     last, before = path[-1], path[-2]
     if abs(a) < 0.95:
-        assert math.isclose(last, target / (1 - a), rel_tol=1e-6)
+        must(math.isclose(last, target / (1 - a), rel_tol=1e-6))
     elif abs(a) >= 1:
-        assert abs(last - before) >= 0.99 * target
+        must(abs(last - before) >= 0.99 * target)
 
 
 def amapo_offset(xp, z, mean, spread, beta):
@@ -164,17 +164,17 @@ def c5_amapo(
         return
     grid = np.sort(np.concatenate([np.linspace(-8, 20, 4001), [mean]]))
     slope = amapo_slope(numpy_world, grid, h, mean, spread, beta)
-    assert (np.diff(slope) >= -1e-15).all()  # rounding of two logistic functions
+    must((np.diff(slope) >= -1e-15).all())  # rounding of two logistic functions
     below, above = amapo_slope(
         numpy_world, np.array([np.nextafter(mean, 0), mean]), h, mean, spread, beta
     )
     jumps = below < 0 < above
-    assert jumps == (low < h < high)
+    must(jumps == (low < h < high))
     if jumps:  # descent stays within a step of the mean, and goes on stepping
         z = mean
         for _ in range(200):
             before, z = z, z - 0.01 * float(amapo_slope(numpy_world, z, h, mean, spread, beta))
-        assert abs(z - mean) <= 0.01 and z != before
+        must(abs(z - mean) <= 0.01 and z != before)
 
 
 @enclosed(

@@ -14,7 +14,7 @@ from ..methods import METHODS, Method, Slots
 from ..schedule import MarginSchedule
 from ..simulate import PairProblem, sampled_wins, solve
 from ..targets import effective_target
-from .evidence import enclosed, property_test, proved, simulated, symbolic
+from .evidence import enclosed, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import KAPPA, c_max, c_min, d, lam, u
 from .settings import RELEASED, EverySlot, schedules
@@ -118,7 +118,7 @@ def c6_linear(
     rewards = np.array([0.0, *np.cumsum(steps)])
     gaps, error = _solutions(method, rewards)
     wanted = method.rho * np.array([rewards[j] - rewards[i] for i, j in PAIRS])
-    assert np.abs(gaps - wanted).max() <= error
+    must(np.abs(gaps - wanted).max() <= error)
 
 
 OTHERS = (
@@ -143,18 +143,18 @@ def c6_moves(
     path = sum(method.target(step) for step in steps)
     direct = method.target(rewards[2])
     even, less, more = gaps[:, 2]
-    assert min(path, direct) - error <= even <= max(path, direct) + error
-    assert abs(more - direct) <= abs(even - direct) + error
-    assert abs(even - direct) <= abs(less - direct) + error
+    must(min(path, direct) - error <= even <= max(path, direct) + error)
+    must(abs(more - direct) <= abs(even - direct) + error)
+    must(abs(even - direct) <= abs(less - direct) + error)
     if abs(path - direct) > 1e-3:
-        assert abs(more - direct) < abs(even - direct) < abs(less - direct) < abs(path - direct)
+        must(abs(more - direct) < abs(even - direct) < abs(less - direct) < abs(path - direct))
 
 
 @property_test("2 T(tau/2) > T(tau) of every schedule", "C6, none is linear")
 def c6_no_schedule(s=schedules()):
     with precision(400):
         half = arb(s.tau) / 2
-        assert 2 * effective_target(half, half, s) > effective_target(2 * half, 2 * half, s)
+        must(2 * effective_target(half, half, s) > effective_target(2 * half, 2 * half, s))
 
 
 @simulated(

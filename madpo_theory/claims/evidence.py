@@ -1,13 +1,17 @@
 """One decorator for each kind of evidence: what it runs, and when it agrees.
 
 Evidence is a function with the attribute `kind`; that which stands on Coq theorems or certified
-quantities names them in `uses`.
+quantities names them in `uses`. Its `foils` are false statements near its own, on which the same
+code must disagree.
 """
 
 import functools
 import inspect
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import sympy as sp
@@ -21,7 +25,7 @@ from ..certify import Quantity, kept_certificate, supremum
 from ..certify.quantities import weighting_kind
 from ..coq.coqc import NotChecked, checked_once
 from ..files import write_text
-from .ledger import Evidence
+from .ledger import Contradiction, Evidence, must
 
 __all__ = [
     "certified",
@@ -29,6 +33,8 @@ __all__ = [
     "certified_slopes",
     "describe",
     "enclosed",
+    "foil",
+    "must",
     "observed",
     "property_test",
     "proved",
@@ -41,6 +47,60 @@ __all__ = [
 def describe(schedule):
     """(c_max, c_min, lam, tau) of a schedule, as text."""
     return f"({schedule.c_max}, {schedule.c_min}, {schedule.lam}, {schedule.tau})"
+
+
+@dataclass(frozen=True)
+class Foil:
+    """A false statement near that of a piece of evidence; `evidence` is that code put to it."""
+
+    statement: str
+    evidence: Callable
+
+
+def foil(statement, **false):
+    """A false statement on which the evidence below must disagree, to be put above its decorator.
+
+    Each keyword is a name that the evidence finds in its module, and a function from what the name
+    stands for to what it is to stand for while the foil is run::
+
+        @foil("L is 5 % smaller", released_sensitivity=lambda true: lambda: 0.95 * true())
+        @property_test("|z*(h) - z*(h')| <= L |h - h'|", "R1")
+        def r1_lipschitz(...):
+    """
+
+    def decorate(evidence):
+        names = inspect.unwrap(evidence).__globals__
+        if unknown := false.keys() - names.keys():
+            raise ValueError(
+                f"the foil {statement!r} changes {unknown}, not in {names['__name__']}"
+            )
+
+        @functools.wraps(evidence)
+        def changed(*folder):
+            put = {name: change(names[name]) for name, change in false.items()}
+            _forget(names)
+            try:
+                with mock.patch.dict(names, put):
+                    return evidence(*folder)
+            finally:
+                _forget(names)
+
+        evidence.foils = (Foil(statement, changed), *getattr(evidence, "foils", ()))
+        return evidence
+
+    return decorate
+
+
+def _forget(names):
+    """Empty what a module caches: it may have been computed from what is changed."""
+    for value in list(names.values()):
+        getattr(value, "cache_clear", lambda: None)()
+
+
+def _labelled(evidence, kind, title, theory):
+    """The evidence, with what the ledger says of it if it comes to no result."""
+    evidence.kind, evidence.title, evidence.theory = kind, title, theory
+    return evidence
 
 
 def symbolic(name):
@@ -76,8 +136,7 @@ def symbolic(name):
                 steps=tuple(lines),
             )
 
-        evidence.kind = "symbolic"
-        return evidence
+        return _labelled(evidence, "symbolic", name, "0 for each")
 
     return decorate
 
@@ -167,26 +226,56 @@ def _of(kind):
 
 
 def _certified(name, how, quantity, subject, limits, detail, **options):
-    """Evidence from the kept certificate of a quantity; `detail` says of it what it covers."""
-    below, above, digits = limits
-    bounds = [f"<= {below}"] * (below is not None) + [f">= {above}"] * (above is not None)
+    """Evidence from the kept certificate of a quantity; `detail` says of it what it covers.
 
-    def evidence(folder):
+    A foil for each limit: it lies 5 % further inside, and the certificate must refute it.
+    """
+    below, above, digits = limits
+
+    def found(folder, below, above, verdict):
         certificate, path = kept_certificate(folder, quantity, subject, **options)
         lower, upper = certificate["lower"], certificate["upper"]
+        bounds = [f"<= {below}"] * (below is not None) + [f">= {above}"] * (above is not None)
         return Evidence(
             kind="certified",
             name=name,
             computed=f"[{lower:.{digits}f}, {upper:.{digits}f}]",
             theory=" and ".join(bounds),
-            agrees=(below is None or upper <= below) and (above is None or lower >= above),
+            agrees=verdict(lower, upper, below, above),
             detail=detail(certificate),
             certificate=path.name,
         )
 
-    evidence.__name__ = f"{how}_{quantity}"
-    evidence.kind, evidence.writes, evidence.uses = "certified", True, (quantity,)
+    def labelled(evidence):
+        evidence.__name__ = f"{how}_{quantity}"
+        evidence.writes, evidence.uses = True, (quantity,)
+        return _labelled(evidence, "certified", name, "")
+
+    def inside(limit):
+        return None if limit is None else 0.05 * (abs(limit) or 1.0)
+
+    def foil_of(statement, below, above):
+        return Foil(statement, labelled(lambda folder: found(folder, below, above, _not_refuted)))
+
+    evidence = labelled(lambda folder: found(folder, below, above, _within))
+    evidence.foils = ()
+    if below is not None:
+        smaller = below - inside(below)
+        evidence.foils += (foil_of(f"at most {smaller:.6g}, 5 % less", smaller, None),)
+    if above is not None:
+        larger = above + inside(above)
+        evidence.foils += (foil_of(f"at least {larger:.6g}, 5 % more", None, larger),)
     return evidence
+
+
+def _within(lower, upper, below, above):
+    """Whether every number of [lower, upper] is at most `below` and at least `above`."""
+    return (below is None or upper <= below) and (above is None or lower >= above)
+
+
+def _not_refuted(lower, upper, below, above):
+    """Whether some number of [lower, upper] is at most `below` and at least `above`."""
+    return (below is None or lower <= below) and (above is None or upper >= above)
 
 
 def observed(kind, name, theory, detail):
@@ -198,8 +287,7 @@ def observed(kind, name, theory, detail):
             text, agrees = observation()
             return Evidence(kind, name, text, theory, bool(agrees), detail)
 
-        evidence.kind = kind
-        return evidence
+        return _labelled(evidence, kind, name, theory)
 
     return decorate
 
@@ -249,38 +337,48 @@ def certified_slopes(name, method, *, least, most):
     found as those of a verdict sheet. Their certificates are written, and read by its checker.
     """
 
-    def evidence(folder):
+    def found(folder, least, most):
         subject = Subject(method)
         ask, slope = Examiner(seconds=10.0, quick=False, breaks=subject.breaks), derivative(1)
         # T is odd, so that h >= 0 is enough
         options = {"sides": {"h": (0.0, REACH)}, "tolerance": 1e-4}
-        found = (
+        ends = (
             ask.inf(subject.exact_target, slope, **options),
             ask.sup(subject.exact_target, slope, **options),
         )
         written = []
-        for end, bound in zip(("least", "most"), found, strict=True):
+        for end, bound in zip(("least", "most"), ends, strict=True):
             for k, certificate in enumerate(bound.certificates):
                 certificate |= {"method": subject.title, "row": f"{end} slope of the target"}
                 checker.check(certificate)
                 path = Path(folder) / f"slope-{subject.name}-{end}-{k}.json"
                 write_text(path, json.dumps(certificate) + "\n")
                 written.append(len(certificate["boxes"]))
-        shown = [f"[{x.lower:.8g}, {x.upper:.8g}]" for x in found]
-        limits = zip(found, (least, most), strict=True)
+        shown = [f"[{x.lower:.8g}, {x.upper:.8g}]" for x in ends]
+        limits = zip(ends, (least, most), strict=True)
         return Evidence(
             "certified",
             name,
             f"inf T' in {shown[0]}, sup T' in {shown[1]}",
             f"between {least[0]} and {least[1]}, between {most[0]} and {most[1]}",
-            bool(written) and all(low <= x.lower and x.upper <= high for x, (low, high) in limits),
+            bool(written)
+            and all(_within(x.lower, x.upper, high, low) for x, (low, high) in limits),
             f"|h| <= {REACH:g} nats, {sum(written)} boxes, accepted by "
             "python -m madpo_theory.audit.checker",
             certificate=f"slope-{subject.name}-*.json",
         )
 
-    evidence.__name__ = "certified_slopes"
-    evidence.kind, evidence.writes = "certified", True
+    def labelled(evidence):
+        evidence.__name__, evidence.writes = "certified_slopes", True
+        return _labelled(evidence, "certified", name, "")
+
+    steeper = tuple(x + 0.05 for x in least)
+    flatter = tuple(0.95 * x for x in most)
+    evidence = labelled(lambda folder: found(folder, least, most))
+    evidence.foils = (
+        Foil("the least slope is 0.05 more", labelled(lambda folder: found(folder, steeper, most))),
+        Foil("the largest is 5 % less", labelled(lambda folder: found(folder, least, flatter))),
+    )
     return evidence
 
 
@@ -311,9 +409,8 @@ def proved(file, *theorems):
             steps=tuple(result.statements[file, name] for name in theorems),
         )
 
-    evidence.__name__ = f"proved_{file}"
-    evidence.kind, evidence.uses = "proof", tuple(f"{file}.{name}" for name in theorems)
-    return evidence
+    evidence.__name__, evidence.uses = f"proved_{file}", tuple(f"{file}.{t}" for t in theorems)
+    return _labelled(evidence, "proof", f"proofs/{file}.v", "proved")
 
 
 def _named(axioms):
@@ -331,8 +428,8 @@ def property_test(name, theory, *, examples=200):
     """Evidence from a Hypothesis test, whose argument defaults are strategies.
 
     An argument `s` is a schedule and `case` a schedule with a margin: both range over all valid
-    schedules. The test asserts: the evidence agrees if no example fails, and reports the shrunk
-    counterexample if one does.
+    schedules. The test says what :func:`must` be: the evidence agrees if no example fails, and
+    reports the shrunk counterexample if one does.
     """
 
     def decorate(test):
@@ -357,20 +454,19 @@ def property_test(name, theory, *, examples=200):
                 database=None,
                 deadline=None,
                 print_blob=False,
-                report_multiple_bugs=False,  # one counterexample, as an AssertionError
+                report_multiple_bugs=False,  # one counterexample, as a Contradiction
                 suppress_health_check=list(HealthCheck),
                 phases=PHASES,
             )(given(**strategies)(counted))
             try:
                 trial()
                 computed, agrees = f"no counterexample in {run} examples", True
-            except AssertionError as error:
-                notes = " ".join(getattr(error, "__notes__", []))
-                computed, agrees = f"counterexample: {error} {notes}", False
+            except Contradiction as found:
+                notes = " ".join(getattr(found, "__notes__", []))
+                computed, agrees = f"counterexample: {found} {notes}", False
             return Evidence("property", name, computed, theory, agrees, "Hypothesis over " + ranges)
 
-        evidence.kind = "property"
-        return evidence
+        return _labelled(evidence, "property", name, theory)
 
     return decorate
 
@@ -392,7 +488,6 @@ def simulated(name, theory, *, sigmas=5.0, of="sampled Bradley-Terry labels"):
                 f"{of}; agrees below {sigmas:g} standard errors",
             )
 
-        evidence.kind = "simulation"
-        return evidence
+        return _labelled(evidence, "simulation", name, theory)
 
     return decorate

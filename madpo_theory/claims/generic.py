@@ -20,7 +20,7 @@ from ..methods.base import method_of
 from ..methods.search import searched_target
 from ..ops import arb_world, numpy_world, torch_world
 from ..simulate import PairProblem, solve
-from .evidence import REACH, observed, property_test, simulated, slope_range
+from .evidence import REACH, must, observed, property_test, simulated, slope_range
 from .ledger import Claim, Evidence
 from .settings import label_scores, margins
 
@@ -143,11 +143,11 @@ def _target(method):
             target = method.target(h, model)
             if not target.is_finite():
                 slopes = [_slope(method, arb(z), h, model) for z in (-400, 0, 400)]
-                assert all(s < 0 for s in slopes) or all(s > 0 for s in slopes) or not any(slopes)
+                must(all(s < 0 for s in slopes) or all(s > 0 for s in slopes) or not any(slopes))
                 return
             for step in (arb("1e-20"), arb(away)):
                 below, above = (_slope(method, target + s * step, h, model) for s in (-1, 1))
-                assert below < 0 < above, f"h* = {h}, h = {model}: not lowest at {target}"
+                must(below < 0 < above, f"h* = {h}, h = {model}: not lowest at {target}")
 
     @_drawn("a search of the training loss finds the same", f"{id}, 400 pairs up to 8 nats")
     def searched(rng):
@@ -189,9 +189,9 @@ def _shift(method):
     def shifted(h=margins(30.0), other=margins(30.0), model=models(30.0)):
         with precision(400):
             delta = _delta(weighting, arb(model))
-            assert (delta + _delta(weighting, arb(-model))).contains(0)
+            must((delta + _delta(weighting, arb(-model))).contains(0))
             for x in (arb(h), arb(other)):
-                assert (method.target(x, arb(model)) - x - delta).contains(0)
+                must((method.target(x, arb(model)) - x - delta).contains(0))
 
     @property_test("R'(0) = -(p + q) tanh(z*/2)/2 of the training loss", "T6, up to 20 nats")
     def first(h=margins(20.0), model=models(20.0)):
@@ -208,7 +208,7 @@ def _shift(method):
             target = method.target(h, model)
             expected = -mass * (target / 2).tanh() / 2
             found = _slope(method, arb(0), h, model)
-            assert found.overlaps(expected), f"h* = {h}, h = {model}"
+            must(found.overlaps(expected), f"h* = {h}, h = {model}")
 
     at = np.array([0.5, 2.0, 6.0])
     told = ", ".join(f"{d:+.3g} at {h:g}" for h, d in zip(at, _at(method, 0 * at, at), strict=True))
@@ -287,7 +287,7 @@ def _first_step(method):
         with precision(600):
             target = method.target(arb(h), arb(model))
             slope = _slope(method, arb(0), arb(h), arb(model))
-            assert not target * slope > 0, f"h* = {h}, h = {model}: {slope} toward {target}"
+            must(not target * slope > 0, f"h* = {h}, h = {model}: {slope} toward {target}")
 
     @observed(
         "property", "the same by automatic differentiation, in floats", "equal slopes", "torch"
@@ -338,8 +338,8 @@ def _landscape(method):
             b = arb(1) if slots.temperature is None else slots.temperature
             w = arb(1) if slots.log_weight is None else slots.log_weight.exp()
             bend, third = 2 * f[2], 6 * f[3]
-            assert not bend < 0 and not bend > b * b * w / 4, f"z = {z}, h = {h}"
-            assert not abs(third) > b * bend + arb("1e-60")
+            must(not bend < 0 and not bend > b * b * w / 4, f"z = {z}, h = {h}")
+            must(not abs(third) > b * bend + arb("1e-60"))
 
     @observed("property", "the same by automatic differentiation, in floats", "f'' >= 0", "torch")
     def differentiated():

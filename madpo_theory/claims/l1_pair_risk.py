@@ -6,7 +6,7 @@ from scipy.special import expit
 
 from ..risk import pair_risk, risk_curvature, risk_slope
 from ..weights import weight
-from .evidence import property_test, proved, symbolic
+from .evidence import must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import REGIMES, h_true, in_c, sigma, z
 from .settings import margins, scheduled_margins
@@ -47,10 +47,10 @@ def l1_bounds(case=scheduled_margins(100.0), h=margins(30.0), z=margins(30.0)):
     curvature = risk_curvature(at, h, h_model, s)
     (third,) = torch.autograd.grad(curvature, at)
     tolerance = 1 + 1e-14
-    assert abs(risk_slope(z, h, h_model, s)) <= max(p, q) * tolerance
-    assert 0 < curvature <= (p + q) / 4 * tolerance
-    assert abs(third) <= curvature * tolerance
-    assert curvature >= (p + q) * expit(z) * expit(-z) / tolerance  # least at |z| = B
+    must(abs(risk_slope(z, h, h_model, s)) <= max(p, q) * tolerance)
+    must(0 < curvature <= (p + q) / 4 * tolerance)
+    must(abs(third) <= curvature * tolerance)
+    must(curvature >= (p + q) * expit(z) * expit(-z) / tolerance)  # least at |z| = B
 
 
 CLAIM = Claim(

@@ -9,7 +9,7 @@ from ..ops import arb_world
 from ..risk import pair_risk, risk_curvature, risk_slope
 from ..schedule import MarginSchedule
 from ..theory.linear import LinearRisk, fit_linear
-from .evidence import enclosed, property_test, symbolic
+from .evidence import enclosed, must, property_test, symbolic
 from .ledger import Claim
 from .regimes import REGIMES, h_true, in_c, z
 from .settings import SEEDS, margins, random_design, schedules
@@ -72,11 +72,11 @@ def l2_convex(s=schedules(), seed=SEEDS):
     share = rng.uniform()
     chord = (1 - share) * risk.value(start) + share * risk.value(end)
     # Rounding of two means of twelve positive terms.
-    assert risk.value((1 - share) * start + share * end) <= chord * (1 + 1e-14)
+    must(risk.value((1 - share) * start + share * end) <= chord * (1 + 1e-14))
     hessian = risk.hessian(start)
-    assert np.linalg.eigvalsh(hessian)[0] >= -1e-14 * np.trace(hessian)
+    must(np.linalg.eigvalsh(hessian)[0] >= -1e-14 * np.trace(hessian))
     bound = BETA * (np.maximum(risk.p, risk.q) * np.linalg.norm(features, axis=1)).mean()
-    assert np.linalg.norm(risk.gradient(start)) <= bound * (1 + 1e-14)
+    must(np.linalg.norm(risk.gradient(start)) <= bound * (1 + 1e-14))
 
 
 @property_test(
@@ -87,7 +87,7 @@ def l2_one_minimum(seed=SEEDS, far=margins(20.0)):
     risk = LinearRisk.expected(features, truth, model, MarginSchedule.released(), beta=BETA)
     first, second = fit_linear(risk), fit_linear(risk, start=far * rng.normal(size=3))
     apart = np.abs(risk.scaled_margins(first.theta) - risk.scaled_margins(second.theta)).max()
-    assert apart <= first.error + second.error + 1e-12
+    must(apart <= first.error + second.error + 1e-12)
 
 
 CLAIM = Claim(

@@ -13,7 +13,7 @@ from ..schedule import MarginSchedule
 from ..simulate.solve.table import minimize_table, sampled_wins, weigh_wins
 from ..theory.realizability import cycle_residual, ford_condition
 from ..weights import log_weight
-from .evidence import property_test, simulated, symbolic
+from .evidence import must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta
 from .settings import margins, offdiagonal, rewards_of, schedules
@@ -46,10 +46,10 @@ def l3_same_digraph(
 ):
     model = model * min(1.0, 20 / s.c_max)  # |c h| <= 600: no mass underflows
     gaps = model[:, None] - model[None, :]
-    assert np.isfinite(log_weight(gaps, s)).all()  # a finite logarithm: the weight is positive
+    must(np.isfinite(log_weight(gaps, s)).all())  # a finite logarithm: the weight is positive
     weighted = weigh_wins(wins, model, s)
-    assert ((weighted > 0) == (wins > 0)).all()
-    assert ford_condition(weighted) == ford_condition(wins)
+    must(((weighted > 0) == (wins > 0)).all())
+    must(ford_condition(weighted) == ford_condition(wins))
 
 
 def log_masses():
@@ -62,16 +62,16 @@ def l3_ford(wins=offdiagonal(st.integers(0, 2), 4), log_mass=log_masses(), at=re
     ford = ford_condition(masses)
     if ford.holds:
         # The radius is finite only where slope and curvature prove that a minimizer exists.
-        assert minimize_table(masses).radius < 1e-6
+        must(minimize_table(masses).radius < 1e-6)
         return
     above = np.isin(np.arange(4), ford.undefeated)
-    assert above.any() and not above.all() and not masses[np.ix_(~above, above)].any()
+    must(above.any() and not above.all() and not masses[np.ix_(~above, above)].any())
     scores = [at + rise * above for rise in (0.0, 1.0, 2.0)]
     losses = [(masses * np.logaddexp(0, s[None, :] - s[:, None])).sum() for s in scores]
     if ford.attained:  # two parts without a comparison: the loss does not see the rise
-        assert np.allclose(losses, losses[0], rtol=1e-14)
+        must(np.allclose(losses, losses[0], rtol=1e-14))
     else:
-        assert losses[0] > losses[1] > losses[2]
+        must(losses[0] > losses[1] > losses[2])
 
 
 @property_test("IPO has a minimizer on every comparison graph", "its gradient can always be 0")
@@ -85,7 +85,7 @@ def l3_ipo(wins=offdiagonal(st.integers(0, 2), 4), log_mass=log_masses()):
         slope = np.bincount(winner, weights * fit.residual, 4)
         slope -= np.bincount(loser, weights * fit.residual, 4)
         # Rounding of a least-squares solve whose condition number is e^4 at most.
-        assert np.abs(slope).max() <= 1e-12 * weights.sum()
+        must(np.abs(slope).max() <= 1e-12 * weights.sum())
 
 
 def exists(wins):

@@ -11,7 +11,7 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate.solve.table import fit_table, minimize_table, sampled_wins, weigh_wins
 from ..targets import dpo_target, effective_target
 from ..weights import log_weight_ratio
-from .evidence import enclosed, property_test, simulated, symbolic
+from .evidence import enclosed, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import KAPPA, REGIMES, both_weights, c_max, c_min, d, h_true, in_c, lam, sigma, z
 from .settings import (
@@ -137,10 +137,10 @@ def l4_superadditive(s=schedules(), first=margins(40.0), second=margins(40.0)):
     direct = effective_target(direct, direct, s)
     # The difference of two sums of rounded targets: a few ulp of the larger.
     rounding = 1e-14 * path
-    assert path >= direct - rounding
+    must(path >= direct - rounding)
     spread = min(coefficient(a, s), coefficient(b, s)) - coefficient(a + b, s)
     if a + b <= s.tau and spread * (a + b) > rounding:
-        assert path > direct
+        must(path > direct)
 
 
 def resolved(x, s):
@@ -160,16 +160,16 @@ def l4_moves(s=schedules(), first=margins(8.0), second=margins(8.0), heavy=st.fl
     fits = [fit_table(rewards, s, sampling=sampling_of((1, 1, n))) for n in (1, heavy)]
     light, loaded = (f.gaps[2, 0] for f in fits)
     error = 2 * max(f.radius for f in fits) + 1e-14 * path  # of a gap: sqrt(2) radii each
-    assert direct - error <= loaded <= light + error <= path + 2 * error
+    must(direct - error <= loaded <= light + error <= path + 2 * error)
     if path - direct > 1e-6:
-        assert direct < loaded < light < path
+        must(direct < loaded < light < path)
 
 
 @property_test("DPO fits the true gaps whatever the sampling of pairs", "z = h*, 4 responses")
 def l4_dpo_control(rewards=rewards_of(4), sampling=offdiagonal(st.floats(0.1, 10), 4, True)):
     fit = fit_table(rewards, sampling=sampling)
     gaps = rewards[:, None] - rewards[None, :]
-    assert np.abs(fit.gaps - gaps).max() <= 2 * fit.radius + 1e-14 * np.abs(gaps).max()
+    must(np.abs(fit.gaps - gaps).max() <= 2 * fit.radius + 1e-14 * np.abs(gaps).max())
 
 
 @simulated(

@@ -15,7 +15,7 @@ from ..simulate.solve.table import fit_table, minimize_table, sampled_wins, weig
 from ..targets import effective_target
 from ..theory.temperature import match_temperature
 from ..theory.value import nearest_dpo, reward_and_kl
-from .evidence import enclosed, observed, property_test, proved, simulated, symbolic
+from .evidence import enclosed, must, observed, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, OUTSIDE, C, beta, c_max, d, h_true, in_c, lam, m, sigma, u
 from .settings import LABELS, RELEASED, Unweighted, gap_errors, margins, schedules
@@ -83,12 +83,12 @@ def l5_limits(s=schedules(), h=st.lists(margins(30.0), min_size=1, max_size=6).m
     if np.abs(h).max() < 1e-100:  # squares underflow
         return
     late = match_temperature(h, MarginSchedule(s.c_max, s.c_min, s.lam, 1e7))
-    assert math.isclose(late.rho, s.c_max, rel_tol=1e-14) and late.distance <= 1e-15
+    must(math.isclose(late.rho, s.c_max, rel_tol=1e-14) and late.distance <= 1e-15)
     # |c'| <= lam (c_max - c_min)/4, so that on |u| <= tau a slow schedule stays near c(tau) = 1
     slow = MarginSchedule(s.c_max, s.c_min, 1e-9, 30.0)
     off = 1e-9 * (s.c_max - s.c_min) / 4 * 30.0 + 1e-14
     match = match_temperature(h, slow)
-    assert abs(match.rho - 1) <= off and match.distance <= 2 * off
+    must(abs(match.rho - 1) <= off and match.distance <= 2 * off)
 
 
 @property_test("rho is a mean of T(h)/h; the distance is 0 iff that ratio is one number", "L5")
@@ -98,12 +98,12 @@ def l5_between(s=schedules(), first=margins(40.0), second=margins(40.0)):
         return
     rates = effective_target(h, h, s) / h
     match = match_temperature(h, s)
-    assert rates.min() * (1 - 1e-14) <= match.rho <= rates.max() * (1 + 1e-14)
+    must(rates.min() * (1 - 1e-14) <= match.rho <= rates.max() * (1 + 1e-14))
     exact = abs(first * second * (rates[1] - rates[0]))
     exact /= np.linalg.norm(h) * np.linalg.norm(rates * h)  # |h1 T2 - h2 T1|/(|h| |T|)
-    assert math.isclose(match.distance, exact, rel_tol=1e-9, abs_tol=1e-14)
+    must(math.isclose(match.distance, exact, rel_tol=1e-9, abs_tol=1e-14))
     if abs(first) == abs(second):
-        assert match.distance <= 1e-15
+        must(match.distance <= 1e-15)
 
 
 @simulated("tables trained on the same labels, c = 2 throughout", "2 h* for MADPO, h* for DPO")

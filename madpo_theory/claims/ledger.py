@@ -4,16 +4,30 @@ import json
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ..coq.coqc import compile_meanwhile
-from ..files import write_text
+from ..files import must_be_writable, write_text
 from ..verdicts import VERDICTS
 
-__all__ = ["Claim", "Evidence", "Ledger", "verify"]
+__all__ = ["Claim", "Contradiction", "Evidence", "Ledger", "must", "verify"]
+
+
+class Contradiction(Exception):
+    """What was computed contradicts the claim. Any other exception is an error, no evidence."""
+
+
+def must(truth, told="false here"):
+    """Raise :class:`Contradiction`, with what is to be told, unless `truth` is true.
+
+    Evidence says with it what has to be so; unlike ``assert`` it is never compiled away.
+    """
+    if not truth:
+        raise Contradiction(told)
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,8 @@ class Evidence:
     agrees : whether the two match.
     detail : how it was done; steps : a derivation, line by line; certificate : a file.
     checked : False if this machine lacks what the check takes: no evidence then, either way.
+    error : True if it could not be computed; it is not checked then.
+    foils : false statements near this one, on which the same code disagrees: the tests run them.
     """
 
     kind: str
@@ -39,6 +55,17 @@ class Evidence:
     steps: tuple = ()
     certificate: str = ""
     checked: bool = True
+    error: bool = False
+    foils: tuple = ()
+
+    @property
+    def outcome(self):
+        """In words: whether it agrees, or why it says nothing."""
+        if self.error:
+            return "ERROR"
+        if not self.checked:
+            return "not checked here"
+        return "agrees" if self.agrees else "DISAGREES"
 
 
 @dataclass(frozen=True)
@@ -104,7 +131,17 @@ class Ledger:
     @property
     def unchecked(self):
         """(claim id, evidence) of everything that this machine could not check."""
-        return [(i, e) for i, e in self._pieces() if not e.checked]
+        return [(i, e) for i, e in self._pieces() if not e.checked and not e.error]
+
+    @property
+    def errors(self):
+        """(claim id, evidence) of everything that ended in an error."""
+        return [(i, e) for i, e in self._pieces() if e.error]
+
+    @property
+    def unverified(self):
+        """Ids of the claims of which nothing at all was checked."""
+        return [claim.id for claim, found in self.rows if not any(e.checked for e in found)]
 
     def _pieces(self):
         return [(claim.id, e) for claim, evidence in self.rows for e in evidence]
@@ -126,10 +163,13 @@ class Ledger:
 def verify(claims, *, certificates=Path("runs/certificates"), progress=False):
     """Gather the evidence of the given claims; returns a :class:`Ledger`.
 
-    An evidence function that raises counts as evidence that disagrees, with the error as what
-    was computed. Certificates are written to the folder `certificates`.
+    Evidence disagrees if what it computed says so, or raises :class:`Contradiction`. Any other
+    exception makes it an error, which counts neither way; one of the system (no space, no right to
+    write) is raised, as an OSError. Certificates are written to the folder `certificates`.
     """
     start, rows = time.perf_counter(), {}
+    if any(getattr(e, "writes", False) for claim in claims for e in claim.evidence):
+        must_be_writable(certificates)
     if any(getattr(e, "kind", "") == "proof" for claim in claims for e in claim.evidence):
         compile_meanwhile()
     bar = tqdm(claims, desc="verify", unit="claim", disable=not progress)
@@ -163,6 +203,7 @@ def _roll_up(claim, rows):
                 "all of them agree",
                 agreeing == len(checked) > 0,
                 part.reading,
+                checked=bool(checked),
             )
         )
     weakest = max((rows[part][0].verdict for part in claim.parts), key=list(VERDICTS).index)
@@ -172,20 +213,25 @@ def _roll_up(claim, rows):
         f"the weakest of its parts: {VERDICTS[weakest].text}",
         VERDICTS[claim.verdict].text,
         weakest == claim.verdict,
+        checked=any(piece.checked for piece in pieces),
     )
     return (*pieces, verdict)
 
 
 def _gather(evidence, certificates):
+    kind, name = getattr(evidence, "kind", "symbolic"), getattr(evidence, "title", "")
+    nothing = partial(
+        Evidence, kind, name or evidence.__name__, theory=getattr(evidence, "theory", ""),
+        agrees=False,
+    )  # fmt: skip
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return evidence(certificates) if getattr(evidence, "writes", False) else evidence()
-    except Exception as error:  # evidence that cannot be obtained is evidence against the row
-        return Evidence(
-            kind=getattr(evidence, "kind", "symbolic"),
-            name=evidence.__name__,
-            computed=f"{type(error).__name__}: {error}",
-            theory="",
-            agrees=False,
-        )
+            found = evidence(certificates) if getattr(evidence, "writes", False) else evidence()
+    except Contradiction as contradiction:
+        found = nothing(computed=f"{contradiction}")
+    except (OSError, MemoryError):  # of this machine, not of the claim
+        raise
+    except Exception as error:
+        found = nothing(computed=f"{type(error).__name__}: {error}", checked=False, error=True)
+    return replace(found, foils=tuple(foil.statement for foil in getattr(evidence, "foils", ())))

@@ -13,7 +13,7 @@ from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weights import BoundedRatioWeight, log_weight, log_weight_ratio, weight
 from ..weights.capped import CappedRatio
-from .evidence import certified, certified_box, property_test, proved, simulated, symbolic
+from .evidence import certified, certified_box, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import REGIMES, C, in_c, sigma, turning_point, u
 from .settings import (
@@ -69,12 +69,12 @@ def n1_first_step():
 @property_test("0 < w <= 1, continuous, delta odd, z* = c h* for every h*", "N1")
 def n1_numeric(s=schedules(), h=margins(60.0)):
     w = BoundedRatioWeight(s)
-    assert log_weight(h, w) <= 0
-    assert max(weight(h, w), weight(-h, w)) == 1
-    assert log_weight_ratio(-h, w) == -log_weight_ratio(h, w)
+    must(log_weight(h, w) <= 0)
+    must(max(weight(h, w), weight(-h, w)) == 1)
+    must(log_weight_ratio(-h, w) == -log_weight_ratio(h, w))
     target = coefficient(h, s) * h
     # h + (c - 1) h in floats: the rounding is that of h, not of the smaller c h
-    assert abs(effective_target(h, h, w) - target) <= 4e-16 * (abs(h) + abs(target)) * 4
+    must(abs(effective_target(h, h, w) - target) <= 4e-16 * (abs(h) + abs(target)) * 4)
 
 
 @property_test("c(u) u increases everywhere iff lam tau <= amplified_limit", "N1, monotone")
@@ -86,12 +86,12 @@ def n1_monotone(s=schedules()):
     turn = margin_of(turning_point(s), s)
     if product <= limit * (1 - 1e-9):
         at = np.linspace(0, s.tau + 40 / s.lam, 1001)
-        assert np.diff(effective_target(at, at, w)).min() >= -1e-13 * s.c_max * at[-1]
+        must(np.diff(effective_target(at, at, w)).min() >= -1e-13 * s.c_max * at[-1])
     elif product >= limit + 1e-3 * (1 + abs(limit)) and turn > 0:
         near = turn * np.array([1 - 1e-4, 1 + 1e-4])
         with precision():
             low, high = (effective_target(arb(x), arb(x), w) for x in near)
-            assert high < low, (product, limit)
+            must(high < low, (product, limit))
 
 
 @simulated("trained with N1: amplified and dampened", "z* = c(|h*|) h*, 30 pairs")

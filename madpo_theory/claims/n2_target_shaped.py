@@ -13,7 +13,7 @@ from ..ops import sympy_world
 from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weights import PowerTarget, TargetShapedWeight, log_weight_ratio, weight
-from .evidence import property_test, simulated, symbolic
+from .evidence import must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import u
 from .settings import LABELS, margins, target_scores
@@ -62,11 +62,11 @@ def n2_numeric(target=power_targets(), h=margins(60.0), step=st.floats(1e-3, 5))
     with precision(400):
         x, y, z = (arb(abs(h)) + k * arb(step) for k in range(3))
         tx, ty, tz = (effective_target(v, v, w) for v in (x, y, z))
-        assert tx < ty < tz and tz - ty < ty - tx
+        must(tx < ty < tz and tz - ty < ty - tx)
         if abs(h) > 1e-9 and abs(abs(h) - target.tau) > 1e-9:
-            assert (tx > x) == (abs(h) < target.tau)
-    assert effective_target(-h, -h, w) == -effective_target(h, h, w)
-    assert 0 <= weight(h, w) <= 1
+            must((tx > x) == (abs(h) < target.tau))
+    must(effective_target(-h, -h, w) == -effective_target(h, h, w))
+    must(0 <= weight(h, w) <= 1)
 
 
 @property_test("|delta'| <= max(T'(0) - 1, 1): L without a search", "N2")
@@ -76,7 +76,7 @@ def n2_sensitivity(target=power_targets(), first=margins(60.0), second=margins(6
     slope = target.gamma * ratio / math.expm1(target.gamma * math.log1p(ratio))
     moved = abs(log_weight_ratio(first, w) - log_weight_ratio(second, w))
     rounding = 1e-14 * (abs(first) + abs(second) + target.tau) * (1 + slope)
-    assert moved <= max(slope - 1, 1) * abs(first - second) + rounding
+    must(moved <= max(slope - 1, 1) * abs(first - second) + rounding)
 
 
 @simulated("trained with N2", "T(h*), a concave target with slope 2 at 0, 30 pairs")

@@ -14,7 +14,7 @@ from ..weights import (
     TargetShapedWeight,
     log_weight_ratio,
 )
-from .evidence import observed, property_test, simulated, symbolic
+from .evidence import must, observed, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import OUTSIDE, OUTSIDE_MARGIN, REGIMES, C, in_c
 from .settings import margins, schedules
@@ -43,7 +43,7 @@ def n3_influence(s=schedules(), h=margins(60.0), h_true=margins(20.0)):
     for w in (s, BoundedRatioWeight(s), EfficientWeight(s)):
         dampened = abs(h) - effective_target(abs(h), abs(h), w)
         moved = abs(effective_target(h_true, abs(h), w) - h_true)
-        assert moved >= dampened - 1e-14 * (abs(h) + abs(h_true)) * s.c_max
+        must(moved >= dampened - 1e-14 * (abs(h) + abs(h_true)) * s.c_max)
 
 
 COMPARED = {

@@ -12,7 +12,7 @@ from ..schedule import MarginSchedule
 from ..targets import effective_target
 from ..theory.efficiency import efficient_covariance, target_covariance
 from ..weights import BoundedRatioWeight, EfficientWeight, log_weight_ratio, weight
-from .evidence import property_test, simulated, symbolic
+from .evidence import must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import REGIMES, in_c, information_identity, sigma
 from .settings import SEEDS, gentle_schedules
@@ -42,7 +42,7 @@ def n4_loewner(schedule=gentle_schedules(), seed=SEEDS):
         scale = np.linalg.norm(best, 2)
         excess = target_covariance(features, h, h, base, beta=1.0) - best
         condition = np.linalg.cond(best)
-        assert np.linalg.eigvalsh(excess).min() >= -1e-13 * condition * scale
+        must(np.linalg.eigvalsh(excess).min() >= -1e-13 * condition * scale)
         mine = target_covariance(features, h, h, EfficientWeight(base), beta=1.0)
         np.testing.assert_allclose(mine, best, rtol=0, atol=1e-12 * condition * scale)
 

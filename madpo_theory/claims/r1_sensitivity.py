@@ -12,7 +12,7 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weights import log_weight_ratio
-from .evidence import certified, property_test, proved, simulated, symbolic
+from .evidence import certified, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, OUTSIDE, C, in_c, inside, u
 from .settings import CLASS, LABELS, RELEASED, RELEASED_4, certified_boxes, margins, target_scores
@@ -36,7 +36,7 @@ def released_sensitivity():
 def r1_lipschitz(h=margins(20.0), first=margins(20.0), second=margins(20.0)):
     s = MarginSchedule.released()
     moved = abs(effective_target(h, first, s) - effective_target(h, second, s))
-    assert moved <= released_sensitivity() * abs(first - second) + 1e-13
+    must(moved <= released_sensitivity() * abs(first - second) + 1e-13)
 
 
 @simulated("trained targets under a wrong reward model", "h* + delta(h + error), 30 pairs")

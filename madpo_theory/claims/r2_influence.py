@@ -6,7 +6,7 @@ import sympy as sp
 
 from ..targets import effective_target, influence_bound
 from ..weights import log_weight_ratio
-from .evidence import certified, property_test, proved, symbolic
+from .evidence import certified, must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, OUTSIDE, OUTSIDE_MARGIN, C, c_max, d, in_c, u
 from .settings import (
@@ -37,16 +37,16 @@ def r2_outside():
 def r2_bound(case=scheduled_margins(1e4), h_true=margins(30.0)):
     s, h = case
     bound = influence_bound(s) * (1 + 1e-14)
-    assert abs(log_weight_ratio(h, s)) <= bound
+    must(abs(log_weight_ratio(h, s)) <= bound)
     rounding = 1e-15 * (abs(h_true) + bound)
-    assert abs(effective_target(h_true, h, s) - h_true) <= bound + rounding
+    must(abs(effective_target(h_true, h, s) - h_true) <= bound + rounding)
 
 
 @property_test("the target keeps the true sign if h* > D", "R2, consequence")
 def r2_sign(s=schedules(), beyond=margins(10.0), h_model=margins(1e3)):
     h = influence_bound(s) + abs(beyond) + 1e-9
-    assert effective_target(h, h_model, s) > 0
-    assert math.isfinite(effective_target(h, h_model, s))
+    must(effective_target(h, h_model, s) > 0)
+    must(math.isfinite(effective_target(h, h_model, s)))
 
 
 CLAIM = Claim(

@@ -7,7 +7,7 @@ from scipy.special import expit
 from ..certify.enclosure import precision
 from ..schedule import coefficient
 from ..weights import weight
-from .evidence import certified, enclosed, property_test, symbolic
+from .evidence import certified, enclosed, must, property_test, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, KNEE_SLOPE, OUTSIDE, in_c, knee_slope, lam, sigma, tau, u
 from .settings import CLASS, RELEASED, schedules
@@ -45,8 +45,8 @@ def r3_quotient(s=schedules()):
     step = s.tau - (s.tau - step)  # the step that -tau + step really takes
     fall = weight(-s.tau, s) - weight(-s.tau + step, s)
     slope = knee * expit(s.tau)
-    assert abs(fall - slope * step) <= 4e-6 * slope * step + 1e-15, (fall, slope * step)
-    assert weight(-s.tau - step, s) == 1.0
+    must(abs(fall - slope * step) <= 4e-6 * slope * step + 1e-15, (fall, slope * step))
+    must(weight(-s.tau - step, s) == 1.0)
 
 
 @enclosed("a tenth of a nat across the kink, released", "w falls from 1 by more than 0.2")

@@ -13,7 +13,7 @@ from ..certify.enclosure import precision
 from ..schedule import MarginSchedule
 from ..theory.linear import LinearRisk, fit_linear, gradient_change, minimizer_change
 from ..weights import weight
-from .evidence import certified, enclosed, observed, property_test, symbolic
+from .evidence import certified, enclosed, must, observed, property_test, symbolic
 from .ledger import Claim
 from .regimes import sigma, z
 from .settings import RELEASED, SEEDS, gentle_schedules, random_design
@@ -72,8 +72,8 @@ def r4_bounds(
     wrong = truth + error * (model - truth)
     moved = LinearRisk.expected(features, truth, wrong, schedule, beta=BETA)
     distance, posterior, prior = check_change(first, moved)
-    assert distance <= posterior * (1 + 1e-6) + 1e-8, (distance, posterior)
-    assert distance <= prior * (1 + 1e-6) + 1e-8, (distance, prior)
+    must(distance <= posterior * (1 + 1e-6) + 1e-8, (distance, posterior))
+    must(distance <= prior * (1 + 1e-6) + 1e-8, (distance, prior))
 
 
 @functools.cache
@@ -91,9 +91,9 @@ def r4_gradients(seed=SEEDS, error=st.floats(1e-3, 10)):
     widest = np.linalg.norm(features, axis=1).max()
     bound = BETA * widest * steepest_weight() * np.abs(wrong - truth).mean()
     first, second = (LinearRisk.expected(features, truth, h, s, beta=BETA) for h in (truth, wrong))
-    assert gradient_change(first, second) <= bound * (1 + 1e-14)
+    must(gradient_change(first, second) <= bound * (1 + 1e-14))
     first, second = (LinearRisk.observed(features, weight(h, s), beta=BETA) for h in (truth, wrong))
-    assert gradient_change(first, second) <= bound * (1 + 1e-14)
+    must(gradient_change(first, second) <= bound * (1 + 1e-14))
 
 
 @enclosed("the modulus at one minimizer alone is not enough", "shift > change/mu(theta*)")

@@ -18,7 +18,7 @@ from ..theory.value import (
     regret_bound,
     score_error,
 )
-from .evidence import enclosed, property_test, simulated, symbolic
+from .evidence import enclosed, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import sigma
 from .settings import SEEDS, margins
@@ -100,9 +100,9 @@ def r5_random(
     lost = regret(policy, rewards, reference, beta=beta)
     # The values cancel: their rounding is a few ulp of the largest reward or log-ratio in them.
     scale = np.abs(rewards).max() + beta * (np.abs(policy).max() + np.abs(reference).max())
-    assert abs(top - own - lost) <= 1e-14 * responses * (scale + np.abs(best).max() * beta)
+    must(abs(top - own - lost) <= 1e-14 * responses * (scale + np.abs(best).max() * beta))
     error = score_error(policy, rewards, reference, beta=beta)
-    assert 0 <= lost <= regret_bound(float(error), beta=beta) * (1 + 1e-12), (lost, error)
+    must(0 <= lost <= regret_bound(float(error), beta=beta) * (1 + 1e-12), (lost, error))
 
 
 @property_test("two responses: KL <= (dz/beta)^2/8, dz the error of z = beta m", "R5")
@@ -113,9 +113,9 @@ def r5_pair(base=margins(20.0), at=margins(20.0), dz=margins(5.0), beta=st.float
     gap = np.array([at, 0.0])  # rewards: the best z is their difference
     policy = logs((at + dz) / beta)
     divergence = kl_divergence(policy, logs(at / beta))
-    assert divergence <= (dz / beta) ** 2 / 8 * (1 + 1e-9) + 1e-14
+    must(divergence <= (dz / beta) ** 2 / 8 * (1 + 1e-9) + 1e-14)
     lost = regret(policy, gap, logs(0.0), beta=beta)
-    assert lost <= dz**2 / (8 * beta) * (1 + 1e-9) + 1e-13
+    must(lost <= dz**2 / (8 * beta) * (1 + 1e-9) + 1e-13)
 
 
 @enclosed("1/8 is the best constant", "KL/Delta^2 > 0.1249 at Delta = 1/16")

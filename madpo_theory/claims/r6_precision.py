@@ -24,7 +24,7 @@ from ..theory.linear import (
     sandwich,
 )
 from ..weights import weight
-from .evidence import property_test, simulated, symbolic
+from .evidence import must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import h_true, information_identity, sigma, z
 from .settings import SEEDS, gentle_schedules, margins, random_design, schedules
@@ -57,7 +57,7 @@ def r6_information(s=schedules(), h=margins(30.0), h_model=margins(30.0)):
     a, b = pair_information(h, h_model, s)
     # Logarithms of up to 600 nats are rounded to 1.1e-13 each before they are exponentiated.
     if min(a, b) > 1e-290:
-        assert math.isclose(a * (a / b), expit(h) * expit(-h), rel_tol=1e-12)
+        must(math.isclose(a * (a / b), expit(h) * expit(-h), rel_tol=1e-12))
 
 
 @property_test("no weight beats the efficient covariance, targets moved by up to 7.5 nats", "N4")
@@ -68,7 +68,7 @@ def r6_efficient(schedule=gentle_schedules(), seed=SEEDS):
         best = efficient_covariance(features, truth, beta=BETA)
         # Loewner order, in the metric of `worse`: rounding of a well-conditioned 3 x 3 solve.
         factor = np.linalg.inv(np.linalg.cholesky(worse))
-        assert np.linalg.eigvalsh(factor @ best @ factor.T)[-1] <= 1 + 1e-9
+        must(np.linalg.eigvalsh(factor @ best @ factor.T)[-1] <= 1 + 1e-9)
 
 
 @property_test("weights that ignore the pairs: H^-1 G H^-1 is that of (sum w)^2/sum w^2", "R6")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ..certify.enclosure import precision
 from ..simulate.gradients import TraceBandit, best_mixing, mixed_error
-from .evidence import property_test, simulated, symbolic
+from .evidence import must, property_test, simulated, symbolic
 from .ledger import Claim
 from .settings import SEEDS
 
@@ -88,14 +88,14 @@ def rm10_everywhere(first=COORDINATES, second=COORDINATES, alpha=st.floats(0.01,
             return  # one estimator, to rounding
         best = best_mixing(trace, empty, cross)
         least = mixed_error(best, trace, empty, cross)
-        assert not least > trace and not least > empty
+        must(not least > trace and not least > empty)
         for weight in (arb(alpha), arb("0.5")):
             error = mixed_error(weight, trace, empty, cross)
             below = error < trace and error < empty
             inside = 2 * best - 1 < weight < 2 * best
             above = error >= trace or error >= empty
             outside = weight <= 2 * best - 1 or weight >= 2 * best
-            assert not (below and outside) and not (inside and above)
+            must(not (below and outside) and not (inside and above))
 
 
 WORLD = TraceBandit(
@@ -119,10 +119,10 @@ def rm10_unbiased_at_the_reference(seed=SEEDS, move=st.floats(0.3, 3)):
     share = rng.uniform(0.1, 0.4)
     world = TraceBandit(traces, answers, traces, answers, [[0.0, 1 - share], [share, 0.0]])
     at = world.mixing()
-    assert np.abs(at.trace_bias).max() <= 1e-13  # sums of 36 terms of at most 2
-    assert np.linalg.norm(at.empty_bias) > 1e-6
+    must(np.abs(at.trace_bias).max() <= 1e-13)  # sums of 36 terms of at most 2
+    must(np.linalg.norm(at.empty_bias) > 1e-6)
     moved = replace(world, answer_logits=answers + move * np.array([[1.0, -1], [0, 0], [-1, 1]]))
-    assert np.linalg.norm(moved.mixing().trace_bias) > 1e-6
+    must(np.linalg.norm(moved.mixing().trace_bias) > 1e-6)
 
 
 def _half_harms(exact):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ..methods import METHODS
 from ..schedule import MarginSchedule
 from ..weights import WEIGHTS
-from .evidence import property_test, simulated, symbolic
+from .evidence import must, property_test, simulated, symbolic
 from .ledger import Claim
 from .settings import LABELS, label_scores, schedules
 
@@ -51,9 +51,9 @@ ROUNDING = 1e-12  # of a target of a few nats over a margin of 0.01
 def rm11_hard(schedule=schedules(), gamma=st.floats(0.01, 4)):
     inside = MARGINS[MARGINS < schedule.tau]
     found = gains(METHODS["madpo"](schedule), np.append(inside, schedule.tau))
-    assert (np.diff(found) <= ROUNDING).all() and abs(found[-1] - 1) <= ROUNDING
+    must((np.diff(found) <= ROUNDING).all() and abs(found[-1] - 1) <= ROUNDING)
     found = gains(METHODS["simpo"](gamma))
-    assert (np.diff(found) < 0).all() and (found > 1).all()
+    must((np.diff(found) < 0).all() and (found > 1).all())
 
 
 @property_test("gains: ODPO's, of w = sigma(h) and of even weights are alike for all pairs", "C4")
@@ -66,11 +66,11 @@ def rm11_alike(alpha=st.floats(0, 4), margin=st.floats(0.01, 30)):
 
 @property_test("gains: cDPO's and IPO's fall, rDPO's rises where it is finite", "C2, B2")
 def rm11_saturating(epsilon=st.floats(0.01, 0.4), beta=st.floats(0.01, 4)):
-    assert (np.diff(gains(METHODS["cdpo"](epsilon))) < 0).all()
-    assert (np.diff(gains(METHODS["ipo"](beta=beta))) < 0).all()
+    must((np.diff(gains(METHODS["cdpo"](epsilon))) < 0).all())
+    must((np.diff(gains(METHODS["ipo"](beta=beta))) < 0).all())
     finite = MARGINS[MARGINS < 0.9 * math.log((1 - epsilon) / epsilon)]
     rising = gains(METHODS["rdpo"](epsilon), finite)
-    assert (np.diff(rising) > 0).all() and (rising > 1).all()
+    must((np.diff(rising) > 0).all() and (rising > 1).all())
 
 
 @simulated("pairs of 0.5 and of 8 nats trained alone", "each at its own gain, 6 losses")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ..methods import METHODS, Pairs
 from ..ops import numpy_world, sympy_world, torch_world
 from ..simulate import PairProblem, solve
-from .evidence import observed, property_test, symbolic
+from .evidence import must, observed, property_test, symbolic
 from .ledger import Claim
 
 Z, H = sp.symbols("z h", real=True)
@@ -55,7 +55,7 @@ def rm12_bco(chosen=RATIOS, rejected=RATIOS, beta=st.floats(0.01, 4)):
         for name in ("bco_pair", "dpo")
     )
     # each is a sum of softplus values, of a few ulp
-    assert bco >= dpo - 1e-14 * (1 + abs(dpo))
+    must(bco >= dpo - 1e-14 * (1 + abs(dpo)))
     a, b = math.exp(-beta * chosen), math.exp(beta * rejected)
     if max(a, b) < 1e6:
         np.testing.assert_allclose(bco - dpo, np.log1p((a + b) / (1 + a * b)), rtol=1e-9, atol=1e-9)
@@ -77,7 +77,7 @@ def rm12_ipo(length=st.integers(1, 2000), h=st.floats(-5, 5), tau=st.floats(0.05
     )
     (slope,) = torch.autograd.grad((p * won + (1 - p) * lost).sum(), m)
     # the slope is 2/length of a difference of numbers of 1/(2 tau)
-    assert abs(slope.item()) <= 1e-13 / tau / length
+    must(abs(slope.item()) <= 1e-13 / tau / length)
 
 
 @property_test(
@@ -90,7 +90,7 @@ def rm12_clamp(rho=st.floats(-400, -161), other=st.floats(-5, 5)):
         rejected = torch.tensor(other, dtype=torch.float64)
         loss = METHODS[name](beta=1.0).pair_loss(torch_world, chosen, rejected, None)
         pushes.append(torch.autograd.grad(loss, chosen)[0].item())
-    assert pushes[0] == 0 and pushes[1] < -1e30
+    must(pushes[0] == 0 and pushes[1] < -1e30)
 
 
 @observed(

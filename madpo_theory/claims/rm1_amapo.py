@@ -12,7 +12,7 @@ from ..certify.enclosure import precision
 from ..methods import METHODS, Slots, slot_loss
 from ..methods.amapo import steepness
 from ..ops import arb_world, sympy_world
-from .evidence import enclosed, property_test, symbolic
+from .evidence import enclosed, must, property_test, symbolic
 from .ledger import Claim
 from .settings import margins
 
@@ -79,16 +79,16 @@ def rm1_batches(r=st.lists(margins(4.0), min_size=3, max_size=8), beta=st.floats
     below = r < mean
     exponent = np.minimum(mean * (mean - r) / spread, 80.0)
     margin = np.where(exponent > 0, beta * np.exp(exponent), 0)
-    assert same_push(pushes(PAPER, r, beta), margin, r)
+    must(same_push(pushes(PAPER, r, beta), margin, r))
     if mean > 0:
-        assert (margin[r <= 0] >= beta).all() and not margin[~below].any()
-        assert (margin[(r > 0) & below] >= beta).all()  # ranked, and pushed on all the same
+        must((margin[r <= 0] >= beta).all() and not margin[~below].any())
+        must((margin[(r > 0) & below] >= beta).all())  # ranked, and pushed on all the same
     else:
-        assert (margin[r >= 0] >= beta).all() and not margin[below].any()
+        must((margin[r >= 0] >= beta).all() and not margin[below].any())
     margin = np.where(below, beta * np.exp(np.minimum(exponent / beta, 80.0)), 0)
-    assert same_push(pushes(RELEASED, r, beta), margin, r)
+    must(same_push(pushes(RELEASED, r, beta), margin, r))
     steps = np.diff(margin[below])
-    assert (steps <= 0).all() if mean > 0 else (steps >= 0).all() and margin.max() < beta
+    must((steps <= 0).all() if mean > 0 else (steps >= 0).all() and margin.max() < beta)
 
 
 @enclosed(

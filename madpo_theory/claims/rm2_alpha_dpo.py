@@ -13,7 +13,7 @@ from ..methods import METHODS, Slots, slot_target
 from ..methods.amapo import steepness
 from ..ops import arb_world, numpy_world, sympy_world
 from ..risk import logistic_slope
-from .evidence import property_test, simulated, symbolic
+from .evidence import must, property_test, simulated, symbolic
 from .ledger import Claim
 from .settings import LABELS, lone_target, margins
 
@@ -74,11 +74,11 @@ def rm2_stationary(
             z = fixed + step
             offsets = tuple(made.offset(s * (z - reference)) for s in (1, -1))
             slope = logistic_slope(arb_world, z, p, q, offsets) * step
-            assert slope > 0 if a < 1 else slope < 0
+            must(slope > 0 if a < 1 else slope < 0)
         if a < 1:
-            assert made.target(h).overlaps(simpos / (1 - a))
+            must(made.target(h).overlaps(simpos / (1 - a)))
         elif h != 0:
-            assert not made.target(h).is_finite()
+            must(not made.target(h).is_finite())
 
 
 def loss_and_push(method, policy, reference):
@@ -108,10 +108,10 @@ def rm2_direction(
     made = alpha_dpo(alpha=alpha, gamma=gamma, running_mean=0.5, running_std=1.5)
     _, push = loss_and_push(made, policy, reference)
     expected = expit(gamma + alpha * (implicit - 0.5) / 1.5 - policy)
-    assert np.allclose(push, expected, rtol=1e-12)
+    must(np.allclose(push, expected, rtol=1e-12))
     loss, push = loss_and_push(alpha_dpo(alpha=0.0, gamma=gamma), policy, reference)
     simpos, pushed = loss_and_push(simpo(gamma=gamma, beta=alpha_dpo().beta), policy, reference)
-    assert np.allclose(loss, simpos, rtol=1e-14) and np.allclose(push, pushed, rtol=1e-14)
+    must(np.allclose(loss, simpos, rtol=1e-14) and np.allclose(push, pushed, rtol=1e-14))
 
 
 def statistics(z, p):

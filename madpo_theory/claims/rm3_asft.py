@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ..certify.enclosure import precision
 from ..methods import METHODS
 from ..ops import sympy_world
-from .evidence import enclosed, property_test, symbolic
+from .evidence import enclosed, must, property_test, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
 from .settings import margins
@@ -108,15 +108,15 @@ def rm3_dpo(logits=LOGITS):
     policy, rate = probability_rates(dpo(beta=0.5), logits)
     won, lost = policy[:2]
     assume(abs(won - lost) > 1e-6)
-    assert rate[0] > 0 > rate[1]
+    must(rate[0] > 0 > rate[1])
     rise, fall = won * (1 - won + lost), lost * (1 + won - lost)
-    assert abs(-rate[1] * rise - rate[0] * fall) <= 1e-13 * rate[0]  # ulps of sums of the policy
+    must(abs(-rate[1] * rise - rate[0] * fall) <= 1e-13 * rate[0])  # ulps of sums of the policy
     apart = rate[0] + rate[1]
     if len(policy) == 2:
-        assert abs(apart) <= 1e-15  # two ulps of a probability
+        must(abs(apart) <= 1e-15)  # two ulps of a probability
     else:
-        assert (apart < 0) == (won < lost)
-    assert (-rate[1] / lost > rate[0] / won) == (won > lost)
+        must((apart < 0) == (won < lost))
+    must((-rate[1] / lost > rate[0] / won) == (won > lost))
 
 
 @property_test(
@@ -127,7 +127,7 @@ def rm3_dpo(logits=LOGITS):
 def rm3_asft(logits=st.lists(margins(4.0), min_size=3, max_size=6), lam=st.floats(0.01, 10)):
     logits = [max(logits[:2]), min(logits[:2]), *logits[2:]]
     _, rate = probability_rates(asft(lam=lam), logits)
-    assert rate[0] + rate[1] > 0
+    must(rate[0] + rate[1] > 0)
 
 
 @property_test(
@@ -141,10 +141,10 @@ def rm3_losses(won=st.floats(-50, -1e-6), lost=st.floats(-50, -1e-6), lam=st.flo
         lengths = {"chosen_lengths": arb(1), "rejected_lengths": arb(1)}
         of_asft, of_orpo = (m(lam=lam)(won, lost, **lengths)[0] for m in (asft, orpo))
         p_w, p_l = won.exp(), lost.exp()
-        assert of_asft.overlaps(-(1 + lam) * won - lam * (1 - p_l).log())
+        must(of_asft.overlaps(-(1 + lam) * won - lam * (1 - p_l).log()))
         gap = -lam * (p_w * (1 - p_l) + p_l * (1 - p_w)).log()
-        assert (of_asft - of_orpo).overlaps(gap) and of_orpo < of_asft
-        assert (of_asft - of_orpo).rad() < 1e-60
+        must((of_asft - of_orpo).overlaps(gap) and of_orpo < of_asft)
+        must((of_asft - of_orpo).rad() < 1e-60)
 
 
 @enclosed(

@@ -21,7 +21,7 @@ from ..simulate.making import (
     draw_sequence_law,
 )
 from ..theory.value import optimal_policy
-from .evidence import enclosed, property_test, simulated, symbolic
+from .evidence import enclosed, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
 from .settings import LABELS, SEEDS
@@ -97,12 +97,12 @@ def rm4_sequences(seed=SEEDS, shape=st.sampled_from(((2, 2), (3, 2), (2, 3)))):
     wins = expected_wins(rewards)
     best = optimal_policy(rewards, reference.ravel(), beta=0.5).reshape(reference.shape)
     resting = bmc_gradient(best, reference, wins, PAPER(beta=0.5, delta=0.0))
-    assert np.abs(resting).max() <= 1e-13  # ulps of sums of 64 terms below 1
+    must(np.abs(resting).max() <= 1e-13)  # ulps of sums of 64 terms below 1
     for kind in (PAPER, RELEASED, PrecomputedBmc):
         at_reference = np.abs(bmc_margins(reference, reference, kind(beta=0.5))).max()
-        assert (at_reference <= 1e-13) == (kind is not PrecomputedBmc)
+        must((at_reference <= 1e-13) == (kind is not PrecomputedBmc))
         moving = bmc_gradient(best, reference, wins, kind(beta=0.5))
-        assert np.abs(moving).max() > 1e-3
+        must(np.abs(moving).max() > 1e-3)
 
 
 @property_test(
@@ -114,9 +114,9 @@ def rm4_unlikely(seed=SEEDS, size=st.integers(5, 8), delta=st.floats(1, 2)):
     rng = np.random.default_rng(seed)
     reference, rewards = log_softmax(rng.uniform(0, 0.5, size)), rng.uniform(0, 0.5, size)
     best = optimal_policy(rewards, reference, beta=(1 + delta) * 0.5)
-    assert max(best.max(), reference.max()) < -math.log(2)
+    must(max(best.max(), reference.max()) < -math.log(2))
     found = bmc_gradient(best, reference, expected_wins(rewards), PAPER(beta=0.5, delta=delta))
-    assert np.abs(found).max() <= 1e-13  # ulps of sums of 64 terms below 3
+    must(np.abs(found).max() <= 1e-13)  # ulps of sums of 64 terms below 3
 
 
 @property_test(
@@ -132,7 +132,7 @@ def rm4_bridged(seed=SEEDS, share=st.floats(0.1, 0.9)):
     for taken, rests in ((share, False), (1.0, True)):
         fit = minimize_table(bridged_wins(wins, law, taken))
         off = np.ptp(fit.scores - rewards)
-        assert (off <= 2 * fit.radius + 1e-12) == rests
+        must((off <= 2 * fit.radius + 1e-12) == rests)
 
 
 @enclosed(

@@ -19,7 +19,7 @@ from ..simulate.making import (
     segment_starts,
     tempered,
 )
-from .evidence import property_test, simulated, symbolic
+from .evidence import must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
 from .settings import SEEDS
@@ -84,14 +84,14 @@ def rm5_stationary(seed=SEEDS, shape=SHAPES, at=st.floats(0, 1), share=st.floats
     stop = start + 1 + int(share * (shape[1] - start - 0.5))
     pairs = segment_pairs(law, law, [(start, stop)])
     size = np.abs(dpo_gradient(law, law, pairs, beta=1.0)).max()
-    assert (size <= 1e-15) == (stop == shape[1])  # ulps of sums of 27 terms below 1
+    must((size <= 1e-15) == (stop == shape[1]))  # ulps of sums of 27 terms below 1
     independent = np.zeros(law.shape)
     for axis in range(shape[1]):
         others = tuple(k for k in range(shape[1]) if k != axis)
         own = np.log(np.exp(law).sum(axis=others))
         independent = independent + own.reshape([-1 if k == axis else 1 for k in range(shape[1])])
     pairs = segment_pairs(independent, independent, [(start, stop)])
-    assert np.abs(dpo_gradient(independent, independent, pairs, beta=1.0)).max() <= 1e-15
+    must(np.abs(dpo_gradient(independent, independent, pairs, beta=1.0)).max() <= 1e-15)
 
 
 @property_test(
@@ -112,7 +112,7 @@ def rm5_sharpens(seed=SEEDS, shape=SHAPES, at=st.floats(0, 1)):
     alone = np.broadcast_to(prefix / prefix.sum(axis=2, keepdims=True), given.shape)
     mass = joint.sum(axis=2, keepdims=True)
     jeffreys = (mass * (given - alone) * np.log(given / alone)).sum()
-    assert abs(along + jeffreys / 2) <= 1e-14  # ulps of sums of 27 terms of a few nats
+    must(abs(along + jeffreys / 2) <= 1e-14)  # ulps of sums of 27 terms of a few nats
 
 
 @property_test(
@@ -128,7 +128,7 @@ def rm5_conditions(seed=SEEDS, start=st.integers(0, 2)):
     for reference, generator in broken:
         pairs = segment_pairs(law, generator, [(start, 3)])
         found = np.abs(dpo_gradient(law, reference, pairs, beta=1.0)).max()
-        assert found > 1e-12, "a gradient that vanishes to rounding"
+        must(found > 1e-12, "a gradient that vanishes to rounding")
 
 
 @property_test(
@@ -137,7 +137,7 @@ def rm5_conditions(seed=SEEDS, start=st.integers(0, 2)):
 )
 def rm5_released(length=st.integers(1, 2000)):
     suffixes = {length - stop for _, stop in segment_starts(length, 256, kept=3)}
-    assert (0 in suffixes) == (length <= 256)
+    must((0 in suffixes) == (length <= 256))
 
 
 @property_test(
@@ -156,7 +156,7 @@ def rm5_never_rests(s=st.floats(0.55, 0.95), b=st.floats(0.05, 1)):
     for steps in (4, 12):
         law, _ = descended(data, following, rate=1.0, steps=steps)
         reached = odds + steps * b / 2 * (s - 0.5)
-        assert abs(law[0, 0] - law[0, 1] - reached) <= 1e-12  # ulps of log-odds, added up
+        must(abs(law[0, 0] - law[0, 1] - reached) <= 1e-12)  # ulps of log-odds, added up
 
 
 @simulated(

@@ -17,7 +17,7 @@ from ..simulate.making import (
     rpo_risk,
     theorem_settings,
 )
-from .evidence import observed, property_test, simulated, symbolic
+from .evidence import must, observed, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta
 from .settings import SEEDS
@@ -78,12 +78,12 @@ def rm6_flat(seed=SEEDS, covered=st.integers(2, 4), eta=st.floats(0.01, 1), b=st
     def risk(rewards, method=with_term):
         return rpo_risk(rewards, wins, log_reference, method)
 
-    assert risk(low, without) == risk(high, without) and risk(low) < risk(high)
+    must(risk(low, without) == risk(high, without) and risk(low) < risk(high))
     fit = fit_rewards(wins[None], log_reference, with_term, bound=2.0)
     slope = rpo_gradient(fit.rewards[0], wins, log_reference, with_term)
-    assert fit.rewards[0, -1] == 0 and slope[-1] > 0
+    must(fit.rewards[0, -1] == 0 and slope[-1] > 0)
     others = risk(rng.uniform(0, 2, (50, covered + 1)))
-    assert others.min() >= risk(fit.rewards[0]) - 1e-9  # the fit's residual, 1e-10, times the box
+    must(others.min() >= risk(fit.rewards[0]) - 1e-9)  # the fit's residual, 1e-10, times the box
 
 
 def _gaps(size, rewards, bound, rng, runs):
@@ -114,7 +114,7 @@ def rm6_bound(
     wins = draw_wins(np.array(rewards), ONE_PAIR, 2**power, rng, runs=20)
     fit = fit_rewards(wins, ARMS, settings.method, bound=2.0)
     gap = max(rewards[:2]) - np.exp(fit.log_policy) @ np.array(rewards)
-    assert gap.max() <= settings.gap(1.0, math.log(4))
+    must(gap.max() <= settings.gap(1.0, math.log(4)))
 
 
 @simulated(

@@ -16,7 +16,7 @@ from ..simulate.making import (
     total_variation,
 )
 from ..theory.value import optimal_policy
-from .evidence import observed, property_test, simulated, symbolic
+from .evidence import must, observed, property_test, simulated, symbolic
 from .ledger import Claim
 from .settings import SEEDS
 
@@ -63,9 +63,9 @@ def rm7_apart(seed=SEEDS, arms=st.integers(2, 4), num=st.integers(1, 6), more=st
     rate = np.exp(log_sft + (rewards - rewards.max()) / BETA).sum()
     lacks = -math.expm1(log_sft[rewards.argmax()])
     bound = lacks**candidates + binom.cdf(num - 1, candidates, rate)
-    assert total_variation(law, target) <= bound + 1e-12  # the law's rounding
+    must(total_variation(law, target) <= bound + 1e-12)  # the law's rounding
     if not more:
-        assert total_variation(law, np.exp(log_sft)) <= 1e-12
+        must(total_variation(law, np.exp(log_sft)) <= 1e-12)
 
 
 @property_test(
@@ -81,11 +81,11 @@ def rm7_merged(seed=SEEDS, arms=st.integers(2, 4)):
     target = optimal_policy(rewards, log_sft, beta=BETA)
     law = merged_law(log_sft, rewards, candidates=1000, num=arms)
     # A response of probability pi is missing with (1 - pi)^1000.
-    assert law.short <= arms * (1 - np.exp(log_sft.min())) ** 1000 + 1e-12
+    must(law.short <= arms * (1 - np.exp(log_sft.min())) ** 1000 + 1e-12)
     if law.short < 1e-12:
-        assert total_variation(law.law, 1 / arms) <= 1e-12
-    assert total_variation(successive_law(target, num=arms).law, 1 / arms) <= 1e-12
-    assert total_variation(successive_law(target, num=1).law, np.exp(target)) <= 1e-12
+        must(total_variation(law.law, 1 / arms) <= 1e-12)
+    must(total_variation(successive_law(target, num=arms).law, 1 / arms) <= 1e-12)
+    must(total_variation(successive_law(target, num=1).law, np.exp(target)) <= 1e-12)
 
 
 @observed(

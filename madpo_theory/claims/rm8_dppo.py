@@ -20,7 +20,7 @@ from ..simulate.gradients import (
     ranked,
     self_normalized,
 )
-from .evidence import property_test, simulated, symbolic
+from .evidence import must, property_test, simulated, symbolic
 from .ledger import Claim
 from .settings import SEEDS
 
@@ -105,8 +105,8 @@ def rm8_unbiased(
         ),
     ):
         found = law.moments(flat)
-        assert np.abs(found.bias(flat.mean(axis=0))).max() <= rounding
-        assert abs(found.variance - variance) <= rounding
+        must(np.abs(found.bias(flat.mean(axis=0))).max() <= rounding)
+        must(abs(found.variance - variance) <= rounding)
 
 
 @property_test(
@@ -123,10 +123,10 @@ def rm8_cut(n=st.integers(2, 8), share=SHARES, seed=SEEDS):
     if cut:
         apart = values[order[cut:]].mean(axis=0) - values[order[:cut]].mean(axis=0)
         bias = ranked(scores, whole).moments(values).bias(mean)
-        assert np.abs(bias - whole * apart).max() <= 1e-12 * n  # one division and n sums
+        must(np.abs(bias - whole * apart).max() <= 1e-12 * n)  # one division and n sums
     for prune in (whole, share):
         found = fixed_count(n, prune).moments(values).mean
-        assert np.abs(found - mean * (1 - whole) / (1 - prune)).max() <= 1e-12 * n / (1 - prune)
+        must(np.abs(found - mean * (1 - whole) / (1 - prune)).max() <= 1e-12 * n / (1 - prune))
 
 
 BANDIT = SoftmaxBandit([0.0, 0.5, 1.0], [1.0, 0.0, 0.3])

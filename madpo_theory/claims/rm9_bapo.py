@@ -20,7 +20,7 @@ from ..simulate.gradients import (
     score_gradient,
     share,
 )
-from .evidence import enclosed, property_test, simulated, symbolic
+from .evidence import enclosed, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .settings import SEEDS
 
@@ -111,9 +111,9 @@ def rm9_where_it_holds(
     values=st.lists(st.floats(-10, 10), min_size=8, max_size=8),
     falling=st.booleans(),
 ):
-    assert sign_agrees(logits[:2], values[:2])
+    must(sign_agrees(logits[:2], values[:2]))
     ordered = sorted(values[: len(logits)], reverse=falling)
-    assert sign_agrees(sorted(logits), ordered)
+    must(sign_agrees(sorted(logits), ordered))
 
 
 def batch(seed, size=12):
@@ -140,13 +140,13 @@ def rm9_monotone(
     base, raised, wide = (
         contributions(*samples, *clips) for clips in ((low, high), (lifted, high), (low, widened))
     )
-    assert base[0] == raised[0] and base[1] <= raised[1] and base[1] == wide[1]
-    assert share(*raised) <= share(*base) + rounding and share(*wide) >= share(*base) - rounding
+    must(base[0] == raised[0] and base[1] <= raised[1] and base[1] == wide[1])
+    must(share(*raised) <= share(*base) + rounding and share(*wide) >= share(*base) - rounding)
     if base[0] < base[1]:
-        assert net_share(*raised) <= net_share(*base) * (1 + rounding)
+        must(net_share(*raised) <= net_share(*base) * (1 + rounding))
     flow = share(*flowing_contributions(*samples, low, high))
-    assert share(*flowing_contributions(*samples, lifted, high)) >= flow - rounding
-    assert share(*flowing_contributions(*samples, low, widened)) >= flow - rounding
+    must(share(*flowing_contributions(*samples, lifted, high)) >= flow - rounding)
+    must(share(*flowing_contributions(*samples, low, widened)) >= flow - rounding)
 
 
 @property_test(
@@ -159,22 +159,22 @@ def rm9_monotone(
 def rm9_search(seed=SEEDS, part=st.floats(0.38, 0.42) | st.floats(0.215, 0.23)):
     samples = batch(seed)
     found, net = PAPER.search(*samples), PRINTED.search(*samples)
-    assert found.c_low == 0.6 if found.reached else (found.c_low, found.c_high) == (0.9, 3.0)
+    must(found.c_low == 0.6 if found.reached else (found.c_low, found.c_high) == (0.9, 3.0))
     widest = share(*contributions(*samples, 0.6, 3.0))
     fresh = np.ones(2), np.array([1.0, -1.0]), np.array([part, 1 - part])
     for largest, of_paper, printed in (
         (widest, found, net),
         (part, PAPER.search(*fresh), PRINTED.search(*fresh)),
     ):  # a share within rounding of its target may fall to either side
-        assert of_paper.reached == (largest >= 0.4) or abs(largest - 0.4) < 1e-12
-        assert printed.reached == (largest >= 2 / 9) or abs(largest - 2 / 9) < 1e-12
-    assert of_paper.raised == ((0, 0) if of_paper.reached else (15, 36))  # at ratio 1
+        must(of_paper.reached == (largest >= 0.4) or abs(largest - 0.4) < 1e-12)
+        must(printed.reached == (largest >= 2 / 9) or abs(largest - 2 / 9) < 1e-12)
+    must(of_paper.raised == ((0, 0) if of_paper.reached else (15, 36)))  # at ratio 1
     released = RELEASED.search(*samples)
     if released.raised[0]:
-        assert released.c_low == 0.9 and (released.raised[1] or not released.reached)
+        must(released.c_low == 0.9 and (released.raised[1] or not released.reached))
         unlifted = UNLIFTED.search(*samples)
-        assert unlifted.raised[1] <= released.raised[1]
-        assert unlifted.reached or not released.reached
+        must(unlifted.raised[1] <= released.raised[1])
+        must(unlifted.reached or not released.reached)
 
 
 STALE = SoftmaxBandit(

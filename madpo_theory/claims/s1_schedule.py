@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ..certify.enclosure import precision
 from ..schedule import coefficient, excess
-from .evidence import property_test, proved, symbolic
+from .evidence import must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import KAPPA, OUTSIDE, c_max, c_min, lam, tau, u
 from .settings import scheduled_margins
@@ -35,12 +35,12 @@ def s1_slope():
 def s1_falls(case=scheduled_margins(200.0), step=st.floats(1e-9, 100)):
     s, h = case
     c = coefficient(h, s)
-    assert coefficient(-h, s) == c >= coefficient(abs(h) + step, s)  # rounding reverses nothing
+    must(coefficient(-h, s) == c >= coefficient(abs(h) + step, s))  # rounding reverses nothing
     with precision(10_000):  # enough to see e^-(20 * 300) beside 1
         near, far = (coefficient(arb(abs(h)) + x, s) for x in (arb(0), arb(step)))
-        assert arb(s.c_max) > near > far > arb(s.c_min)
-    assert math.isclose(coefficient(s.tau, s), 1.0, rel_tol=1e-15)
-    assert excess(s.tau, s) == 0
+        must(arb(s.c_max) > near > far > arb(s.c_min))
+    must(math.isclose(coefficient(s.tau, s), 1.0, rel_tol=1e-15))
+    must(excess(s.tau, s) == 0)
 
 
 CLAIM = Claim(

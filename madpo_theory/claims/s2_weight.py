@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ..schedule import coefficient
 from ..weights import log_weight, weight
-from .evidence import property_test, proved, symbolic
+from .evidence import must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import (
     INSIDE,
@@ -59,18 +59,18 @@ def s2_forms():
 def s2_positive(case=scheduled_margins(1e4), step=st.floats(1e-12, 1)):
     s, h = case
     w, log_w = weight(h, s), log_weight(h, s)
-    assert math.isfinite(log_w)  # w = e^(log w) is positive, whatever float64 makes of it
-    assert w < 2 and (w > 0 or log_w < UNDERFLOW), (w, log_w)
-    assert all(weight(at, s) == 1.0 for at in (0.0, s.tau, -s.tau, -s.tau - 1, -1e4))
+    must(math.isfinite(log_w))  # w = e^(log w) is positive, whatever float64 makes of it
+    must(w < 2 and (w > 0 or log_w < UNDERFLOW), (w, log_w))
+    must(all(weight(at, s) == 1.0 for at in (0.0, s.tau, -s.tau, -s.tau - 1, -1e4)))
     slope = s.lam * s.tau * knee_slope(s)
     gap = 1e-7 * s.tau
-    assert abs(log_weight(-s.tau + gap, s)) <= 2 * slope * gap + 1e-12
+    must(abs(log_weight(-s.tau + gap, s)) <= 2 * slope * gap + 1e-12)
     # Everywhere, also across 0 and +-tau: |(log w)'| <= c_max + |c'| |h| + 1, S1's slope of c.
     after = h + step
     size = max(abs(h), abs(after))
     steepest = s.c_max + s.lam * (s.c_max - s.c_min) / 4 * size + 1
     rounding = 16 * sys.float_info.epsilon * (size + 1) * steepest
-    assert abs(log_weight(after, s) - log_w) <= steepest * (after - h) + rounding
+    must(abs(log_weight(after, s) - log_w) <= steepest * (after - h) + rounding)
 
 
 CLAIM = Claim(

@@ -5,7 +5,7 @@ import math
 import sympy as sp
 
 from ..weights import log_weight, weight
-from .evidence import certified, certified_box, property_test, proved, symbolic
+from .evidence import certified, certified_box, must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, C, in_c, sigma, u
 from .settings import (
@@ -38,7 +38,7 @@ def s3_below_two():
 @property_test("w(h) < 2", "S3, every valid schedule")
 def s3_bound(case=scheduled_margins(1e4)):
     s, h = case
-    assert weight(h, s) < 2 and log_weight(h, s) < math.log(2)
+    must(weight(h, s) < 2 and log_weight(h, s) < math.log(2))
 
 
 LARGEST = "log of the largest weight", "log_weight_max"

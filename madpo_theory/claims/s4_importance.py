@@ -7,7 +7,7 @@ from ..certify.enclosure import precision
 from ..ops.arb_world import sigmoid
 from ..schedule import coefficient
 from ..weights import weight
-from .evidence import property_test, proved, symbolic
+from .evidence import must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, OUTSIDE, OUTSIDE_MARGIN, C, in_c, sigma, u
 from .settings import scheduled_margins
@@ -35,11 +35,11 @@ def s4_mass_numeric(case=scheduled_margins(300.0)):
         both = arb(h), arb(-h)
         kept = [weight(x, s) * sigmoid(x) for x in both]
         if abs(h) > s.tau:
-            assert sum(kept) < 1
+            must(sum(kept) < 1)
             return
         tempered = [sigmoid(coefficient(x, s) * x) for x in both]
-        assert all(a.overlaps(b) for a, b in zip(kept, tempered, strict=True))
-        assert sum(kept).contains(1) and sum(kept).rad() < 1e-300
+        must(all(a.overlaps(b) for a, b in zip(kept, tempered, strict=True)))
+        must(sum(kept).contains(1) and sum(kept).rad() < 1e-300)
 
 
 CLAIM = Claim(

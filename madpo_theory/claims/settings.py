@@ -17,7 +17,7 @@ from ..schedule import MarginSchedule
 from ..simulate import PairProblem, solve
 from ..theory.linear import population_covariance, tabular_features
 from ..weights import Weighting
-from .evidence import certified_box
+from .evidence import certified_box, must
 from .regimes import kappa
 
 # -- schedules, with exact parameters -----------------------------------------------------------
@@ -205,8 +205,8 @@ def falls_up_to_its_target(h_true, sides, away):
     h_true = arb(h_true)
     target = lone_target(arb_world, h_true, *sides)
     for step in (arb("1e-30"), arb(away)):
-        assert lone_slope(target - step, h_true, sides) < 0
-        assert lone_slope(target + step, h_true, sides) > 0
+        must(lone_slope(target - step, h_true, sides) < 0)
+        must(lone_slope(target + step, h_true, sides) > 0)
     return h_true, target
 
 

@@ -15,7 +15,7 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weights import log_weight
-from .evidence import property_test, proved, simulated, symbolic
+from .evidence import must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import REGIMES, both_weights, h_true, in_c, sigma, z
 from .settings import LABELS, margins, scheduled_margins, target_scores
@@ -46,16 +46,16 @@ def t1_lowest(case=scheduled_margins(30.0), h=margins(30.0), step=st.floats(1e-3
         target = effective_target(h, h_model, s)
         at = target - step, target, target + step
         low, stationary, high = (risk_slope(z, h, h_model, s) for z in at)
-        assert low < 0 < high and stationary.contains(0)
-        assert risk_curvature(target, h, h_model, s) > 0
+        must(low < 0 < high and stationary.contains(0))
+        must(risk_curvature(target, h, h_model, s) > 0)
         left, least, right = (pair_risk(z, h, h_model, s) for z in at)
-        assert left > least < right
+        must(left > least < right)
         # The risk is the training loss's expectation over either label, at every z.
         for z, risk in zip(at, (left, least, right), strict=True):
             trained = {"weighting": s, "beta": 1}
             won = madpo(z, arb(0), arb(0), arb(0), margin=h_model, **trained)[0]
             lost = madpo(arb(0), z, arb(0), arb(0), margin=-h_model, **trained)[0]
-            assert risk.overlaps(sigmoid(h) * won + sigmoid(-h) * lost)
+            must(risk.overlaps(sigmoid(h) * won + sigmoid(-h) * lost))
 
 
 @simulated("the trained loss settles at the target", "z* = h* + delta(h), 40 pairs")

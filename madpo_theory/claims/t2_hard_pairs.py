@@ -8,7 +8,7 @@ from ..losses import madpo
 from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
-from .evidence import property_test, proved, simulated, symbolic
+from .evidence import must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, C, in_c, u
 from .settings import LABELS, scheduled_margins, target_scores
@@ -26,8 +26,8 @@ def t2_amplified_numeric(case=scheduled_margins(100.0)):
     s, h = case
     h = math.copysign(min(abs(h), s.tau), h)
     target = effective_target(h, h, s)
-    assert math.isclose(target, coefficient(h, s) * h, rel_tol=1e-13, abs_tol=1e-300)
-    assert abs(target) >= abs(h)
+    must(math.isclose(target, coefficient(h, s) * h, rel_tol=1e-13, abs_tol=1e-300))
+    must(abs(target) >= abs(h))
 
 
 @simulated("trained targets of pairs below tau", "c(|h*|) h*")

@@ -12,7 +12,7 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weights import log_weight_ratio
-from .evidence import certified, enclosed, property_test, proved, simulated, symbolic
+from .evidence import certified, enclosed, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import OUTSIDE, OUTSIDE_MARGIN, C, in_c, sigma
 from .settings import CLASS, LABELS, RELEASED, margins, schedules, target_scores
@@ -46,11 +46,11 @@ def t3_small(s=schedules(), beyond=margins(1e4)):
     h = s.tau + abs(beyond)
     dampening = -log_weight_ratio(h, s)
     here, bound = (math.log1p(math.exp(-s.c_min * u)) for u in (h, s.tau))
-    assert -1e-15 <= dampening <= here * (1 + 1e-15)  # it vanishes with h where c_min > 0
-    assert here <= bound <= math.log(2) * (1 + 1e-15)
-    assert math.isclose(effective_target(h, h, s), h - dampening, rel_tol=1e-15)
+    must(-1e-15 <= dampening <= here * (1 + 1e-15))  # it vanishes with h where c_min > 0
+    must(here <= bound <= math.log(2) * (1 + 1e-15))
+    must(math.isclose(effective_target(h, h, s), h - dampening, rel_tol=1e-15))
     flat = MarginSchedule(s.c_max, 0.0, s.lam, s.tau)
-    assert math.isclose(-log_weight_ratio(s.tau + 700 / s.lam, flat), math.log(2), rel_tol=1e-12)
+    must(math.isclose(-log_weight_ratio(s.tau + 700 / s.lam, flat), math.log(2), rel_tol=1e-12))
 
 
 @enclosed("counterexample at h* = 8", "z* differs from c h*")

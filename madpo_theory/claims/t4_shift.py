@@ -7,7 +7,7 @@ import sympy as sp
 from ..schedule import excess
 from ..targets import effective_target
 from ..weights import log_weight, log_weight_ratio
-from .evidence import property_test, proved, symbolic
+from .evidence import must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, OUTSIDE, OUTSIDE_MARGIN, C, in_c, u
 from .settings import margins, scheduled_margins
@@ -33,12 +33,12 @@ def t4_shift():
 def t4_shift_numeric(case=scheduled_margins(1e4), h=margins(30.0)):
     s, h_model = case
     shift = log_weight_ratio(h_model, s)
-    assert shift == -log_weight_ratio(-h_model, s)
+    must(shift == -log_weight_ratio(-h_model, s))
     if abs(h_model) <= s.tau:
-        assert math.isclose(shift, excess(h_model, s) * h_model, rel_tol=1e-15, abs_tol=1e-300)
-    assert math.isclose(effective_target(h, h_model, s), h + shift, rel_tol=1e-15, abs_tol=0)
+        must(math.isclose(shift, excess(h_model, s) * h_model, rel_tol=1e-15, abs_tol=1e-300))
+    must(math.isclose(effective_target(h, h_model, s), h + shift, rel_tol=1e-15, abs_tol=0))
     difference = log_weight(h_model, s) - log_weight(-h_model, s)
-    assert math.isclose(shift, difference, rel_tol=1e-12, abs_tol=1e-300)
+    must(math.isclose(shift, difference, rel_tol=1e-12, abs_tol=1e-300))
 
 
 CLAIM = Claim(

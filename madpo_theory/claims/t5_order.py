@@ -19,6 +19,7 @@ from .evidence import (
     certified,
     certified_box,
     enclosed,
+    must,
     observed,
     property_test,
     proved,
@@ -217,12 +218,12 @@ def t5_limit(s=schedules()):
     if product <= limit * (1 - 1e-9):
         at = np.linspace(0, s.tau, 401)
         rounding = 1e-13 * s.c_max * s.tau
-        assert np.diff(effective_target(at, at, s)).min() >= -rounding, (product, limit)
+        must(np.diff(effective_target(at, at, s)).min() >= -rounding, (product, limit))
     elif product >= limit * (1 + 1e-6):
         turn = max(1.0, turning_point(s))  # c where T' is lowest
         at = min(margin_of(turn, s), s.tau * (1 - 1e-12))
         with precision():
-            assert enclosed_slope(arb(at), s) < 0, (product, limit)
+            must(enclosed_slope(arb(at), s) < 0, (product, limit))
 
 
 @property_test("T is increasing for every lam <= safe_lam, and for none above", "T5", examples=60)
@@ -231,10 +232,10 @@ def t5_safe_lam(s=schedules(), share=st.floats(0.01, 0.999)):
     below = MarginSchedule(s.c_max, s.c_min, share * safe, s.tau)
     at = np.concatenate([np.linspace(0, s.tau, 301), s.tau + np.linspace(0, 40, 301) / below.lam])
     rounding = 1e-13 * s.c_max * at[-1]
-    assert np.diff(effective_target(at, at, below)).min() >= -rounding
+    must(np.diff(effective_target(at, at, below)).min() >= -rounding)
     above = MarginSchedule(s.c_max, s.c_min, min(1.001 * safe, 1e8), s.tau)
     if above.lam * above.tau <= monotone_limit(s.c_max, s.c_min):  # then it falls beyond tau
-        assert scaled_slope(s.tau + np.linspace(0, 40, 4001) / above.lam, above).min() < 0
+        must(scaled_slope(s.tau + np.linspace(0, 40, 4001) / above.lam, above).min() < 0)
 
 
 @property_test("T is increasing for every tau <= safe_tau, and falls just above", "T5", examples=25)
@@ -245,10 +246,10 @@ def t5_safe_tau(s=schedules(), share=st.floats(0.01, 0.999)):
         tail = below.tau + np.linspace(0, 40, 301) / s.lam
         at = np.concatenate([np.linspace(0, below.tau, 301), tail])
         rounding = 1e-13 * s.c_max * at[-1]
-        assert np.diff(effective_target(at, at, below)).min() >= -rounding
+        must(np.diff(effective_target(at, at, below)).min() >= -rounding)
     above = MarginSchedule(s.c_max, s.c_min, s.lam, 1.0001 * safe + 1e-9)
     if above.lam * above.tau <= monotone_limit(s.c_max, s.c_min):
-        assert scaled_slope(above.tau + np.linspace(0, 40, 40001) / s.lam, above).min() < 0
+        must(scaled_slope(above.tau + np.linspace(0, 40, 40001) / s.lam, above).min() < 0)
 
 
 @simulated("two trained pairs change places", "T(5.26) = 8.33 above T(6.9) = 6.92")

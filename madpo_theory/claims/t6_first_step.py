@@ -11,7 +11,7 @@ from ..certify.enclosure import precision
 from ..losses import madpo
 from ..risk import risk_slope
 from ..schedule import MarginSchedule, coefficient
-from .evidence import property_test, simulated, symbolic
+from .evidence import must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, REGIMES, C, both_weights, h_true, in_c, sigma
 from .settings import schedules
@@ -45,9 +45,9 @@ def t6_between(s=schedules(), share=st.floats(1e-6, 0.9999)):
         h = arb(share) * arb(s.tau)
         c = coefficient(h, s)
         signal, dpo_signal = -risk_slope(arb(0), h, h, s), (h / 2).tanh() / 2
-        assert dpo_signal < signal < c * dpo_signal
-        assert signal.overlaps((c * h / 2).tanh() / 2)
-        assert signal.overlaps(risk_slope(arb(0), -h, -h, s))  # odd in the margin
+        must(dpo_signal < signal < c * dpo_signal)
+        must(signal.overlaps((c * h / 2).tanh() / 2))
+        must(signal.overlaps(risk_slope(arb(0), -h, -h, s)))  # odd in the margin
 
 
 @simulated("first-step gradient of the real loss on sampled labels", "-tanh(c h*/2)/2, 30 pairs")

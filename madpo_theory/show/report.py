@@ -111,8 +111,8 @@ def _claim(claim, folder, page):
             found = next((place for place in places if place.is_file()), None)
             link = found and Path(os.path.relpath(found, page)).as_posix()
         evidence.append(
-            {"name": "", "detail": "", "checked": True, **item, "steps": item.get("steps") or [],
-             "certificate": certificate, "link": link}
+            {"name": "", "detail": "", "checked": True, "error": False, **item,
+             "steps": item.get("steps") or [], "certificate": certificate, "link": link}
         )  # fmt: skip
     optional = {"reading": "", "condition": "", "counterexample": "", "figure": "", "parts": []}
     return {**optional, **claim, "evidence": evidence}
