@@ -121,14 +121,18 @@ def _shown(ledger, certificates, *, show, json):
     if json is not None:
         ledger.write(json)
     wrong, errors, unverified = ledger.disagreements, ledger.errors, ledger.unverified
-    told = [f"{len(wrong)} pieces of evidence DISAGREE"] * bool(wrong)
-    told += [f"{len(errors)} ended in an ERROR, which counts neither way"] * bool(errors)
+    told = [f"{_pieces(len(wrong))} DISAGREE"] * bool(wrong)
+    told += [f"{_pieces(len(errors))} ended in an ERROR, which counts neither way"] * bool(errors)
     told += [f"nothing was checked of {', '.join(unverified)}"] * bool(unverified)
     told = "; ".join(told) or "all evidence agrees"
     print(f"{len(ledger.rows)} claims in {ledger.seconds:.0f} s; {told}")
     for why, of in Counter(e.computed for _, e in ledger.unchecked if e.kind != "roll-up").items():
-        print(f"{of} pieces of evidence {why}")
+        print(f"{_pieces(of)} {why}")
     return 1 if wrong else 2 if errors else 1 if unverified else 0
+
+
+def _pieces(count):
+    return f"{count} piece{'s' * (count != 1)} of evidence"
 
 
 _STUDIES = ", ".join(extensions.STUDIES)
