@@ -121,7 +121,7 @@ def _shown(ledger, certificates, *, show, json):
     if json is not None:
         ledger.write(json)
     wrong, errors, unverified = ledger.disagreements, ledger.errors, ledger.unverified
-    told = [f"{_pieces(len(wrong))} DISAGREE"] * bool(wrong)
+    told = [f"{_pieces(len(wrong))} DISAGREE{'S' * (len(wrong) == 1)}"] * bool(wrong)
     told += [f"{_pieces(len(errors))} ended in an ERROR, which counts neither way"] * bool(errors)
     told += [f"nothing was checked of {', '.join(unverified)}"] * bool(unverified)
     told = "; ".join(told) or "all evidence agrees"
