@@ -7,6 +7,28 @@ Open Scope R_scope.
 
 Record schedule := Schedule { c_max : R; c_min : R; lam : R; tau : R }.
 
+Definition logistic (a k : R) : R :=
+  / (k * exp a + 1).
+
+Definition stable_logistic (a k : R) : R :=
+  let x1 := exp (Rmin 0 (- a)) in
+  x1 / (k * exp (Rmin 0 a) + x1).
+
+Definition mobius_exp (a k : R) : R :=
+  let x1 := exp a in
+  (1 - x1) / (k * x1 + 1).
+
+Definition stable_mobius_exp (a k : R) : R :=
+  let x1 := exp (Rmin 0 a) in
+  let x2 := exp (Rmin 0 (- a)) in
+  (x2 - x1) / (k * x1 + x2).
+
+Definition exp_difference (a b x : R) : R :=
+  (1 - exp (- x)) * exp (- a).
+
+Definition stable_exp_difference (a b x : R) : R :=
+  - ((exp (Rmin 0 (- x)) - 1) * exp (- a)) + (exp (Rmin 0 x) - 1) * exp (- b).
+
 Definition coefficient (s : schedule) (h : R) : R :=
   c_min s + (c_max s - c_min s) / (1 + (c_max s - 1) * exp (lam s * (- tau s + (if Rltb 0 h then
     h else - h))) / (1 - c_min s)).

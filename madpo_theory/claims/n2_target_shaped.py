@@ -13,7 +13,7 @@ from ..ops import sympy_world
 from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weights import PowerTarget, TargetShapedWeight, log_weight_ratio, weight
-from .evidence import must, property_test, simulated, symbolic
+from .evidence import must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import u
 from .settings import LABELS, margins, target_scores
@@ -97,5 +97,11 @@ CLAIM = Claim(
     verdict="holds",
     figure="corrected_weights",
     uses=("C1", "T1"),
-    evidence=(n2_shape, n2_numeric, n2_sensitivity, n2_trained),
+    evidence=(
+        n2_shape,
+        n2_numeric,
+        n2_sensitivity,
+        n2_trained,
+        proved("AnyWeight", "N2_any_ratio"),
+    ),
 )

@@ -14,7 +14,7 @@ from ..weights import (
     TargetShapedWeight,
     log_weight_ratio,
 )
-from .evidence import must, observed, property_test, simulated, symbolic
+from .evidence import must, observed, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import OUTSIDE, OUTSIDE_MARGIN, REGIMES, C, in_c
 from .settings import margins, schedules
@@ -120,5 +120,11 @@ CLAIM = Claim(
     verdict="holds",
     figure="corrected_weights",
     uses=("T1", "T3", "T5", "R2", "N1", "N2", "N4"),
-    evidence=(n3_tradeoff, n3_influence, n3_table, n3_distilled),
+    evidence=(
+        n3_tradeoff,
+        n3_influence,
+        n3_table,
+        n3_distilled,
+        proved("AnyWeight", "N3_general"),
+    ),
 )

@@ -24,7 +24,7 @@ from ..theory.linear import (
     sandwich,
 )
 from ..weights import weight
-from .evidence import must, property_test, simulated, symbolic
+from .evidence import must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import h_true, information_identity, sigma, z
 from .settings import SEEDS, gentle_schedules, margins, random_design, schedules
@@ -190,5 +190,6 @@ CLAIM = Claim(
         r6_refits,
         r6_coverage,
         r6_refuted,
+        proved("AnyWeight", "R6_exact"),
     ),
 )

@@ -65,5 +65,6 @@ CLAIM = Claim(
             "S1_limit",
             "S1_excess",
         ),
+        proved("Stable", "S1_stable_logistic", "S1_stable_mobius"),
     ),
 )

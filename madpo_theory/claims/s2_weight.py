@@ -95,5 +95,6 @@ CLAIM = Claim(
             "S2_continuous",
             "S2_corner",
         ),
+        proved("Stable", "S2_stable_difference"),
     ),
 )

@@ -11,7 +11,7 @@ from ..certify.enclosure import precision
 from ..losses import madpo
 from ..risk import risk_slope
 from ..schedule import MarginSchedule, coefficient
-from .evidence import must, property_test, simulated, symbolic
+from .evidence import must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, REGIMES, C, both_weights, h_true, in_c, sigma
 from .settings import schedules
@@ -84,5 +84,10 @@ CLAIM = Claim(
     figure="pair_risk",
     verdict="holds",
     uses=("S1", "S4", "T1", "T2"),
-    evidence=(t6_slope, t6_between, t6_sampled),
+    evidence=(
+        t6_slope,
+        t6_between,
+        t6_sampled,
+        proved("AnyWeight", "T6_first_step", "T6_published"),
+    ),
 )

@@ -6,13 +6,14 @@ those; the published weight and the bounded-ratio one are definitions to put in 
 what speaks of any slots.
 """
 
+import functools
 from dataclasses import dataclass
 
 import sympy as sp
 
 from ..losses import beta_dpo_beta, dpo, ipo, madpo
 from ..methods import Cdpo, Method, Rdpo, Simpo, Slots
-from ..ops import sympy_world
+from ..ops import stable, sympy_world
 from ..risk import pair_risk, risk_curvature, risk_slope
 from ..schedule import MarginSchedule, coefficient, excess
 from ..targets import dpo_target, effective_target, influence_bound, ipo_target
@@ -88,11 +89,21 @@ def generated():
     soft = _AnySlots(("log_weight", "label", "temperature"))
     every = _AnySlots(("log_weight", "label", "offset", "temperature"))
     epsilon, gamma = sp.symbols("epsilon gamma", positive=True)
+    a, b, x, k = *sp.symbols("a b x", real=True), sp.Symbol("k", positive=True)
     of_h, of_weight = "(s : schedule) (h : R)", "(log_w : R -> R)"
     of_hard, of_soft = "(log_w offset : R -> R)", "(log_w agreed disputed : R -> R)"
     of_slots, of_target = "(log_w agreed disputed offset : R -> R)", "(b h_true h : R)"
     of_pair, of_logps = "(z h_true h_model : R)", "(chosen rejected ref_chosen ref_rejected : R)"
+    primitives = {"logistic": (a, k), "mobius_exp": (a, k), "exp_difference": (a, b, x)}
     definitions = (
+        *(
+            (prefix + name, f"({' '.join(map(str, values))} : R)", primitive(*values))
+            for name, values in primitives.items()
+            for prefix, primitive in (
+                ("", getattr(sympy_world, name)),
+                ("stable_", functools.partial(getattr(stable, name), sympy_world)),
+            )
+        ),
         ("coefficient", of_h, coefficient(h, s)),
         ("excess", of_h, excess(h, s)),
         ("log_weight", of_h, log_weight(h, s)),

@@ -39,7 +39,7 @@ def log1mexp(xp, x):
 
 
 def _parts(xp, x):
-    return xp.minimum(x, 0.0), maximum(xp, x, 0.0)
+    return xp.minimum(x, 0), maximum(xp, x, 0)
 
 
 def exp_difference(xp, a, b, x):
