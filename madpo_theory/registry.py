@@ -34,6 +34,7 @@ def setting(default, rule, holds, origin, *, training=False, **options):
 
     Parameters
     ----------
+    default : a number; None for one that may be left out, which None says.
     rule : the range in words, "0 < gamma < 1"; `holds` the same as a function of the value.
     origin : "paper", "code" (what the authors released) or "here".
     training : whether it is one of the training and none of the loss.
@@ -78,8 +79,9 @@ class Named:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            if "holds" in field.metadata:
-                value = getattr(self, field.name)
+            value = getattr(self, field.name)
+            left_out = value is None and field.default is None
+            if "holds" in field.metadata and not left_out:
                 check_number(field.name, value, field.metadata["rule"], field.metadata["holds"])
 
     def __reduce_ex__(self, protocol):

@@ -91,6 +91,21 @@ def test_weights_with_the_same_targets_differ_in_weights_alone():
     assert (efficient["weight_mean"] > own["weight_mean"]).all()
 
 
+def test_what_a_model_moves_is_told_of_offsets_and_soft_labels_too():
+    """An offset has the weight's targets, shifts and slopes, and none of its weights (N5)."""
+    names = ("madpo", "offset_madpo", "odpo", "distillation", "dpo", "cw_po")
+    table = columns(GaussianModel(2.0), methods=names)
+    weighted, offset = of(table, "madpo"), of(table, "offset_madpo")
+    for name in ("influence", "target_shift", "local_slope", "local_sensitivity"):
+        np.testing.assert_allclose(offset[name], weighted[name], rtol=1e-12)
+    assert (offset["weight_mean"] == 1).all() and (weighted["weight_mean"] < 1).all()
+    odpo = of(table, "odpo")
+    np.testing.assert_allclose(odpo["target_shift"], odpo["model_error"], rtol=1e-12)
+    own = of(table, "distillation")  # the target moves from that of the model's h
+    assert (own["target_shift"] > own["model_error"] / 2).all()
+    assert not any(of(table, "dpo")[name].any() for name in ("target_shift", "influence"))
+
+
 def test_the_reward_at_a_divergence_does_not_depend_on_beta():
     first, second = (
         columns(ExactModel(), beta=beta, divergences=(0.5,), methods=("dpo",))
@@ -224,8 +239,13 @@ def test_the_slopes_are_the_shifts():
     expected = (log_weight_ratio(h + step, released) - log_weight_ratio(h - step, released)) / (
         2 * step
     )
-    np.testing.assert_allclose(shift_slopes(h, released), expected, atol=1e-8)
-    assert (shift_slopes(h, None) == 0).all()
+    for name in ("madpo", "offset_madpo"):
+        method = METHODS_OF_LIBRARY[name](released)
+        np.testing.assert_allclose(shift_slopes(h, method), expected, atol=1e-8)
+    odpo = METHODS_OF_LIBRARY["odpo"](0.25)
+    np.testing.assert_allclose(shift_slopes(h, odpo), 0.25, rtol=1e-15)
+    assert (shift_slopes(h, METHODS_OF_LIBRARY["dpo"]()) == 0).all()
+    assert np.isnan(shift_slopes(h, METHODS_OF_LIBRARY["reward_aware_forward"]())).all()
 
 
 def test_targets_in_the_wrong_order_are_counted():
@@ -296,8 +316,8 @@ def test_displacement_is_who_loses_probability():
 
 def test_a_weight_of_steps_has_no_slope():
     """Its ratio is infinite on both sides, so that no exact world has a fit: NaN, not an error."""
-    weighting = METHODS_OF_LIBRARY["dpo_filtered"]().slot_weighting
-    assert not shift_slopes(np.linspace(-2, 2, 8).reshape(2, 2, 2), weighting).any()
+    method = METHODS_OF_LIBRARY["dpo_filtered"]()
+    assert not shift_slopes(np.linspace(-2, 2, 8).reshape(2, 2, 2), method).any()
     table = frame(measure_cell(Cell(methods=("dpo_filtered",), worlds=WORLDS), (0, 1), 0, "cpu"))
     assert not table["converged"].any() and np.isnan(table["target_shift"]).all()
 

@@ -406,8 +406,8 @@ def _made_from(spec):
     return found
 
 
-_KINDS = (bool, int, float, str)
-"""Of settings that a text can stand for."""
+_KINDS = (bool, int, float, str, type(None))
+"""Of settings that a text can stand for; None is that of a number left out."""
 
 
 def _ranges(value):
@@ -429,14 +429,17 @@ def _assigned(value, texts):
             changed[field.name] = _assigned(inner, texts)
         elif field.name in texts and isinstance(inner, _KINDS):
             rule = field.metadata.get("rule", "")
-            changed[field.name] = _read(field.name, inner, texts[field.name], rule)
+            optional = field.default is None
+            changed[field.name] = _read(field.name, inner, texts[field.name], rule, optional)
     return replace(value, **changed) if changed else value
 
 
-def _read(name, default, text, rule):
-    """A text as a value of the default's kind, or a ValueError."""
+def _read(name, default, text, rule, optional=False):
+    """A text as a value of the default's kind, None if it is `optional`, or a ValueError."""
     if isinstance(default, str):
         return text
+    if optional and text.lower() == "none":
+        return None
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]

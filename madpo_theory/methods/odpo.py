@@ -25,4 +25,4 @@ class Odpo(Method):
     alpha: float = setting(1.0, "alpha >= 0", lambda v: v >= 0, "code")
 
     def slots(self, xp, h):
-        return Slots(offset=xp.number(self.alpha, h) * h)
+        return Slots(offset=xp.number(self.alpha, h) * h, odd=True)

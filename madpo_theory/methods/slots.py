@@ -27,6 +27,7 @@ class Slots:
     constant : nats taken from the loss, such as the entropy of a soft label; None is 0. It moves no
         gradient.
     offset : g, nats of z; None is 0.
+    odd : whether g(-h) = -g(h) at every h: then no even part of it is left by rounding.
     temperature : b > 0, the same for h and -h; None is 1.
     exact : whether a label of 0 is meant, rather than a number too small for floating point.
     """
@@ -38,6 +39,7 @@ class Slots:
     exact: bool = False
     total: Any = None
     constant: Any = None
+    odd: bool = False
 
 
 def slot_loss(xp, z, slots, minus_z=None):
@@ -92,7 +94,7 @@ def slot_target(xp, h_true, delta, chosen, rejected):
     chosen, rejected : :class:`Slots` at h and at -h.
     """
     d = h_true + delta
-    odd, even = _parts_of(chosen.offset, rejected.offset, 0 * h_true)
+    odd, even = _parts_of(chosen, rejected, 0 * h_true)
     if chosen.label is None:
         y = d if even is None else d / 2 + xp.asinh(xp.exp(even) * xp.sinh(d / 2))
     else:
@@ -112,8 +114,11 @@ def slot_target(xp, h_true, delta, chosen, rejected):
     return y if chosen.temperature is None else y / chosen.temperature
 
 
-def _parts_of(offset, mirrored, zero):
-    """Odd and even part of an offset, None where it is empty; `zero` is one of the world."""
+def _parts_of(chosen, rejected, zero):
+    """Odd and even part of an offset, None where there is none; `zero` is one of the world."""
+    offset, mirrored = chosen.offset, rejected.offset
     if offset is None:
         return None, None
+    if chosen.odd:
+        return zero + offset, None
     return zero + (offset - mirrored) / 2, zero + (offset + mirrored) / 2

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 
 from ..methods import method_of, settings_of
-from ..ops import check_number
+from ..ops import check_number, torch_world
 from ..ops.checks import check_kind
 from ..schedule import MarginSchedule
 from ..theory.linear import population_covariance, tabular_features
-from ..weights import log_weight_ratio
 from .measure import frontier, measure, policy_of, rms_over_pairs
 from .problem import PairProblem, first_step, pair_targets, solve
 from .reward_models import ExactModel, RewardModel, draw_margins
@@ -152,6 +151,7 @@ def _columns(cell, scene, name, method, seed, m, converged, **more):
     weighting, settings = method.slot_weighting, settings_of(method)
     sensitivity, influence = {n: limits for n, *limits in cell.constants}.get(name, (None, None))
     target = scene_targets(scene, method)
+    moved, shift = target_shifts(scene, method)
     measured = measure(
         scene.worlds,
         scene.margins,
@@ -161,12 +161,14 @@ def _columns(cell, scene, name, method, seed, m, converged, **more):
         beta=cell.beta,
         weighting=weighting,
         target=np.where(np.isfinite(target), target, 0.0),
+        moved=moved,
+        shift=shift,
         lipschitz=sensitivity,
         limit=influence,
     ).columns()
     unmet = (~np.isfinite(target) & (scene.sampling > 0)).any(axis=(1, 2, 3))
     measured["own_target_error"] = np.where(unmet, np.nan, measured["own_target_error"])
-    slopes = shift_slopes(scene.worlds.margins, weighting)
+    slopes = shift_slopes(scene.worlds.margins, method)
     measured["local_slope"] = (scene.sampling * slopes).sum(axis=(2, 3)).mean(axis=1)
     measured["local_sensitivity"] = rms_over_pairs(slopes, scene.sampling)
     if cell.divergences:
@@ -201,24 +203,45 @@ def _stacked(pieces):
     return {key: [x for piece in pieces for x in piece[key]] for key in pieces[0]}
 
 
-def shift_slopes(margins, weighting):
-    """delta'(h) of a weighting at margins of any shape, no unit; 0 for unit weights."""
-    if weighting is None:
+def shift_slopes(margins, method):
+    """dz*/dh of a method's target by the reward model's margin, at exact margins of any shape.
+
+    No unit; delta'(h) for weights and odd offsets, 0 for a method that takes no margin, NaN for one
+    without slots.
+    """
+    if "margin" not in method.needs:
         return np.zeros(margins.shape)
-    h = torch.from_numpy(np.ascontiguousarray(margins)).requires_grad_()
-    moved = log_weight_ratio(h, weighting)
-    if not moved.requires_grad:  # a weight of steps
-        return np.zeros(margins.shape)
-    (slopes,) = torch.autograd.grad(moved.sum(), h)
+    if not method.has_slots:
+        return np.full(margins.shape, np.nan)
+    true = torch.from_numpy(np.ascontiguousarray(margins))
+    h = true.clone().requires_grad_()
+    (slopes,) = torch.autograd.grad(method.target_formula(torch_world, true, h).sum(), h)
     return slopes.numpy()
 
 
-def scene_targets(scene, method):
+def scene_targets(scene, method, margins=None):
     """The method's own targets (W, P, K, K), infinitely many labels a pair; NaN where it has none.
 
-    An effective target, for methods that weigh labels (T1).
+    An effective target, for methods that weigh labels (T1). `margins` (W, P, K, K) stand in for the
+    reward model's.
     """
-    return from_problems(pair_targets(method, scene.population), scene.worlds)
+    problem = scene.population
+    if margins is not None:
+        problem = replace(problem, margins=to_problems(margins, problem.labels.device))
+    return from_problems(pair_targets(method, problem), scene.worlds)
+
+
+def target_shifts(scene, method):
+    """What the reward model does to the targets of a method that is no weighting, (W, P, K, K).
+
+    (from where they are at a margin of 0, from where an exact model has them), nats, NaN where it
+    has no target. (None, None) for a weighting, whose ratio says it, and without a margin.
+    """
+    if method.is_weighting or "margin" not in method.needs:
+        return None, None
+    true = scene.worlds.margins
+    found, *others = (scene_targets(scene, method, h) for h in (None, 0 * true, true))
+    return tuple(found - other for other in others)
 
 
 def reversals(scene, z):

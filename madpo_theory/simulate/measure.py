@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
-from ..ops import check_number
+from ..ops import check_number, shape_error
 from ..ops.checks import check_kind, finite_array
 from ..targets import effective_target
 from ..theory.efficiency import effective_sample_size
@@ -228,7 +228,8 @@ class Measurement:
     target_shift_bound: np.ndarray
     """L times model_error (R1); NaN unless L was passed."""
     influence: np.ndarray
-    """Largest |delta(h)| of a sampled pair, nats."""
+    """Most nats by which the reward model's margin moves the target of a sampled pair: the largest
+    |delta(h)| of a weighting."""
     influence_limit: np.ndarray
     """D (R2); NaN unless it was passed."""
     reward: np.ndarray
@@ -271,6 +272,8 @@ def measure(
     beta,
     weighting=None,
     target=None,
+    moved=None,
+    shift=None,
     lipschitz=None,
     limit=None,
     threshold=0.1,
@@ -288,6 +291,8 @@ def measure(
     weighting : what the method weighs labels by; None for unit weights.
     target : the method's own pair targets of z (W, P, K, K), nats, where they are not
         effective_target(h*, h, weighting): IPO's are ``beta * ipo_target(h*, beta)``.
+    moved, shift : by how much the reward model's margins move those from where they are at margins
+        of 0, and at exact ones (W, P, K, K), nats, of a method that is no weighting; NaN: unknown.
     lipschitz, limit : L and D of the weighting, for the theory's columns.
     threshold : weight below which a label counts as suppressed.
 
@@ -306,12 +311,15 @@ def measure(
     m = finite_array("m", from_problems(m, worlds), shape=worlds.shape)
     true = worlds.margins
     z = gaps(beta * m)
-    moved = shift = np.zeros(true.shape)
-    if weighting is not None:
-        moved = log_weight_ratio(margins, weighting)
-        exact = log_weight_ratio(true, weighting)
-        with np.errstate(invalid="ignore"):  # infinite alike: a label that nobody trusts
-            shift = np.where(moved == exact, 0.0, moved - exact)
+    if moved is None:
+        moved = shift = np.zeros(true.shape)
+        if weighting is not None:
+            moved = log_weight_ratio(margins, weighting)
+            exact = log_weight_ratio(true, weighting)
+            with np.errstate(invalid="ignore"):  # infinite alike: a label that nobody trusts
+                shift = np.where(moved == exact, 0.0, moved - exact)
+    elif (moved.shape, shift.shape) != (true.shape, true.shape):
+        raise shape_error({"moved": moved.shape, "shift": shift.shape, "margins": true.shape})
     if target is not None:
         target = check_margin_batch("target", target, worlds)
     else:
