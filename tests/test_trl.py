@@ -13,6 +13,7 @@ pytest.importorskip("peft", reason="needs madpo-theory[trl]")
 
 from datasets import Dataset, IterableDataset
 from ours import METHODS
+from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 from trl import DPOTrainer
 from trl_trainers import PAIRS, disturb, made_trainer, tiny_policy
 
@@ -63,6 +64,18 @@ WEIGHTINGS = {
 @pytest.fixture(scope="module")
 def tiny():
     return tiny_policy()
+
+
+@pytest.fixture(scope="module")
+def mixture(tiny):
+    """A tiny mixture of experts with an auxiliary loss, for the same tokenizer."""
+    torch.manual_seed(0)
+    config = Qwen3MoeConfig(
+        vocab_size=len(tiny[1]), hidden_size=32, moe_intermediate_size=16, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, head_dim=16, num_experts=4,
+        num_experts_per_tok=2, output_router_logits=True, router_aux_loss_coef=0.3,
+    )  # fmt: skip
+    return Qwen3MoeForCausalLM(config)
 
 
 @pytest.fixture
@@ -276,29 +289,107 @@ def test_a_weighting_is_a_weighting(trainer):
         trainer(WeightedDPOTrainer, weighting=2.0)
 
 
-def gaps(logps):
-    return torch.sub(*logps.chunk(2, dim=0))
+def of_nothing(inputs):
+    return torch.zeros(len(inputs["input_ids"]), requires_grad=True)
+
+
+# What a TRL to come might compute; its operations stand in its own method, as TRL's do.
+
+
+def without_mean(self, model, inputs, *args, **kwargs):
+    return of_nothing(inputs).sum() / 4
+
+
+def twice_the_mean(self, model, inputs, *args, **kwargs):
+    chosen, rejected = of_nothing(inputs).chunk(2, dim=0)
+    return 2 * (chosen - rejected + 1).mean()
+
+
+def without_reference(self, model, inputs, *args, **kwargs):
+    chosen, rejected = of_nothing(inputs).chunk(2, dim=0)
+    return (chosen - rejected).mean()
+
+
+def twice_with_reference(self, model, inputs, *args, **kwargs):
+    logps = of_nothing(inputs)
+    (chosen, rejected), (other, another) = logps.chunk(2, dim=0), logps.chunk(2, dim=0)
+    return 2 * (chosen - rejected - other + another).mean()
+
+
+def mean_elsewhere(self, model, inputs, *args, **kwargs):
+    return twice_the_mean(self, model, inputs)
 
 
 @pytest.mark.parametrize(
-    ("kind", "method", "computed", "message"),
+    ("kind", "computed", "message"),
     (
-        (WeightedDPOTrainer, None, lambda logps: logps.sum() / 4, "takes no mean over the pairs"),
-        (WeightedDPOTrainer, None, lambda logps: 2 * (gaps(logps) + 1).mean(), "is not the mean"),
-        (PreferenceTrainer, "dpo", lambda logps: gaps(logps).mean(),
-         "splits log-probabilities in another way"),
-        (PreferenceTrainer, "dpo", lambda logps: 2 * (gaps(logps) - gaps(logps)).mean(),
-         "is not the mean"),
+        (WeightedDPOTrainer, without_mean, "takes no mean over the pairs"),
+        (WeightedDPOTrainer, twice_the_mean, "is not the mean"),
+        (WeightedDPOTrainer, mean_elsewhere, "takes no mean over the pairs"),
+        (PreferenceTrainer, without_reference, "splits log-probabilities in another way"),
+        (PreferenceTrainer, twice_with_reference, "is not the mean"),
     ),
-)  # fmt: skip
-def test_another_trl_is_refused(trainer, monkeypatch, kind, method, computed, message):
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        assert kind is PreferenceTrainer or integration.KEY not in inputs  # none goes unweighted
-        return computed(torch.zeros(len(inputs["input_ids"]), requires_grad=True))
-
-    monkeypatch.setattr(DPOTrainer, "compute_loss", compute_loss)
+)
+def test_another_trl_is_refused(trainer, monkeypatch, kind, computed, message):
+    monkeypatch.setattr(DPOTrainer, "compute_loss", computed)
     with pytest.raises(RuntimeError, match=f"{message}.*tested with TRL {integration.TESTED}"):
-        trainer(kind, method=method).train()
+        trainer(kind, method="dpo").train()
+
+
+def batch_loss(made):
+    """(loss, auxiliary loss or 0) of the trainer's first batch."""
+    batch = next(iter(made.get_train_dataloader()))
+    with torch.no_grad():
+        loss = made.compute_loss(made.model, batch).item()
+    return loss, sum(made._metrics["train"].get("aux_loss", [0.0]))
+
+
+def busy(module, arguments, result):
+    """What a model may do with as many numbers as the batch has pairs, and twice as many."""
+    for pairs in range(1, 9):
+        numbers = torch.linspace(0.0, 1.0, 2 * pairs)
+        first, second = numbers.chunk(2)
+        numbers.mean(), first.mean(), second.mean(0)
+
+
+@pytest.mark.parametrize("size", (2, 3))
+@pytest.mark.parametrize("experts", (False, True), ids=("dense", "mixture of experts"))
+def test_a_model_that_takes_means_does_not_take_the_weights(trainer, tiny, mixture, size, experts):
+    policy = (mixture, tiny[1]) if experts else tiny
+    settings = {"per_device_train_batch_size": size, "loss_type": ["sigmoid", "ipo"]}
+    none = [pair | {"weight": 0.0} for pair in PAIRS]
+    for hooked in (False, True):
+        made = made_trainer(policy, trainer.args[1], WeightedDPOTrainer, none, **settings)
+        if hooked:
+            made.model.model.register_forward_hook(busy)
+            made.ref_model.model.register_forward_hook(busy)
+        loss, auxiliary = batch_loss(made)
+        assert loss == pytest.approx(made.router_aux_loss_coef * auxiliary if experts else 0.0)
+        assert experts == (auxiliary > 0)
+
+
+@pytest.mark.parametrize("experts", (False, True), ids=("dense", "mixture of experts"))
+def test_a_model_that_takes_means_does_not_take_the_methods_loss(trainer, tiny, mixture, experts):
+    policy = (mixture, tiny[1]) if experts else tiny
+    stock = made_trainer(policy, trainer.args[1], DPOTrainer)
+    ours = made_trainer(policy, trainer.args[1], PreferenceTrainer, method="dpo")
+    for model in (ours.model, ours.ref_model):
+        model.model.register_forward_hook(busy)
+    assert batch_loss(ours) == batch_loss(stock)
+
+
+def test_a_mixture_of_experts_has_its_auxiliary_loss_and_nothing_else(
+    trainer, tiny, mixture, monkeypatch
+):
+    plain = DPOTrainer.compute_loss
+
+    def more(self, *args, **kwargs):
+        return plain(self, *args, **kwargs) + 1.0
+
+    monkeypatch.setattr(DPOTrainer, "compute_loss", more)
+    made = made_trainer((mixture, tiny[1]), trainer.args[1], WeightedDPOTrainer)
+    with pytest.raises(RuntimeError, match="is not the mean"):
+        batch_loss(made)
 
 
 def test_a_replaced_collator_is_noticed(trainer):

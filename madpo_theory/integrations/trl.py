@@ -6,10 +6,14 @@
 A workaround: TRL computes a batch's losses and their mean inside one method, without a hook for
 either (its issue 5613 asks for weights; pull request 5804 was closed). Both trainers leave that
 method alone and, while it runs, listen to the tensor operations in which it splits
-log-probabilities by response and takes the mean over pairs. What they hear is checked: a version
-of TRL that computes otherwise is refused rather than trained wrongly.
+log-probabilities by response and takes the mean over pairs: to those that stand in that method,
+whatever the model computes in its forward. What they hear is checked: a version of TRL that
+computes otherwise is refused rather than trained wrongly.
 """
 
+import inspect
+import reprlib
+import sys
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -53,27 +57,55 @@ def _unsupported(trainer, what):
     )
 
 
-def _missing(column, where, columns):
+def _missing(column, of, columns):
     return ValueError(
-        f"{where} has no column {column!r} (it has {', '.join(sorted(columns))}); add it with "
+        f"{of} has no column {column!r} (it has {', '.join(sorted(columns))}); add it with "
         f"dataset.add_column({column!r}, values), or name another with column=..."
     )
 
 
-def _numbers(values, column, *, least=-np.inf):
-    """A column's values (pairs,) as float64; ValueError for what is no number of a pair."""
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1:
-        raise ValueError(f"column {column!r} must hold one number a pair, got {values.shape}")
-    bad = ~(np.isfinite(values) & (values >= least))
-    if bad.any():
-        rule = "finite" if least < 0 else "finite and not negative"
-        row = int(bad.argmax())
+def _absent(column, where, found):
+    return ValueError(
+        f"column {column!r} is missing from {where}, which has {', '.join(sorted(found))}; drop or "
+        "repair that pair"
+    )
+
+
+def _refused(column, rule, value, row, of):
+    shown = reprlib.repr(value.item() if isinstance(value, np.generic) else value)
+    return ValueError(
+        f"column {column!r} must {rule}, got {shown} in row {row} of {of}; drop or repair that pair"
+    )
+
+
+def _no_number(value):
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return True
+    return np.ndim(value) > 0
+
+
+def _numbers(values, column, of, first=0, *, least=-np.inf):
+    """A column's values (pairs,) as float64; ValueError for what is no number of a pair.
+
+    They are the rows of the dataset `of` that begin with row `first`.
+    """
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        row = next(i for i, value in enumerate(values) if _no_number(value))
+        raise _refused(column, "hold one number a pair", values[row], first + row, of) from None
+    if numbers.ndim != 1:
         raise ValueError(
-            f"column {column!r} must be {rule}, got {values[row]} in row {row}; drop or repair "
-            "that pair"
+            f"column {column!r} of {of} must hold one number a pair, got {numbers.shape}"
         )
-    return values
+    bad = ~(np.isfinite(numbers) & (numbers >= least))
+    if bad.any():
+        rule = "be finite" if least < 0 else "be finite and not negative"
+        row = int(bad.argmax())
+        raise _refused(column, rule, numbers[row], first + row, of)
+    return numbers
 
 
 @dataclass
@@ -85,11 +117,29 @@ class _Collator:
     read: Any
 
     def __call__(self, examples):
-        if any(self.column not in example for example in examples):
-            raise _missing(self.column, "a batch's dataset", examples[0])
+        for example in examples:
+            if self.column not in example:
+                raise _absent(self.column, "a pair of a batch", example)
         rest = [{k: v for k, v in e.items() if k != self.column} for e in examples]
-        values = self.read([e[self.column] for e in examples])
-        return self.collate(rest) | {KEY: torch.as_tensor(values, dtype=torch.float32)}
+        return self.collate(rest) | {KEY: self.read([e[self.column] for e in examples], "a batch")}
+
+
+@dataclass
+class _Row:
+    """What looks at each row of a stream as it comes."""
+
+    column: str
+    read: Any
+    of: str
+
+    def __call__(self, example, index):
+        of, worker = self.of, torch.utils.data.get_worker_info()
+        if worker is not None and worker.num_workers > 1:  # each counts the rows that it reads
+            of = f"what data worker {worker.id} reads of {of}"
+        if self.column not in example:
+            raise _absent(self.column, f"row {index} of {of}", example)
+        self.read([example[self.column]], of, index)
+        return example
 
 
 class _ColumnTrainer(DPOTrainer):
@@ -103,20 +153,56 @@ class _ColumnTrainer(DPOTrainer):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if self._column is not None:
-            self.data_collator = _Collator(self.data_collator, self._column, self._read)
+            self.data_collator = _Collator(self.data_collator, self._column, self._carried)
+        if self._is_vision_dataset:  # TRL prepares none of these
+            self.train_dataset = self._looked_through(self.train_dataset, "train")
+            self.eval_dataset = self._each_looked_through(self.eval_dataset)
 
-    def _read(self, values):
-        return _numbers(values, self._column)
+    def _read(self, values, of, first=0):
+        return _numbers(values, self._column, of, first)
+
+    def _carried(self, values, of, first=0):
+        """What a batch carries of these values: a float32 tensor, all of it finite."""
+        read = self._read(values, of, first)
+        carried = torch.tensor(read, dtype=torch.float32)
+        if not carried.isfinite().all():
+            row = int(carried.isfinite().logical_not().int().argmax())
+            raise _refused(self._column, "give a float32", values[row], first + row, of)
+        return carried
+
+    def _looked_through(self, dataset, name):
+        """The dataset, its column checked: now, or each row of a stream as it comes."""
+        if self._column is None:
+            return dataset
+        of = f"the {name} dataset"
+        columns = dataset.column_names
+        if columns is not None and self._column not in columns:
+            raise _missing(self._column, of, columns)
+        if isinstance(dataset, Dataset):
+            column = dataset.select_columns([self._column]).with_format("arrow")[:].column(0)
+            self._carried(column.to_numpy(), of)
+            return dataset
+        dataset = dataset.map(_Row(self._column, self._carried, of), with_indices=True)
+        next(iter(dataset), None)  # the first row tells what is amiss with all
+        return dataset
+
+    def _each_looked_through(self, datasets):
+        """Whatever an evaluation takes: nothing, a name, a dataset, or several by name."""
+        if datasets is None or isinstance(datasets, str):
+            return datasets
+        if isinstance(datasets, dict):
+            return {name: self._looked_through(each, name) for name, each in datasets.items()}
+        return self._looked_through(datasets, "eval")
 
     def _prepare_dataset(self, dataset, processing_class, args, dataset_name):
         """Look at the column before the long work on the dataset begins."""
-        if self._column is not None:
-            columns = dataset.column_names or next(iter(dataset)).keys()
-            if self._column not in columns:
-                raise _missing(self._column, f"the {dataset_name} dataset", columns)
-            if isinstance(dataset, Dataset):  # a stream's values are checked as they come
-                self._read(dataset.with_format("numpy")[self._column][:])
+        dataset = self._looked_through(dataset, dataset_name)
         return super()._prepare_dataset(dataset, processing_class, args, dataset_name)
+
+    def evaluate(self, eval_dataset=None, *args, **kwargs):
+        if self._is_vision_dataset:
+            eval_dataset = self._each_looked_through(eval_dataset)
+        return super().evaluate(eval_dataset, *args, **kwargs)
 
     def _set_signature_columns_if_needed(self):
         super()._set_signature_columns_if_needed()
@@ -134,21 +220,37 @@ class _ColumnTrainer(DPOTrainer):
             raise _unsupported(self, "replaced the collator that carries the pairs' column")
         return inputs, inputs.pop(KEY, None)
 
-    def _check(self, loss, means):
-        """The loss must be the sum of our means and nothing else: then ours is what trains."""
-        if len(means) != len(self.loss_types):
+    def _listened(self, means, model, inputs, *args, **kwargs):
+        """TRL's result while `means` listens; its loss must be ours and nothing else."""
+        auxiliary = []
+        if self.aux_loss_enabled:  # a mixture of experts has a term of its own
+            hook = model.register_forward_hook(lambda *call: auxiliary.append(call[-1].aux_loss))
+        try:
+            with means:
+                result = super().compute_loss(model, inputs, *args, **kwargs)
+        finally:
+            if self.aux_loss_enabled:
+                hook.remove()
+        if len(means.means) != len(self.loss_types):
             raise _unsupported(self, "takes no mean over the pairs of a batch")
-        expected = sum(m * w for m, w in zip(means, self.loss_weights, strict=True))
-        same = torch.allclose(loss, expected, rtol=0, atol=0, equal_nan=True)
-        if not same and not self.aux_loss_enabled:  # a mixture of experts adds a term of its own
+        expected = sum(m * w for m, w in zip(means.means, self.loss_weights, strict=True))
+        if auxiliary:  # the first is the policy's, then comes the reference's
+            expected = expected + self.router_aux_loss_coef * auxiliary[0]
+        loss = result[0] if isinstance(result, tuple) else result
+        if not torch.allclose(loss, expected, rtol=0, atol=0, equal_nan=True):
             raise _unsupported(
                 self, f"has a loss {loss.item()} that is not the mean {expected.item()}"
             )
+        return result
 
 
 @dataclass
 class _Means(TorchFunctionMode):
-    """While active, the first `count` means over the pairs are what `mean_of` makes of them."""
+    """While active, the first `count` means over pairs that TRL takes are what `mean_of` makes.
+
+    Only operations that stand in the methods of TRL's that compute the loss are heard. Those of the
+    model and its hooks, of any shape, are not.
+    """
 
     pairs: int
     count: int
@@ -157,17 +259,22 @@ class _Means(TorchFunctionMode):
 
     def __post_init__(self):
         super().__init__()
+        methods = (vars(DPOTrainer).get(name) for name in ("compute_loss", "_compute_loss"))
+        self.codes = {inspect.unwrap(method).__code__ for method in methods if method}
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
+        ours = sys._getframe(1).f_code in self.codes
         if (
-            function is torch.Tensor.mean
+            ours
+            and function is torch.Tensor.mean
             and len(self.means) < self.count
             and args[0].shape == (self.pairs,)
         ):
             self.means.append(self.mean_of(*args))
             return self.means[-1]
         result = function(*args, **(kwargs or {}))
-        self.heard(function, args, result)
+        if ours:
+            self.heard(function, args, result)
         return result
 
     def heard(self, function, args, result):
@@ -257,10 +364,8 @@ class PreferenceTrainer(_ColumnTrainer):
             batch = Pairs(*policy, *reference[0], held, *lengths)
             return self.method.train_loss(batch, state={}, generator=None)[0]
 
-        with _Splits(pairs, 1, mean_of) as splits:
-            result = super().compute_loss(model, inputs, *args, **kwargs)
-        self._check(result[0] if isinstance(result, tuple) else result, splits.means)
-        return result
+        splits = _Splits(pairs, 1, mean_of)
+        return self._listened(splits, model, inputs, *args, **kwargs)
 
 
 class WeightedDPOTrainer(_ColumnTrainer):
@@ -301,10 +406,10 @@ class WeightedDPOTrainer(_ColumnTrainer):
                 "in it; use a loss of single pairs, such as 'sigmoid' or 'ipo'"
             )
 
-    def _read(self, values):
+    def _read(self, values, of, first=0):
         if self._weighting is None:
-            return _numbers(values, self._column, least=0.0)
-        return weight(_numbers(values, self._column), self._weighting)
+            return _numbers(values, self._column, of, first, least=0.0)
+        return weight(super()._read(values, of, first), self._weighting)
 
     def compute_loss(self, model, inputs, *args, **kwargs):
         inputs, weights = self._taken(inputs)
@@ -312,9 +417,8 @@ class WeightedDPOTrainer(_ColumnTrainer):
         def mean_of(losses, *axis):
             return losses.mul(weights.to(losses.dtype)).mean(*axis)
 
-        with _Means(len(weights), len(self.loss_types), mean_of) as weighted:
-            result = super().compute_loss(model, inputs, *args, **kwargs)
-        self._check(result[0] if isinstance(result, tuple) else result, weighted.means)
+        means = _Means(len(weights), len(self.loss_types), mean_of)
+        result = self._listened(means, model, inputs, *args, **kwargs)
         mode = "train" if self.model.training else "eval"
         self._weights_seen[mode].append(self.accelerator.gather_for_metrics(weights).cpu())
         return result
