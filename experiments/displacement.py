@@ -7,7 +7,7 @@ from scipy.special import expit, softmax
 
 from madpo_theory.simulate.bands import stacked
 from madpo_theory.simulate.cell import Cell, measure_displacement
-from madpo_theory.simulate.predictions import Prediction, estimate, worst
+from madpo_theory.simulate.predictions import Prediction, Rival, estimate, worst
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import FileRewards, SoftmaxReference, UniformReference, gaps
 
@@ -116,6 +116,7 @@ PREDICTIONS = (
         "of two probabilities that add up to 1 the preferred one rises, whatever the reference: "
         "only the chosen responses of labels against the order fall",
         largest_of_two,
+        dict(no_effect=Rival(None, "an identity"), paper=Rival(None, "speaks of no displacement")),
     ),
     Prediction(
         "h2",
@@ -124,6 +125,7 @@ PREDICTIONS = (
         (0.0, 1e-9),
         "two probabilities add up to 1",
         lambda table: worst(table[table["responses"] == 2]["both_fall"].dropna()),
+        dict(no_effect=Rival(None, "an identity"), paper=Rival(None, "speaks of no displacement")),
     ),
     Prediction(
         "h3",
@@ -131,6 +133,9 @@ PREDICTIONS = (
         (0.541, 0.571),
         "B1: log pi - log pi_ref = r/beta - log E e^(r/beta); 0.556 by that formula (by_formula)",
         mean("chosen_falls"),
+        dict(
+            no_effect=Rival(None, "no weight in it"), paper=Rival(None, "speaks of no displacement")
+        ),
     ),
     Prediction(
         "h4",
@@ -138,6 +143,9 @@ PREDICTIONS = (
         (0.318, 0.348),
         "a response falls that wins less often than the reference's mean; 0.333 by the formula",
         mean("step_chosen_falls"),
+        dict(
+            no_effect=Rival(None, "no weight in it"), paper=Rival(None, "speaks of no displacement")
+        ),
     ),
     Prediction(
         "h5",
@@ -145,6 +153,7 @@ PREDICTIONS = (
         (0.04, 0.085),
         "L5: nearly a temperature; twice as sharp a policy would be 0.633 - 0.556 = 0.077",
         difference("chosen_falls", "madpo", "dpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "speaks of no displacement")),
     ),
     Prediction(
         "h6",
@@ -152,6 +161,7 @@ PREDICTIONS = (
         (-0.02, 0.02),
         "a step's sign depends on whether a response wins, not on how its labels are weighed",
         difference("step_chosen_falls", "madpo", "dpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "speaks of no displacement")),
     ),
     Prediction(
         "h7",
@@ -160,6 +170,7 @@ PREDICTIONS = (
         (0.029, 0.059),
         "what the reference likes already counts more in E e^(r/beta): 0.601 - 0.556",
         knowing,
+        dict(no_effect=Rival(0), paper=Rival(None, "speaks of no displacement")),
     ),
     Prediction(
         "h8",
@@ -169,6 +180,7 @@ PREDICTIONS = (
         "wins and a constant, which a softmax of equal probabilities takes out; the paper of "
         "DPO-Shift claims that the chosen response falls less",
         largest_difference("step_chosen_falls", "dpo", "dpo_shift", "rpo"),
+        dict(no_effect=Rival((0, 1e-9)), paper=Rival(None, "speaks of no displacement")),
     ),
     Prediction(
         "h9",
@@ -177,6 +189,7 @@ PREDICTIONS = (
         "the likelihood term alone has its optimum at the shares of wins, a flatter policy than "
         "pi_ref e^(r/beta)",
         difference("chosen_falls", "rpo", "dpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "speaks of no displacement")),
     ),
     Prediction(
         "h10",
@@ -185,6 +198,7 @@ PREDICTIONS = (
         "IPO asks for tanh(h*/2)/2 where DPO asks for h*: a policy less than half as sharp, and "
         "the flatter the policy, the nearer E e^(r/beta) is to the middle",
         difference("chosen_falls", "ipo", "dpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "speaks of no displacement")),
     ),
 )
 

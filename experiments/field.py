@@ -4,7 +4,7 @@ import numpy as np
 
 from madpo_theory.simulate.bands import stacked
 from madpo_theory.simulate.cell import Cell, measure_cell
-from madpo_theory.simulate.predictions import Prediction, estimate, worst
+from madpo_theory.simulate.predictions import Prediction, Rival, estimate, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import ExactLabels, SampledLabels
@@ -104,6 +104,7 @@ PREDICTIONS = (
         (0.0, 1e-6),
         "C6: their targets add up, so that a policy meets them all: DPO's at some temperature",
         largest_gap(LINEAR, "all exact"),
+        dict(no_effect=Rival((0, 1e-6)), paper=Rival((1e-6, np.inf), "A7: DPO can be beaten")),
     ),
     Prediction(
         "i2",
@@ -115,6 +116,7 @@ PREDICTIONS = (
             ("confidence", "reward_magnitude"),
             *(name for name, (labels, _) in CONDITIONS.items() if labels == EXACT),
         ),
+        dict(no_effect=Rival((0, 1e-6)), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i3",
@@ -124,6 +126,7 @@ PREDICTIONS = (
         lambda table: worst(
             np.abs(np.diff(gaps_at(table, "model: additive error", "odpo", "reward_probability")))
         ),
+        dict(no_effect=Rival((0, 1e-6)), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i4",
@@ -132,6 +135,7 @@ PREDICTIONS = (
         "the error is all of the one's target and half of the other's: at equal KL its square "
         "decides",
         gap_ratio("model: additive error", "reward_aware_squared", "odpo", 4.0),
+        dict(no_effect=Rival(0.25, "gaps alike"), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i5",
@@ -139,6 +143,7 @@ PREDICTIONS = (
         (0.8, 1.25),
         "the labels' error arrives once, the margin twice: an exact model doubles what is known",
         gap_ratio("labels: 16 a pair", "odpo", "dpo", 0.25),
+        dict(no_effect=Rival(4, "gaps alike"), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i6",
@@ -146,6 +151,7 @@ PREDICTIONS = (
         (1.02, 2.0),
         "N4: weights other than 1 waste labels where targets are met, those of the near pairs most",
         gap_ratio("labels: 16 a pair", "confidence", "dpo"),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i7",
@@ -153,6 +159,7 @@ PREDICTIONS = (
         (0.0, 1e-6),
         "its expected loss is DPO's on clean labels",
         largest_gap(("rdpo",), "labels: a tenth flipped"),
+        dict(no_effect=Rival(0.00295, "DPO's"), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i8",
@@ -161,6 +168,7 @@ PREDICTIONS = (
         "smoothing labels that are flipped already bends targets twice: cDPO saturates further "
         "than the flips do, and its paper's remedy costs reward at equal KL",
         difference("labels: a tenth flipped", "cdpo", "dpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i9",
@@ -169,6 +177,7 @@ PREDICTIONS = (
         "where all pairs are labelled it sees only how often each response wins: the logit of a "
         "mean probability, which rises with the reward but not linearly",
         share_lost("all exact", "bco_pair"),
+        dict(no_effect=Rival((0, 1e-6), "DPO's"), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i10",
@@ -176,6 +185,7 @@ PREDICTIONS = (
         (0.0, np.inf),
         "SPPO's score is the mean probability itself, BCO's its logit, which is nearer to a reward",
         difference("all exact", "sppo_hard", "bco_pair"),
+        dict(no_effect=Rival(0), paper=Rival(None, "not in the paper")),
     ),
 )
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, measure_cell
-from madpo_theory.simulate.predictions import Prediction, estimate, worst
+from madpo_theory.simulate.predictions import Prediction, Rival, estimate, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import ExactLabels, SampledLabels
@@ -103,6 +103,7 @@ PREDICTIONS = (
         (0.0, 1e-6),
         "B1: its scores are the true rewards, whose tilt is the best policy at every KL",
         largest_gap("dpo", "exact"),
+        dict(no_effect=Rival((0, 1e-6)), paper=Rival((1e-6, np.inf), "A7: DPO can be beaten")),
     ),
     Prediction(
         "c2",
@@ -110,6 +111,7 @@ PREDICTIONS = (
         (0.0, 1e-3),
         "L5: nearly all that the schedule does to margins of about 1.4 nats is a temperature",
         share_lost,
+        dict(no_effect=Rival((0, 1e-6)), paper=Rival((-np.inf, 1e-6), "A7: no more than DPO")),
     ),
     Prediction(
         "c3",
@@ -117,6 +119,7 @@ PREDICTIONS = (
         (0.0, np.inf),
         "N3: without labels the error arrives 1 + delta' times, with them delta' times",
         difference("exact", "additive, 1 nat", "distillation", "madpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "no distillation there")),
     ),
     Prediction(
         "c4",
@@ -124,6 +127,7 @@ PREDICTIONS = (
         (0.0, np.inf),
         "R1: delta' is about 1 for MADPO's small margins and at most 1 and falling for the other",
         difference("exact", "additive, 1 nat", "madpo", "target_shaped"),
+        dict(no_effect=Rival(0), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "c5",
@@ -133,6 +137,8 @@ PREDICTIONS = (
         "the labels' error arrives once, the margin 1 + delta' times: at equal KL it counts that "
         "much less, and its square decides",
         averaging_ratio,
+        # (1 + mean delta')^2
+        dict(no_effect=Rival(3.82, "gaps alike"), paper=Rival((0, 3.82), "A7: less than DPO's")),
     ),
     Prediction(
         "c6",
@@ -141,6 +147,7 @@ PREDICTIONS = (
         "weighting helps while the model's error variance is below (2 + delta')/delta' times the "
         "labels'; 16 labels a pair leave about 0.1 square nats, and three times that is below 1",
         difference("16 a pair", "additive, 1 nat", "madpo", "dpo"),
+        dict(no_effect=Rival(0), paper=Rival((-np.inf, 0), "A4, A7")),
     ),
     Prediction(
         "c7",
@@ -148,6 +155,7 @@ PREDICTIONS = (
         (0.0, 1e-6),
         "its expected loss is DPO's on clean labels",
         largest_gap("rdpo", "a tenth flipped"),
+        dict(no_effect=Rival(0.0032, "DPO's"), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "c8",
@@ -155,6 +163,7 @@ PREDICTIONS = (
         (-np.inf, 0.0),
         "flips flatten DPO's large targets; delta(h) adds to them what an exact model knows",
         difference("a tenth flipped", "exact", "madpo", "dpo"),
+        dict(no_effect=Rival(0), paper=Rival((-np.inf, 0), "A7")),
     ),
 )
 

@@ -6,7 +6,7 @@ from madpo_theory import MarginSchedule
 from madpo_theory.certify import QUANTITIES, supremum
 from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, measure_cell
-from madpo_theory.simulate.predictions import Prediction, estimate, matrix, slope, worst
+from madpo_theory.simulate.predictions import Prediction, Rival, estimate, matrix, slope, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 
@@ -139,6 +139,10 @@ PREDICTIONS = (
         (-np.inf, 1e-12),
         "R1, with the certified L of each schedule; holds pair by pair, so of root mean squares",
         excess("target_shift", "target_shift_bound"),
+        dict(
+            no_effect=Rival((-np.inf, 1e-12), "no shift"),
+            paper=Rival((-np.inf, 1e-12), "A4: bounded"),
+        ),
     ),
     Prediction(
         "a2",
@@ -146,6 +150,10 @@ PREDICTIONS = (
         (-np.inf, 1e-12),
         "R2, with the certified D of each schedule, whatever the error",
         excess("influence", "influence_limit"),
+        dict(
+            no_effect=Rival(-0.364, "no influence, less the smaller D"),
+            paper=Rival((-np.inf, 1e-12), "A4: bounded"),
+        ),
     ),
     Prediction(
         "a3",
@@ -153,6 +161,10 @@ PREDICTIONS = (
         (-np.inf, 1e-12),
         "R5, for every method",
         excess("regret", "regret_bound"),
+        dict(
+            no_effect=Rival(None, "a bound for any policy"),
+            paper=Rival(None, "a bound for any policy"),
+        ),
     ),
     Prediction(
         "a4",
@@ -161,6 +173,7 @@ PREDICTIONS = (
         "B1: exact labels make its targets true; the solver leaves 1e-4 nats of z, whose square "
         "it costs",
         lambda table: worst(table[table["method"] == "dpo"]["regret"]),
+        dict(no_effect=Rival((0, 1e-6)), paper=Rival((1e-6, np.inf), "A7: DPO can be beaten")),
     ),
     Prediction(
         "a5",
@@ -168,6 +181,7 @@ PREDICTIONS = (
         (0.95, 1.05),
         "R1 locally: the shift is delta'(h*) e + O(e^2); a kink at tau that pairs reach is O(e)",
         shift_slope,
+        dict(no_effect=Rival(0, "no growth"), paper=Rival(None, "A4 names no rate")),
     ),
     Prediction(
         "a6",
@@ -175,6 +189,7 @@ PREDICTIONS = (
         (0.95, 1.05),
         "rms shift = level x rms of delta'(h*) over the pairs, no fitted number",
         local_ratio,
+        dict(no_effect=Rival(0, "no shift"), paper=Rival(None, "A4 names no size")),
     ),
     Prediction(
         "a7",
@@ -183,6 +198,7 @@ PREDICTIONS = (
         "the best scores at equal KL are the true ones, where the reward is flat: the loss is "
         "quadratic once the first-order term of a symmetric error has averaged out (R5's square)",
         loss_slope,
+        dict(no_effect=Rival(0, "no growth"), paper=Rival(None, "A4 names no rate")),
     ),
     Prediction(
         "a8",
@@ -191,6 +207,8 @@ PREDICTIONS = (
         "scores of K responses can follow K - 1 of the K (K - 1)/2 directions of independent "
         "errors: a share of 2/K of their variance arrives, if all directions weigh alike",
         loss_ratio(("gaussian", "madpo"), ("potential", "madpo"), lambda k: 2 / k),
+        # K/2
+        dict(no_effect=Rival(3, "losses alike"), paper=Rival(None, "tells no errors apart")),
     ),
     Prediction(
         "a9",
@@ -199,6 +217,8 @@ PREDICTIONS = (
         "distillation moves by T'(h) = 1 + delta'(h) a nat of error, MADPO by delta'(h): "
         "mean (1 + delta')^2 over mean delta'^2, if both are tilted to equal KL alike (T4, N3)",
         trust_ratio,
+        # 1/4.154, the first-order value
+        dict(no_effect=Rival(0.241, "losses alike"), paper=Rival(None, "no distillation there")),
     ),
     Prediction(
         "a10",
@@ -206,6 +226,7 @@ PREDICTIONS = (
         (-0.05, 0.1),
         "L5: a scale is nearly a temperature, which equal KL takes out",
         loss_ratio(("scaled", "madpo"), ("potential", "madpo")),
+        dict(no_effect=Rival(1, "losses alike"), paper=Rival(None, "tells no errors apart")),
     ),
 )
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from madpo_theory.simulate.bands import stacked
 from madpo_theory.simulate.cell import Binned, Cell, measure_bins
-from madpo_theory.simulate.predictions import Prediction, estimate, worst
+from madpo_theory.simulate.predictions import Prediction, Rival, estimate, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import FileRewards
@@ -82,6 +82,10 @@ PREDICTIONS = (
         (0.0, 1e-5),
         "T1 and B2: the minimizer of one pair is its target; what the solver leaves remains",
         unmet,
+        dict(
+            no_effect=Rival(11.1, "z is h*"),
+            paper=Rival((0, 1e-5), "A2: targets are met"),
+        ),
     ),
     Prediction(
         "e2",
@@ -89,6 +93,7 @@ PREDICTIONS = (
         (1.88, 2.0),
         "T6: tanh(c h/2)/tanh(h/2), between its value at h = 1/2 and its limit c(0) < 2",
         ratio("alone", 0.0, "first_step", "first_step", other="dpo"),
+        dict(no_effect=Rival(1), paper=Rival((1, np.inf), "A2: amplified")),
     ),
     Prediction(
         "e3",
@@ -96,6 +101,7 @@ PREDICTIONS = (
         (1.0, 1.02),
         "T6: both hyperbolic tangents are nearly 1",
         ratio("alone", 5.0, "first_step", "first_step", other="dpo"),
+        dict(no_effect=Rival(1), paper=Rival((1, np.inf), "A2: amplified below tau")),
     ),
     Prediction(
         "e4",
@@ -103,6 +109,7 @@ PREDICTIONS = (
         (1 - 0.0053 / 7, 1.0),
         "T3: not dampened; at most 0.0052 nats are lost at the released schedule",
         ratio("alone", 7.0, "fitted"),
+        dict(no_effect=Rival(1), paper=Rival((0.71, 0.98), "A2: dampened by c(h)")),
     ),
     Prediction(
         "e5",
@@ -110,6 +117,7 @@ PREDICTIONS = (
         (0.71, 0.98),
         "N1: c(|h*|), which is 0.977 at 7 and 0.715 at 8 nats",
         ratio("alone", 7.0, "fitted", method="bounded_ratio"),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "e6",
@@ -118,6 +126,8 @@ PREDICTIONS = (
         "L4: below tau targets of adjacent pairs add to more than that of the outer one; the fit "
         "lies between, so near pairs get less than their target",
         ratio("together", 0.0, "fitted", "pair_target"),
+        # mean true margin over mean target, as in e7
+        dict(no_effect=Rival(0.501, "z is h*"), paper=Rival(1, "A2: targets are met")),
     ),
     Prediction(
         "e7",
@@ -125,6 +135,7 @@ PREDICTIONS = (
         (1.0, 2.0),
         "L4: and far pairs get more",
         ratio("together", 5.0, "fitted", "pair_target"),
+        dict(no_effect=Rival(0.658, "z is h*"), paper=Rival(1, "A2: targets are met")),
     ),
     Prediction(
         "e8",
@@ -132,6 +143,7 @@ PREDICTIONS = (
         (1.0, 2.0),
         "T3 and L4: not dampened even by the other pairs",
         ratio("together", 7.0, "fitted"),
+        dict(no_effect=Rival(1), paper=Rival((0.71, 0.98), "A2: dampened by c(h)")),
     ),
 )
 

@@ -7,7 +7,7 @@ import numpy as np
 from madpo_theory.methods import Rdpo
 from madpo_theory.simulate.bands import stacked
 from madpo_theory.simulate.cell import Cell, Repeated, measure_repeated
-from madpo_theory.simulate.predictions import Prediction, estimate, worst
+from madpo_theory.simulate.predictions import Prediction, Rival, estimate, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import SampledLabels
@@ -130,6 +130,7 @@ PREDICTIONS = (
         (-np.inf, 1e-5),
         "B1: DPO is on the best frontier there; a billion labels a pair leave 1e-4 nats of z",
         never_better,
+        dict(no_effect=Rival((-1e-5, 1e-5)), paper=Rival((1e-5, np.inf), "A7")),
     ),
     *(
         Prediction(
@@ -140,8 +141,13 @@ PREDICTIONS = (
             "labels' error e, model's s: MADPO has (e^2 + delta'^2 s^2)/(1 + delta')^2 at equal "
             "KL, DPO e^2: equal at s^2 = e^2 (2 + delta')/delta', e^2 from the sandwich",
             boundary(count),
+            dict(
+                no_effect=Rival(None, "methods alike, none stops"),
+                paper=Rival((beyond, np.inf), "A4, A7: not below 2 nats"),
+            ),
         )
-        for number, count in ((2, 32), (3, 64), (4, 128), (5, 256))
+        # beyond: the largest error tried, 2 nats, over the first-order value 0.4448 sqrt(32/count)
+        for number, count, beyond in ((2, 32, 4.5), (3, 64, 6.36), (4, 128, 8.99), (5, 256, 12.7))
     ),
     Prediction(
         "g6",
@@ -149,6 +155,9 @@ PREDICTIONS = (
         (0.0, np.inf),
         "the more flips flatten DPO's targets, the more an exact model has to add",
         rises,
+        dict(
+            no_effect=Rival(None, "methods alike, none stops"), paper=Rival(None, "A4: never stops")
+        ),
     ),
     Prediction(
         "g7",
@@ -156,6 +165,8 @@ PREDICTIONS = (
         (0.0, 1e-5),
         "its expected loss is DPO's on clean labels, so it needs no reward model against flips",
         rdpo_exact,
+        # DPO's largest distance, at 30 % flipped
+        dict(no_effect=Rival(0.0085, "DPO's"), paper=Rival(None, "not in the paper")),
     ),
 )
 

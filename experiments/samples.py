@@ -6,7 +6,7 @@ import numpy as np
 
 from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, Repeated, measure_repeated
-from madpo_theory.simulate.predictions import Prediction, estimate, matrix, slope
+from madpo_theory.simulate.predictions import Prediction, Rival, estimate, matrix, slope
 from madpo_theory.simulate.reward_models import BradleyTerryTable, ExactModel, GaussianModel
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import SampledLabels
@@ -118,8 +118,12 @@ PREDICTIONS = (
             (-0.55, -0.45),
             "R6: the square root law",
             falls("sampling_error", method),
+            dict(no_effect=rival, paper=Rival(None, "speaks of no sampling")),
         )
-        for number, method in ((1, "dpo"), (2, "madpo"))
+        for number, method, rival in (
+            (1, "dpo", Rival(None, "no weight in it")),
+            (2, "madpo", Rival((-0.55, -0.45), "DPO's")),
+        )
     ),
     Prediction(
         "d3",
@@ -127,6 +131,7 @@ PREDICTIONS = (
         (-1.1, -0.9),
         "R5 and R6: regret is quadratic in an error that falls as the square root",
         falls("regret", "dpo"),
+        dict(no_effect=Rival(None, "no weight in it"), paper=Rival(None, "speaks of no sampling")),
     ),
     *(
         Prediction(
@@ -136,12 +141,13 @@ PREDICTIONS = (
             (0.95, 1.05),
             "R6: the sandwich is exact to first order; curvature changes it by O(1/labels)",
             of_sandwich(method, model),
+            dict(no_effect=Rival(*rival), paper=Rival(None, "speaks of no sampling")),
         )
-        for number, method, model in (
-            (4, "dpo", "exact"),
-            (5, "madpo", "exact"),
-            (6, "efficient", "exact"),
-            (7, "madpo", "wrong by 1/2 nat"),
+        for number, method, model, rival in (
+            (4, "dpo", "exact", (None, "no weight in it")),
+            (5, "madpo", "exact", (0.92, "DPO's error")),  # rivals: ratios of sandwiches
+            (6, "efficient", "exact", (0.999, "DPO's error")),
+            (7, "madpo", "wrong by 1/2 nat", (0.906, "DPO's error")),
         )
     ),
     Prediction(
@@ -150,6 +156,8 @@ PREDICTIONS = (
         (0.95, 1.05),
         "N4 and R6: same targets, different variance",
         of_efficiency,
+        # 1/1.178, the sandwiches' ratio
+        dict(no_effect=Rival(0.849, "errors alike"), paper=Rival(None, "speaks of no sampling")),
     ),
     Prediction(
         "d9",
@@ -159,6 +167,10 @@ PREDICTIONS = (
         "the labels' error e and the model's arrive as e + delta' e if they are the same, as two "
         "independent ones if not: mean (1 + delta')^2 over mean (1 + delta'^2)",
         reuse,
+        dict(  # 1/1.994, the first-order value
+            no_effect=Rival(0.502, "reuse costs nothing"),
+            paper=Rival(None, "speaks of no sampling"),
+        ),
     ),
     Prediction(
         "d10",
@@ -166,6 +178,10 @@ PREDICTIONS = (
         (-0.1, 0.0),
         "T1: its targets are not the true margins, at one beta the regret has a floor",
         falls("regret", "madpo"),
+        dict(
+            no_effect=Rival((-1.1, -0.9), "DPO's"),
+            paper=Rival((-np.inf, -0.9), "A7: DPO's or steeper"),
+        ),
     ),
 )
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, Resampled, measure_resampled
-from madpo_theory.simulate.predictions import Prediction, estimate, matrix, slope, worst
+from madpo_theory.simulate.predictions import Prediction, Rival, estimate, matrix, slope, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import GapSampled, OnPolicySampled
@@ -95,6 +95,7 @@ PREDICTIONS = (
         (0.0, 1e-5),
         "L4: its targets add up, one table meets them all, however they are weighed",
         largest_shift("dpo", *MODELS),
+        dict(no_effect=Rival(None, "no weight in it"), paper=Rival(None, "speaks of MADPO alone")),
     ),
     Prediction(
         "f2",
@@ -103,6 +104,7 @@ PREDICTIONS = (
         (0.0, 1e-5),
         "L5 and T4: targets h* + (c - 1) h add up where h does",
         largest_shift("madpo_flat", "exact", "potential"),
+        dict(no_effect=Rival((0, 1e-5)), paper=Rival((0, 1e-5), "A3: one optimum")),
     ),
     Prediction(
         "f3",
@@ -111,6 +113,7 @@ PREDICTIONS = (
         (0.9, 1.1),
         "T4: the targets fail to add up by (c - 1) times the errors, to first order in them",
         flat_slope,
+        dict(no_effect=Rival(0, "no growth"), paper=Rival(None, "A4 names no rate")),
     ),
     *(
         Prediction(
@@ -120,6 +123,7 @@ PREDICTIONS = (
             "L4: its targets do not add up, so each sampling has a compromise of its own; above "
             "what the solver leaves",
             mean_shift("madpo", "exact", sampling),
+            dict(no_effect=Rival((0, 1e-5)), paper=Rival((0, 1e-5), "A3: one optimum")),
         )
         for number, (sampling, _) in zip((4, 5, 6), SAMPLINGS, strict=True)
     ),
@@ -129,6 +133,7 @@ PREDICTIONS = (
         (0.0, np.inf),
         "L4: below tau T(h12) + T(h23) > T(h13): near pairs ask for wider scores than far ones",
         wider("near pairs", "all"),
+        dict(no_effect=Rival(0), paper=Rival(0, "A3: one optimum")),
     ),
     Prediction(
         "f8",
@@ -136,6 +141,7 @@ PREDICTIONS = (
         (0.0, np.inf),
         "as f7",
         wider("all", "far pairs"),
+        dict(no_effect=Rival(0), paper=Rival(0, "A3: one optimum")),
     ),
 )
 

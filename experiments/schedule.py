@@ -7,7 +7,7 @@ from madpo_theory import MarginSchedule, safe_tau
 from madpo_theory.methods import Madpo
 from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, measure_cell
-from madpo_theory.simulate.predictions import Estimate, Prediction, estimate, matrix, worst
+from madpo_theory.simulate.predictions import Prediction, Rival, estimate, exact, matrix, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 
@@ -82,8 +82,7 @@ def safe_reversals(table):
 def unsafe_reversals(table):
     values, safe, first = by_schedule(table, 0.0, "target_reversals")
     reached = ~safe & (first["tau"] <= REACHED).to_numpy()
-    share = float((values[:, reached].mean(axis=0) > 0).mean())
-    return Estimate(share, share, share, len(values))
+    return exact(float((values[:, reached].mean(axis=0) > 0).mean()), len(values))
 
 
 def price_of_unsafe(table):
@@ -123,6 +122,7 @@ PREDICTIONS = (
         (0.0, 1e-12),
         "T5: no target falls with the margin if tau <= safe_tau",
         safe_reversals,
+        dict(no_effect=Rival((0, 1e-12)), paper=Rival((0, 1e-12), "A3: order kept")),
     ),
     Prediction(
         "b2",
@@ -131,6 +131,7 @@ PREDICTIONS = (
         (1.0, 1.0),
         "T5 is exact left of tau: the target of some pair there falls, and pairs are there",
         unsafe_reversals,
+        dict(no_effect=Rival(0), paper=Rival(0, "A3: order kept")),
     ),
     Prediction(
         "b3",
@@ -139,6 +140,7 @@ PREDICTIONS = (
         (0.0, np.inf),
         "T5: reversed targets are no temperature, equal KL does not take them out",
         price_of_unsafe,
+        dict(no_effect=Rival(0), paper=Rival(None, "ranks no schedules")),
     ),
     Prediction(
         "b4",
@@ -147,6 +149,7 @@ PREDICTIONS = (
         (0.9, 1.0),
         "R1: what of the error arrives is delta'(h*) times it",
         sensitivity_decides,
+        dict(no_effect=Rival(0), paper=Rival(None, "ranks no schedules")),
     ),
     Prediction(
         "b5",
@@ -154,6 +157,7 @@ PREDICTIONS = (
         (0.0, 0.5),
         "R2: D <= max((c_max - 1) tau, log 2) is 0.5 nats there and several elsewhere",
         no_free_schedule,
+        dict(no_effect=Rival(1), paper=Rival(None, "ranks no schedules")),
     ),
 )
 

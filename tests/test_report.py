@@ -13,6 +13,14 @@ from test_figures import fabricate
 from madpo_theory.show.figures import figures, table_bytes
 from madpo_theory.show.mathematics import mathematics
 from madpo_theory.show.report import write_report
+from madpo_theory.simulate.predictions import (
+    Estimate,
+    Prediction,
+    Rival,
+    exact,
+    judge,
+    write_judgements,
+)
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
@@ -100,7 +108,16 @@ def inputs(tmp_path_factory):
             (root / "figures" / f"{name}.csv").write_bytes(shown)
     (root / "ledger.json").write_text(json.dumps(FABRICATED))
     (root / "cert.json").write_text("{}")
-    sources = dict(ledger=root / "ledger.json", figures=root / "figures")
+    (root / "studies").mkdir()
+    (root / "studies" / "noise.png").write_bytes(PIXEL)
+    rivals = dict(no_effect=Rival(0, "flat"), paper=Rival(None, "names no rate"))
+    predictions = [
+        Prediction("f1", "<q>", (1, 2), "R & R", lambda t: Estimate(1.5, 1, 2, 99, 0.1), rivals),
+        Prediction("f2", "without rivals", (1, 2), "R", lambda table: exact(3.0, 99)),
+    ]
+    about = dict(worlds=99, seed=0, rows=1, not_converged=0, reading="a reading")
+    write_judgements(root / "studies" / "noise.json", judge(predictions, None), **about)
+    sources = dict(ledger=root / "ledger.json", figures=root / "figures", studies=root / "studies")
     return sources | dict(experiment=experiment, results=results), root
 
 
@@ -127,6 +144,8 @@ def test_every_claim_with_its_verdict_and_evidence(page):
         "1 holds", "1 holds under a stated condition", "1 fails", "4 pieces of evidence",
         "fabricated detail", "Counterexample: h = 8", "step by step", "a < b", "[1, 2]", "12.5 s",
         "preset fabricated, 1 seed", "one seed", "Gemma Terms of Use", "DPO, β = 0.1",
+        "Of 2 predictions 1 failed: f2.", "“no effect” speaks of 1: 1 decided against it.",
+        "“paper” speaks of 0", "0 — p < 1e-12 (flat)", "(names no rate)",
     ):  # fmt: skip
         assert words in text, words
 
@@ -136,7 +155,7 @@ def test_stands_alone(page):
     tags = [tag for tag, _ in parsed.tags]
     assert not {"script", "link", "iframe", "object", "base", "form"} & set(tags)
     images = [attributes for tag, attributes in parsed.tags if tag == "img"]
-    assert len(images) == len(figures())
+    assert len(images) == len(figures()) + 1
     assert all(a["src"].startswith("data:image/png;base64,") and a["alt"] for a in images)
     assert "http:" not in page and "https:" not in page
     assert "@import" not in page and "url(" not in page
@@ -190,7 +209,7 @@ def test_a_proof_that_was_not_checked_is_shown_as_such(inputs, tmp_path):
 
     path = write_report(tmp_path / "r.html", **with_ledger(inputs, tmp_path, change))
     text = Page(path.read_text(encoding="utf-8")).text
-    assert "1 of the proofs were not checked" in text and "proof, not checked here" in text
+    assert "1 pieces of evidence were not checked" in text and "proof, not checked here" in text
     assert "3 pieces of evidence; every one agrees" in text and "contradict" not in text
 
 

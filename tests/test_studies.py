@@ -9,8 +9,20 @@ parquet = pytest.importorskip("pyarrow.parquet")
 from madpo_theory import cli  # noqa: E402
 from madpo_theory.experiments._catalog import PAIRWISE  # noqa: E402
 from madpo_theory.extensions import STUDIES  # noqa: E402
-from madpo_theory.show.studies import draw_study, publish  # noqa: E402
-from madpo_theory.simulate.studies import executor_of, read_results, run  # noqa: E402
+from madpo_theory.show.studies import decisions, draw_study, publish  # noqa: E402
+from madpo_theory.simulate.predictions import (  # noqa: E402
+    Prediction,
+    Rival,
+    exact,
+    judge,
+    write_judgements,
+)
+from madpo_theory.simulate.studies import (  # noqa: E402
+    executor_of,
+    judge_again,
+    read_results,
+    run,
+)
 
 COLUMNS = "study method seed noise regret reward kl target_error converged world beta".split()
 SETTINGS = {  # rows a world: settings times methods
@@ -64,6 +76,41 @@ def test_the_page_lists_every_prediction(finished, tmp_path):
         assert f"(figures/study_{result.name}.png)" in page
         assert (tmp_path / "figures" / f"study_{result.name}.png").is_file()
         assert all(f"| {row['id']} |" in page for row in result.record["predictions"])
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_rivals_say_something_of_every_prediction_or_why_not(name):
+    for prediction in STUDIES[name].PREDICTIONS:
+        assert set(prediction.rivals) == {"no_effect", "paper"}, prediction.id
+        for rival in prediction.rivals.values():
+            assert rival.because or rival.predicted is not None, prediction.id
+
+
+def test_what_was_decided_is_counted(tmp_path):
+    theirs = {"a": (0, 4), "b": (0, 0), "c": (3, 3), "d": (7, 7), "e": (0, 0), "f": None}
+    ours = {"c": (0, 0), "d": (0, 0)}
+    predictions = [
+        Prediction(name, "q", ours.get(name, (3, 3)), "d", lambda table: exact(3.0, 5), dict(
+            no_effect=Rival(ends, "w"), paper=Rival(0 if name == "a" else None, "w")
+        ))
+        for name, ends in theirs.items()
+    ]  # fmt: skip
+    old = Prediction("g", "q", (3, 3), "d", lambda table: exact(3.0, 5))
+    path = write_judgements(tmp_path / "a.json", judge([*predictions, old], None))
+    assert list(decisions(json.loads(path.read_text()))) == [
+        "“no effect” speaks of 5: 2 decided against it; both stand in a; both are refuted in d; "
+        "it stands where the prediction is refuted in c.",
+        "“paper” speaks of 1: 1 decided against it.",
+        "3 decided nothing: c, d, f.",
+    ]
+    assert not list(decisions([{"id": "g", "verdict": "holds"}]))
+
+
+@pytest.mark.slow
+def test_a_table_is_judged_again_alike(finished):
+    before = (finished / "pairs.json").read_bytes()
+    assert {result.name for result in judge_again(finished)} == set(STUDIES)
+    assert (finished / "pairs.json").read_bytes() == before
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from madpo_theory.markdown import markdown_table
 from madpo_theory.show.figures import figures, make_figures
 from madpo_theory.show.names import look
 from madpo_theory.show.studies import failures, markdown_judgements
-from madpo_theory.simulate.predictions import told
 
 from .predictions import judged
 from .study import STUDY, recorded
@@ -77,7 +76,7 @@ def section(folder):
     return {
         "rows": [row | {"label": look(row["method"]).label} for row in overview(folder)],
         "reading": reading(folder).splitlines(),
-        "predictions": [row | {"text": told(row)} for row in judged(folder)],
+        "predictions": judged(folder),
         "runs": len(env),
         "hours": sum(row["seconds"] for row in env.values()) / 3600,
         "commits": sorted({row["commit"] or "unknown" for row in env.values()}),

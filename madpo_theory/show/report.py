@@ -13,6 +13,7 @@ from .experiment import SENTIMENT, label_of, read_json, read_summary, setting_of
 from .figures import COMMAND, table_bytes
 from .figures import figures as registered
 from .pages import page_template, value_text
+from .studies import RIVALS, decisions, failures, judgements
 
 __all__ = ["write_report"]
 
@@ -53,6 +54,10 @@ def write_report(out, *, ledger, figures, experiment, studies=None, results=None
         figures=_figures(figures, experiment=experiment, results=results),
         studies=(shown := _studies(studies)),
         judged=[row for study in shown for row in study["record"]["predictions"]],
+        failures=failures,
+        decisions=decisions,
+        judgements=judgements,
+        rivals=RIVALS,
         recorded=None if results is None else SECTIONS["sentiment"](results),
         run=None if experiment is None else _run(Path(experiment)),
         command=SENTIMENT,

@@ -4,16 +4,27 @@ from pathlib import Path
 
 from ..files import replacing, write_text
 from ..markdown import markdown_table
-from ..simulate.predictions import told
+from ..simulate.predictions import FLOOR, REFUTED, survivors, told, told_probability, told_rival
 from ..simulate.studies import read_results
 from .figures import drawn, save
 
-__all__ = ["draw_study", "failures", "markdown_judgements", "publish"]
+__all__ = ["decisions", "draw_study", "failures", "judgements", "markdown_judgements", "publish"]
 
 
 def draw_study(result):
     """Draw a :class:`~madpo_theory.simulate.studies.StudyResult` beside its table, as PNG."""
     return save(drawn(f"study_{result.name}", result.drawn()), result.picture)
+
+
+RIVALS = (
+    "Rivals: “no effect” is that weights move nothing, errors of the reward model cost nothing and "
+    "methods do not differ; “paper” is the abstract of arXiv 2510.05342 (A1 to A7), without "
+    "exceptions that it does not make. What they say of each quantity was written on 2026-11-26, "
+    "after the recorded runs of 100 worlds and in knowledge of them. p is how probable a "
+    "measurement at least as far off was, were the prediction or the rival right: 1 if it lies "
+    f"inside, by Student's t over worlds if not, and 0 or 1 where every world must agree. p below "
+    f"{REFUTED:g} refutes; p below {FLOOR:g} is told no further."
+)
 
 
 def publish(folder, path):
@@ -29,12 +40,16 @@ def publish(folder, path):
     lines = [
         "# Simulation studies",
         "",
+        failures(rows),
+        "",
+        *[f"- {sentence}" for sentence in decisions(rows)],
+        "",
         "Written by `make studies`. Every study is a file with its settings and its "
         "predictions, which were committed before the runs. A prediction holds if the measured "
         "95 % interval over worlds lies inside the predicted one, fails if the two do not meet, "
         "and is undecided in between.",
         "",
-        failures(rows),
+        RIVALS,
         "",
     ]
     for result in results:
@@ -63,18 +78,59 @@ def failures(rows):
     )
 
 
+def decisions(rows):
+    """What the measurements decided between predictions and rivals, as sentences.
+
+    Against a rival decides what refutes it and not the prediction; nothing, what decides so
+    against none.
+    """
+    nothing = [row["id"] for row in rows if "rivals" in row]
+    for rival in _rivals(rows):
+        by = {}
+        for row in rows:
+            by.setdefault(survivors(row, rival), []).append(row["id"])
+        against = by.get((True, False), [])
+        nothing = [name for name in nothing if name not in against]
+        rest = {
+            "both stand in": by.get((True, True)),
+            "both are refuted in": by.get((False, False)),
+            "it stands where the prediction is refuted in": by.get((False, True)),
+        }
+        speaks = len(rows) - len(by.get(None, []))
+        others = "".join(f"; {what} {', '.join(ids)}" for what, ids in rest.items() if ids)
+        yield f"“{_words(rival)}” speaks of {speaks}: {len(against)} decided against it{others}."
+    if nothing:
+        yield f"{len(nothing)} decided nothing: {', '.join(nothing)}."
+
+
+def judgements(rows):
+    """Predictions, verdicts and rivals as the rows of a table, texts, the head first."""
+    rivals = _rivals(rows)
+    yield "", "quantity", "predicted, measured", "verdict", *map(_words, rivals), "because"
+    for row in rows:
+        p = row.get("probability", 1)
+        told_of = row.get("rivals", {})
+        yield (
+            row["id"],
+            row["quantity"],
+            told(row),
+            row["verdict"] if p in (1, None) else f"{row['verdict']}, {told_probability(p)}",
+            *(told_rival(told_of[name]) if name in told_of else "" for name in rivals),
+            row["derivation"],
+        )
+
+
+def _rivals(rows):
+    return list(dict.fromkeys(name for row in rows for name in row.get("rivals", {})))
+
+
+def _words(rival):
+    return rival.replace("_", " ")
+
+
 def markdown_judgements(rows):
-    """Predictions and their verdicts as the lines of a Markdown table."""
+    """:func:`judgements` as the lines of a Markdown table; failures stand out."""
+    head, *body = judgements(rows)
     return markdown_table(
-        ("", "quantity", "predicted, measured", "verdict", "because"),
-        (
-            (
-                row["id"],
-                row["quantity"],
-                told(row),
-                f"**{row['verdict']}**" if row["verdict"] == "fails" else row["verdict"],
-                row["derivation"],
-            )
-            for row in rows
-        ),
+        head, ([f"**{t}**" if t.startswith("fails") else t for t in cells] for cells in body)
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..extensions import STUDIES
 from .predictions import told
 
-__all__ = ["StudyResult", "executor_of", "read_results", "run"]
+__all__ = ["StudyResult", "executor_of", "judge_again", "read_results", "run"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class StudyResult:
         """Its reading and the verdicts, as text."""
         yield from self.record["reading"].splitlines()
         for row in self.record["predictions"]:
-            yield f"{row['id']} {row['verdict']}: {row['quantity']}: {row['text']}"
+            yield f"{row['id']} {row['verdict']}: {row['quantity']}: {told(row)}"
 
 
 def run(names, *, worlds, out, seed=0, device="cpu", rewards=None, executor=None):
@@ -91,6 +91,21 @@ def run(names, *, worlds, out, seed=0, device="cpu", rewards=None, executor=None
             about |= {"rewards": None if rewards is None else Path(rewards).name}
             results.append(_conclude(study, table, about))
     return results
+
+
+def judge_again(folder):
+    """Judge every study of a folder by its recorded table: a prediction has changed, not the runs.
+
+    Rewrites the records, and returns them as :func:`read_results`.
+    """
+    return [
+        _conclude(
+            STUDIES[result.name].study(),
+            result.table,
+            {key: result.record[key] for key in ("worlds", "seed", "device", "rewards")},
+        )
+        for result in read_results(folder)
+    ]
 
 
 def _study(name, rewards):
@@ -143,11 +158,10 @@ def _read(name, folder):
     remedy = f"run it again with `madpo simulate {name} --out {folder}`"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        rows = [row | {"text": told(row)} for row in record["predictions"]]
-        record["reading"], record["worlds"]
+        record["reading"], record["worlds"], [told(row) for row in record["predictions"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a study's record ({error}); {remedy}") from error
-    return StudyResult(name, Path(folder), record | {"predictions": rows})
+    return StudyResult(name, Path(folder), record)
 
 
 def read_results(folder):
