@@ -149,24 +149,29 @@ PREDICTIONS = (
 
 
 def reading(table):
-    """Two lines."""
+    """What near and far pairs get, alone and together; only of pairs that the worlds have."""
+    named = {"madpo": "MADPO", "bounded_ratio": "the bounded ratio"}
+    shaped = {"target_shaped": "the target-shaped weight"}
+    bins = {0.0: "pairs below 1/2 nat", 7.0: "pairs of 7 to 8 nats"}
 
-    def of(design, low, method, model="exact"):
-        rows = in_bin(table, design, low, method, model)
-        total = (rows["share"] * rows["true_margin"]).sum()  # none in a file without such pairs
-        return (rows["share"] * rows["fitted"]).sum() / total if total > 0 else np.nan
+    def times(design, low, methods):
+        """How much of its margin a pair of that bin gets, by method; empty if there is none."""
+        found = []
+        for method, name in methods.items():
+            rows = in_bin(table, design, low, method, "exact")
+            total = (rows["share"] * rows["true_margin"]).sum()
+            if total > 0:
+                share = (rows["share"] * rows["fitted"]).sum() / total
+                unit = "" if found else " times their margin"
+                found.append(f"{share:.{2 if low == 0 else 3}f}{unit} from {name}")
+        return f"{bins[low]} get {', '.join(found)}" if found else ""
 
-    return (
-        f"Alone, pairs below 1/2 nat get {of('alone', 0.0, 'madpo'):.2f} times their margin from "
-        f"MADPO and pairs of 7 to 8 nats {of('alone', 7.0, 'madpo'):.3f} times; the bounded ratio "
-        f"gives {of('alone', 0.0, 'bounded_ratio'):.2f} and {of('alone', 7.0, 'bounded_ratio'):.2f}"
-        f", the target-shaped weight {of('alone', 0.0, 'target_shaped'):.2f} and "
-        f"{of('alone', 7.0, 'target_shaped'):.2f}.\n"
-        f"Together, in a policy that must add them, MADPO's become "
-        f"{of('together', 0.0, 'madpo'):.2f} and {of('together', 7.0, 'madpo'):.2f}, the bounded "
-        f"ratio's {of('together', 0.0, 'bounded_ratio'):.2f} and "
-        f"{of('together', 7.0, 'bounded_ratio'):.2f}: far pairs are carried along by near ones."
-    )
+    lines = {
+        "Alone": [times("alone", low, named | shaped) for low in bins],
+        "In a policy that must add them": [times("together", low, named) for low in bins],
+    }
+    told = [f"{how}, {'; '.join(filter(None, of))}." for how, of in lines.items() if any(of)]
+    return "\n".join(told) or "No pair has a margin below 1/2 nat or of 7 to 8 nats."
 
 
 def drawn(table):

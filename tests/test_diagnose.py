@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pair_files import FORMATS, drawn_margins, write_pairs
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit
 
 from madpo_theory import MarginSchedule, cli, effective_target, log_weight_ratio, safe_tau, weight
@@ -727,3 +727,17 @@ def test_a_folder_that_datasets_saved_is_read_like_the_file(tmp_path):
         diagnose(tmp_path / "splits")
     train = diagnose(tmp_path / "splits" / "train")
     assert train.margins == folder.margins
+
+
+def test_a_margin_that_is_rounding_noise_is_a_tie():
+    """0.3 against 0.1 + 0.2: no label is disputed, and none says how to scale the margins."""
+    found = diagnose(np.array([0.3 - (0.1 + 0.2)] + [5.0] * 200))
+    assert found.calibration.disputed == 0 and found.calibration.scale is None
+    assert not any("calibration" in warning for warning in found.warnings)
+
+
+def test_a_tiny_dispute_fits_the_scale_that_its_likelihood_has():
+    margins = np.array([-1e-9] + [5.0] * 1000)
+    exact = brentq(lambda a: margins @ expit(-a * margins), 1e-3, 100, xtol=1e-12)
+    # the sketch knows a margin to 1.5e-11, 1.5 % of this one, of which the root takes 1/30
+    assert diagnose(margins).calibration.scale == pytest.approx(exact, rel=1e-3)

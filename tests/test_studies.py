@@ -198,3 +198,20 @@ def test_a_damaged_record_names_the_command(finished, tmp_path):
     (tmp_path / "noise.json").write_text("{")
     with pytest.raises(ValueError, match="madpo simulate noise"):
         read_results(tmp_path)
+
+
+def test_a_reading_speaks_of_the_pairs_that_there_are():
+    row = {"design": "alone", "model": "exact", "low": 0.0, "share": 1.0, "world": 0}
+    rows = [
+        row | {"method": method, "true_margin": margin, "fitted": 2 * margin}
+        for method in ("madpo", "bounded_ratio", "target_shaped")
+        for margin in (0.2, 0.3)
+    ]
+    pandas = pytest.importorskip("pandas")
+    reading = STUDIES["pairs"].reading
+    assert reading(pandas.DataFrame(rows)) == (
+        "Alone, pairs below 1/2 nat get 2.00 times their margin from MADPO, 2.00 from the bounded "
+        "ratio, 2.00 from the target-shaped weight."
+    )
+    equal = pandas.DataFrame(rows).assign(true_margin=0.0, fitted=0.0)
+    assert reading(equal) == "No pair has a margin below 1/2 nat or of 7 to 8 nats."

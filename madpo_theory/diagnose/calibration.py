@@ -56,7 +56,8 @@ class Calibration:
     error : expected calibration error, the mean of |agreement - confidence| over the bins.
     scale : a that maximizes the likelihood of sigma(a h); None if none does, as the labels agree
         with the reward model always or never. temperature : 1/a; None if a is not positive.
-    scale_error : standard error of the scale. log_loss_scaled, error_scaled : with margins a h.
+    scale_error : standard error of the scale; None if the labels hold no information on it.
+    log_loss_scaled, error_scaled : with margins a h.
     bins : the reliability curve, one entry for every occupied bin.
 
     Means are over the cells of the sketch: within 1e-6 of those over the pairs.

@@ -237,7 +237,8 @@ def _warnings(labels, own, asked, ess, bound):
 
 def _miscalibrated(labels, scaled_for):
     off = max(labels.scale, 1 / labels.scale)
-    if off > MISCALIBRATED and abs(labels.scale - 1) > 2 * labels.scale_error:
+    known = labels.scale_error is not None  # None: the labels hardly bear on it
+    if known and off > MISCALIBRATED and abs(labels.scale - 1) > 2 * labels.scale_error:
         much = "over" if labels.scale < 1 else "under"
         yield (
             f"calibration: margins are {much}confident, as labels ask for a scale of "

@@ -16,6 +16,9 @@ _ORIGIN = int(np.float64(_SHIFT).view(np.int64)) >> (52 - _DIGITS)
 WIDTH = _SHIFT / 2**_DIGITS
 """Width of a cell, nats: 2^-10 up to |h| = 16, and beyond at most 2^-14 (|h| + 16)."""
 
+RESOLUTION = WIDTH / 2**_PLACE
+"""Finest size that a cell tells, 1.5e-11 nats: below it a margin is rounding noise, and a tie."""
+
 
 @dataclass(frozen=True)
 class MarginSketch:
@@ -31,7 +34,7 @@ class MarginSketch:
         margins of both signs.
     counts : (cells,) numbers of pairs, exact.
     lowest, highest : extreme margins, exact.
-    ties : number of margins that are exactly 0.
+    ties : number of margins that are 0, or smaller in size than :data:`RESOLUTION`.
     breaks : ascending margins, and `below` the exact number of pairs below each.
     """
 
@@ -104,6 +107,7 @@ def sketch(batches, breaks=()):
     for batch in batches:
         if not len(batch):
             continue
+        batch = np.where(np.abs(batch) < RESOLUTION, 0.0, batch)
         bits = (np.abs(batch) + _SHIFT).view(np.int64)
         cell = 2 * ((bits >> (52 - _DIGITS)) - _ORIGIN) + (batch < 0)
         place = (bits >> (52 - _DIGITS - _PLACE)) & ((1 << _PLACE) - 1)
@@ -126,7 +130,7 @@ def sketch(batches, breaks=()):
     start, end = ((occupied // 2 + _ORIGIN + step << 52 - _DIGITS).view(np.float64) - _SHIFT
                   for step in (0, 1))  # fmt: skip
     means = start + (end - start) * (places[occupied] / number / 2**_PLACE)
-    signed = np.where(occupied % 2, -np.maximum(means, np.finfo(float).tiny), means)
+    signed = np.where(occupied % 2, -np.maximum(means, RESOLUTION), means)
     order = np.argsort(signed)
     return MarginSketch(
         np.clip(signed, lowest, highest)[order], number[order], lowest, highest, ties, breaks, below
