@@ -16,6 +16,7 @@ from .settings import (
     RELEASED_4,
     RELEASED_BOX,
     WIDE_BOX,
+    minus_log,
     scaled,
     schedules,
     to_digit,
@@ -25,14 +26,6 @@ from .settings import (
 LEAST, MOST = 0.0313, 1.2060
 LEAST_4 = 9e-5
 BOUND = 2
-
-
-def to_log(value, unit):
-    return to_digit(value, unit, math.log)
-
-
-def to_minus_log(value, unit):
-    return to_digit(-value, unit, lambda x: -math.log(-x))
 
 
 @foil("the surplus over w falls with 1.05 c", C=scaled(sp.Rational(21, 20)))
@@ -82,13 +75,13 @@ CLAIM = Claim(
             "log of the largest weight, released",
             "log_weight_max",
             RELEASED,
-            **to_log(MOST, 1e-4),
+            **to_digit(MOST, 1e-4, math.log),
         ),
         certified(
             "-log of the smallest weight, released",
             "log_weight_min",
             RELEASED,
-            **to_minus_log(LEAST, 1e-4),
+            **to_digit(LEAST, 1e-4, minus_log),
         ),
         certified(
             "log of the largest weight, class defaults",
@@ -115,7 +108,7 @@ CLAIM = Claim(
             "-log of the smallest weight, c_max = 4",
             "log_weight_min",
             RELEASED_4,
-            **to_minus_log(LEAST_4, 1e-5),
+            **to_digit(LEAST_4, 1e-5, minus_log),
         ),
         *(
             certified_box(f"{what}, {name}", quantity, box, above=low, below=high, tolerance=width)

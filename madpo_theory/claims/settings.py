@@ -41,9 +41,15 @@ BOXES = {
 def to_digit(value, unit, through=float):
     """Limits (`above`, `below`) of what a printed number, to half of its last digit, stands for.
 
-    `through` is an increasing function, as of a weight to its logarithm.
+    `through` is a monotone function, as of a weight to its logarithm.
     """
-    return {"above": through(value - unit / 2), "below": through(value + unit / 2)}
+    above, below = sorted((through(value - unit / 2), through(value + unit / 2)))
+    return {"above": above, "below": below}
+
+
+def minus_log(x):
+    """Of a weight: certified is that of the smallest."""
+    return -math.log(x)
 
 
 class Unweighted(Weighting):
