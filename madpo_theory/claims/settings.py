@@ -158,10 +158,10 @@ def gentle_schedules():
     return schedules((1.001, 2.5), (0, 0.999), (0.05, 20), (0.01, 5))
 
 
-def rewards_of(size):
+def rewards_of(size, largest=3.0):
     """Rewards (K,), nats."""
-    drawn = st.lists(margins(3.0), min_size=size, max_size=size).map(np.array)
-    return described(drawn, f"{size} rewards to 3 nats")
+    drawn = st.lists(margins(largest), min_size=size, max_size=size).map(np.array)
+    return described(drawn, f"{size} rewards to {largest:g} nats")
 
 
 def offdiagonal(values, size, symmetric=False):
