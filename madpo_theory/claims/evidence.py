@@ -38,6 +38,7 @@ __all__ = [
     "observed",
     "property_test",
     "proved",
+    "ranges_of",
     "simulated",
     "slope_range",
     "symbolic",
@@ -235,7 +236,11 @@ def _certified(name, how, quantity, subject, limits, detail, **options):
     def found(folder, below, above, verdict):
         certificate, path = kept_certificate(folder, quantity, subject, **options)
         lower, upper = certificate["lower"], certificate["upper"]
-        bounds = [f"<= {below}"] * (below is not None) + [f">= {above}"] * (above is not None)
+        bounds = [
+            f"{sign} {limit:.9g}"
+            for sign, limit in (("<=", below), (">=", above))
+            if limit is not None
+        ]
         return Evidence(
             kind="certified",
             name=name,
@@ -424,19 +429,21 @@ PHASES = tuple(Phase)
 """What Hypothesis does for a property: look for a counterexample, then for a simpler one."""
 
 
+def ranges_of(strategy):
+    """What a strategy draws from, in words: its `ranges`, or what Hypothesis calls it."""
+    return getattr(strategy, "ranges", None) or repr(strategy)
+
+
 def property_test(name, theory, *, examples=200):
     """Evidence from a Hypothesis test, whose argument defaults are strategies.
 
-    An argument `s` is a schedule and `case` a schedule with a margin: both range over all valid
-    schedules. The test says what :func:`must` be: the evidence agrees if no example fails, and
-    reports the shrunk counterexample if one does.
+    The evidence says over which values they range. The test says what :func:`must` be: the
+    evidence agrees if no example fails, and reports the shrunk counterexample if one does.
     """
 
     def decorate(test):
         strategies = {n: p.default for n, p in inspect.signature(test).parameters.items()}
-        ranges = (
-            "all valid schedules" if {"s", "case"} & strategies.keys() else "the arguments it names"
-        )
+        ranges = "; ".join(f"{name}: {ranges_of(values)}" for name, values in strategies.items())
         run = 0
 
         def counted(**values):

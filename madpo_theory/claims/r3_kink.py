@@ -7,12 +7,17 @@ from scipy.special import expit
 from ..certify.enclosure import precision
 from ..schedule import coefficient
 from ..weights import weight
-from .evidence import certified, enclosed, must, property_test, symbolic
+from .evidence import certified, enclosed, foil, must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, KNEE_SLOPE, OUTSIDE, in_c, knee_slope, lam, sigma, tau, u
-from .settings import CLASS, RELEASED, schedules
+from .settings import CLASS, RELEASED, minus_log, scaled, schedules, to_digit
+
+L_W = 2.29995  # released
+STEP, KEPT = 0.3, 0.50  # at the released schedule a weight falls from 1 to KEPT in STEP nats
+LEAST_CLASS = 0.75  # weight, class defaults
 
 
+@foil("the kink is 5 % steeper", KNEE_SLOPE=scaled(sp.Rational(21, 20)))
 @symbolic("one-sided slopes of the weight at -tau")
 def r3_slopes():
     right = -sp.diff(inside_weight(), u).subs(u, tau)
@@ -26,6 +31,10 @@ def inside_weight():
     return sigma(-coefficient(u, OUTSIDE) * u) / sigma(-u)
 
 
+@foil(
+    "the branch is that of a weight 5 % larger",
+    inside_weight=lambda true: lambda: sp.Rational(21, 20) * true(),
+)
 @symbolic("the branch that the slope is taken of is the library's weight")
 def r3_branch():
     own = inside_weight().subs(tau, INSIDE.tau)
@@ -36,6 +45,7 @@ def r3_branch():
     )
 
 
+@foil("the kink is 5 % steeper", knee_slope=scaled(1.05))
 @property_test("(w(-tau) - w(-tau + e))/e tends to sigma(tau) lam tau kappa'", "R3")
 def r3_quotient(s=schedules()):
     knee = s.lam * s.tau * knee_slope(s)
@@ -49,22 +59,22 @@ def r3_quotient(s=schedules()):
     must(weight(-s.tau - step, s) == 1.0)
 
 
-@enclosed("a tenth of a nat across the kink, released", "w falls from 1 by more than 0.2")
-def r3_tenth():
+@foil("in half of that step", STEP=scaled(0.5))
+@enclosed(f"{STEP} nats across the kink, released", f"w falls from 1 to {KEPT:.2f}")
+def r3_fall():
     with precision():
-        knee = arb(999).log()
-        fall = 1 - weight(arb("0.1") - knee, RELEASED)
-        text = f"1 - w(-tau + 0.1) = {fall.str(6, radius=False)}"
-        return text, fall > arb("0.2")
+        kept = weight(arb(STEP) - arb(999).log(), RELEASED)
+        return f"w(-tau + {STEP}) = {kept.str(6, radius=False)}", abs(kept - KEPT) < 5e-3
 
 
 CLAIM = Claim(
     id="R3",
     statement=r"At $h = -\tau$ a reward-model error moves the weight by $\sigma(\tau) \lambda "
-    r"\tau \kappa'$ per nat toward $0$, and not at all away from it: $2.29995$ at the "
-    r"released schedule, where no margin has a steeper weight.",
-    reading="A label that the reward model disputes by about tau keeps its full weight or "
-    "loses most of it, on a few tenths of a nat of reward-model error.",
+    r"\tau \kappa'$ per nat toward $0$, and not at all away from it: "
+    rf"${L_W:.5f}$ at the released schedule, where no margin has a steeper weight.",
+    reading="At the released schedule a label that the reward model disputes by about tau keeps "
+    f"its full weight or {KEPT:.2f} of it, on {STEP:.1f} nats of reward-model error; at the class "
+    f"defaults no label falls below {LEAST_CLASS:.2f}.",
     source="derived here",
     assumptions="slope at the kink: any valid schedule; steepest anywhere: released",
     figure="weight_and_coefficient",
@@ -74,8 +84,15 @@ CLAIM = Claim(
         r3_slopes,
         r3_branch,
         r3_quotient,
-        r3_tenth,
-        certified("L_w, released", "weight_slope", RELEASED, above=2.299948, below=2.299951),
+        r3_fall,
+        certified("L_w, released", "weight_slope", RELEASED, **to_digit(L_W, 1e-5)),
         certified("L_w, class defaults", "weight_slope", CLASS, above=0.587197, below=0.5872),
+        certified(
+            "-log of the smallest weight, class defaults",
+            "log_weight_min",
+            CLASS,
+            **to_digit(LEAST_CLASS, 1e-2, minus_log),
+        ),
+        proved("Weight", "S2_corner"),
     ),
 )

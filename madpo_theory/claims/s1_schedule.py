@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from ..certify.enclosure import precision
 from ..schedule import coefficient, excess
-from .evidence import must, property_test, proved, symbolic
+from .evidence import foil, must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import KAPPA, OUTSIDE, c_max, c_min, lam, tau, u
-from .settings import scheduled_margins
+from .settings import scaled, scheduled_margins
 
 
+@foil("kappa is 5 % larger", KAPPA=scaled(sp.Rational(21, 20)))
 @symbolic("slope, value at tau, ends")
 def s1_slope():
     c = coefficient(u, OUTSIDE)
@@ -24,13 +25,15 @@ def s1_slope():
     )
     yield "c(tau) = 1", coefficient(tau, OUTSIDE), sp.Integer(1)
     yield (
-        "c - c_min = (c_max - c_min)/(1 + kappa E), positive",
+        "c - c_min = (c_max - c_min)/(1 + kappa E), positive by Coq's S1_range",
         c - c_min,
         (c_max - c_min) / (1 + KAPPA * sp.exp(lam * (u - tau))),
     )
     yield "stable form of c - 1", excess(u, OUTSIDE), c - 1
 
 
+@foil("c(tau) is 1.05", coefficient=scaled(1.05))
+@foil("c rises", coefficient=lambda true: lambda h, s: 2 - true(h, s))
 @property_test("c falls strictly from below c_max to c_min and is 1 at tau", "S1")
 def s1_falls(case=scheduled_margins(200.0), step=st.floats(1e-9, 100)):
     s, h = case

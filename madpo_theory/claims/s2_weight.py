@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ..schedule import coefficient
 from ..weights import log_weight, weight
-from .evidence import must, property_test, proved, symbolic
+from .evidence import foil, must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import (
     INSIDE,
@@ -23,11 +23,13 @@ from .regimes import (
     tau,
     u,
 )
-from .settings import scheduled_margins
+from .settings import scaled, scheduled_margins
 
 UNDERFLOW = math.log(sys.float_info.min)  # of e^x, which may be rounded to 0 below
 
 
+@foil("the kink is 5 % steeper", KNEE_SLOPE=scaled(sp.Rational(21, 20)))
+@foil("the weight is that of 1.05 c", C=scaled(sp.Rational(21, 20)))
 @symbolic("stable weight = ratio of sigmoids, branch by branch; kink at -tau")
 def s2_forms():
     c = C
@@ -55,6 +57,13 @@ def s2_forms():
     )
 
 
+def with_a_jump(true):
+    """log w, and a millionth less for |h| < tau."""
+    return lambda h, s: true(h, s) - 1e-6 * (abs(h) < s.tau)
+
+
+@foil("the weight is 1.05 at 0", weight=scaled(1.05))
+@foil("the weight jumps by a millionth at -tau and tau", log_weight=with_a_jump)
 @property_test("w is positive, finite, continuous at -tau, 1 at 0", "S2")
 def s2_positive(case=scheduled_margins(1e4), step=st.floats(1e-12, 1)):
     s, h = case

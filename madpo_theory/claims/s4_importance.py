@@ -7,12 +7,13 @@ from ..certify.enclosure import precision
 from ..ops.arb_world import sigmoid
 from ..schedule import coefficient
 from ..weights import weight
-from .evidence import must, property_test, proved, symbolic
+from .evidence import foil, must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, OUTSIDE, OUTSIDE_MARGIN, C, in_c, sigma, u
-from .settings import scheduled_margins
+from .settings import scaled, scheduled_margins
 
 
+@foil("the labels are sharpened to 1.05 c", C=scaled(sp.Rational(21, 20)))
 @symbolic("importance ratio and label mass A")
 def s4_mass():
     w_up, w_down = in_c(weight(u, INSIDE), INSIDE), in_c(weight(-u, INSIDE), INSIDE)
@@ -22,12 +23,14 @@ def s4_mass():
     far = OUTSIDE_MARGIN
     w_up, w_down = in_c(weight(far, OUTSIDE), OUTSIDE), weight(-far, OUTSIDE)
     yield (
-        "h > tau: 1 - A = sigma(h) - sigma(ch) > 0 as c < 1",
+        "h > tau: 1 - A = sigma(h) - sigma(ch), positive by Coq's S4_mass_below_one",
         1 - sigma(far) * w_up - sigma(-far) * w_down,
         sigma(far) - sigma(C * far),
     )
 
 
+@foil("the labels are sharpened to 1.05 c", coefficient=scaled(1.05))
+@foil("sigma(h) is 5 % larger", sigmoid=scaled(1.05))
 @property_test("A = 1 inside the knee, A < 1 outside", "S4")
 def s4_mass_numeric(case=scheduled_margins(300.0)):
     s, h = case

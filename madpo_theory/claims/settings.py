@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import sympy as sp
 import torch
 from flint import arb, arb_series
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from ..schedule import MarginSchedule
 from ..simulate import PairProblem, solve
 from ..theory.linear import population_covariance, tabular_features
 from ..weights import Weighting
-from .evidence import certified_box, must
+from .evidence import certified_box, must, ranges_of
 from .regimes import kappa
 
 # -- schedules, with exact parameters -----------------------------------------------------------
@@ -35,6 +36,20 @@ BOXES = {
     "box around the released schedule": RELEASED_BOX,
     "wide box": WIDE_BOX,
 }
+
+
+def to_digit(value, unit, through=float):
+    """Limits (`above`, `below`) of what a printed number, to half of its last digit, stands for.
+
+    `through` is a monotone function, as of a weight to its logarithm.
+    """
+    above, below = sorted((through(value - unit / 2), through(value + unit / 2)))
+    return {"above": above, "below": below}
+
+
+def minus_log(x):
+    """Of a weight: certified is that of the smallest."""
+    return -math.log(x)
 
 
 class Unweighted(Weighting):
@@ -58,10 +73,36 @@ def margin_of(c, schedule):
     return schedule.tau + math.log(odds) / schedule.lam
 
 
+# -- foils ----------------------------------------------------------------------------------------
+
+
+def scaled(factor):
+    """For a foil: a number, or what a function returns, times a factor."""
+
+    def changed(true):
+        if isinstance(true, (int, float, sp.Basic)):
+            return factor * true
+        return lambda *values, **options: factor * true(*values, **options)
+
+    return changed
+
+
+def shifted_more(true):
+    """For a foil: the effective target, of which the shift delta is 5 % larger."""
+    return lambda h, h_model, s: h + 1.05 * (true(h, h_model, s) - h)
+
+
 # -- Hypothesis strategies ----------------------------------------------------------------------
 
-SEEDS = st.integers(0, 2**32 - 1)
-POSITIVE_C_MIN = st.floats(1e-3, 0.999)
+
+def described(strategy, ranges):
+    """The strategy, which evidence describes by its `ranges`."""
+    strategy.ranges = ranges
+    return strategy
+
+
+SEEDS = described(st.integers(0, 2**32 - 1), "any")
+POSITIVE_C_MIN = 1e-3, 0.999
 
 
 def margins(largest=60.0):
@@ -69,22 +110,25 @@ def margins(largest=60.0):
     ordinary = min(largest, 20.0)
     signs = st.sampled_from((-1.0, 1.0))
     tiny = st.builds(lambda sign, power: sign * 10.0**power, signs, st.floats(-300, -3))
-    return (
+    drawn = (
         st.floats(-largest, largest, allow_subnormal=False)
         | st.floats(-ordinary, ordinary, allow_subnormal=False)
         | tiny
     )
+    return described(drawn, f"0 and 1e-300 to {largest:g} nats, of either sign")
 
 
-def schedules(c_min=st.just(0.0) | POSITIVE_C_MIN, lam=st.floats(0.01, 20)):
-    """Valid schedules: amplifying a little or a lot, from nearly constant to nearly a step."""
-    return st.builds(
-        MarginSchedule,
-        c_max=st.floats(1.001, 100),
-        c_min=c_min,
-        lam=lam,
-        tau=st.floats(0.01, 100),
-    )
+def schedules(c_max=(1.001, 100), c_min=(*POSITIVE_C_MIN, 0), lam=(0.01, 20), tau=(0.01, 100)):
+    """Schedules amplifying a little or a lot, from nearly constant to nearly a step.
+
+    Of each parameter a least and a largest value, and maybe one that is drawn as often as all else.
+    """
+    ranges = {"c_max": c_max, "c_min": c_min, "lam": lam, "tau": tau}
+    drawn, said = {}, []
+    for name, (low, high, *apart) in ranges.items():
+        drawn[name] = st.one_of(*(st.just(float(x)) for x in apart), st.floats(low, high))
+        said.append(" or ".join([f"{name} {low:g} to {high:g}", *(f"{x:g}" for x in apart)]))
+    return described(st.builds(MarginSchedule, **drawn), f"schedules of {', '.join(said)}")
 
 
 def scheduled_margins(largest=60.0, **parameters):
@@ -100,7 +144,9 @@ def scheduled_margins(largest=60.0, **parameters):
         schedule, sign, place = drawn
         return schedule, sign * place(schedule.tau)
 
-    return st.tuples(schedules(**parameters), st.sampled_from((1.0, -1.0)), places).map(placed)
+    valid = schedules(**parameters)
+    drawn = st.tuples(valid, st.sampled_from((1.0, -1.0)), places).map(placed)
+    return described(drawn, f"{valid.ranges}; margins to {largest:g} nats, near 0 and at tau")
 
 
 def gentle_schedules():
@@ -109,18 +155,13 @@ def gentle_schedules():
     Beyond, weights differ by so many powers of ten that float64 cannot tell a design that spans
     from one that does not, which is no theorem's matter.
     """
-    return st.builds(
-        MarginSchedule,
-        c_max=st.floats(1.001, 2.5),
-        c_min=st.floats(0, 0.999),
-        lam=st.floats(0.05, 20),
-        tau=st.floats(0.01, 5),
-    )
+    return schedules((1.001, 2.5), (0, 0.999), (0.05, 20), (0.01, 5))
 
 
-def rewards_of(size):
+def rewards_of(size, largest=3.0):
     """Rewards (K,), nats."""
-    return st.lists(margins(3.0), min_size=size, max_size=size).map(np.array)
+    drawn = st.lists(margins(largest), min_size=size, max_size=size).map(np.array)
+    return described(drawn, f"{size} rewards to {largest:g} nats")
 
 
 def offdiagonal(values, size, symmetric=False):
@@ -135,7 +176,8 @@ def offdiagonal(values, size, symmetric=False):
         return matrix
 
     count = size * (size - 1) // (2 if symmetric else 1)
-    return st.lists(values, min_size=count, max_size=count).map(filled)
+    drawn = st.lists(values, min_size=count, max_size=count).map(filled)
+    return described(drawn, f"{count} entries in {ranges_of(values)}")
 
 
 def random_design(seed, pairs=12, parameters=3, spread=2.0):
@@ -191,7 +233,10 @@ def slot_pairs(*, soft, even):
 
     two = st.tuples(number, number)
     labels = st.tuples(*[st.tuples(mass, mass)] * 2)
-    return st.tuples(two, labels, two, st.floats(0.01, 10).map(arb)).map(made)
+    drawn = st.tuples(two, labels, two, st.floats(0.01, 10).map(arb)).map(made)
+    return described(
+        drawn, "slots at h and at -h drawn apart: log w and offset to 20, b 0.01 to 10"
+    )
 
 
 def lone_slope(z, h_true, sides):

@@ -15,12 +15,20 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
 from ..weights import log_weight
-from .evidence import must, property_test, proved, simulated, symbolic
+from .evidence import foil, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import REGIMES, both_weights, h_true, in_c, sigma, z
-from .settings import LABELS, margins, scheduled_margins, target_scores
+from .settings import (
+    LABELS,
+    margins,
+    scaled,
+    scheduled_margins,
+    shifted_more,
+    target_scores,
+)
 
 
+@foil("delta is 5 % larger", log_weight=scaled(sp.Rational(21, 20)))
 @symbolic("the slope of the risk vanishes exactly at z = h* + delta")
 def t1_minimizer():
     for name, h, s in REGIMES:
@@ -36,6 +44,7 @@ def t1_minimizer():
         yield f"{name}: e^target = e^h* w(h)/w(-h)", sp.exp(target), sp.exp(h_true) * up / down
 
 
+@foil("the shift is 5 % larger", effective_target=shifted_more)
 @property_test("the risk is lowest at the target, from either side", "T1")
 def t1_lowest(case=scheduled_margins(30.0), h=margins(30.0), step=st.floats(1e-3, 5)):
     s, h_model = case
@@ -58,6 +67,7 @@ def t1_lowest(case=scheduled_margins(30.0), h=margins(30.0), step=st.floats(1e-3
             must(risk.overlaps(sigmoid(h) * won + sigmoid(-h) * lost))
 
 
+@foil("the shift is 5 % larger", effective_target=shifted_more)
 @simulated("the trained loss settles at the target", "z* = h* + delta(h), 40 pairs")
 def t1_trained():
     rng = np.random.default_rng(np.random.SeedSequence(1))

@@ -3,17 +3,19 @@
 import math
 
 import numpy as np
+import sympy as sp
 
 from ..losses import madpo
 from ..schedule import MarginSchedule, coefficient
 from ..simulate import fit_pairs
 from ..targets import effective_target
-from .evidence import must, property_test, proved, simulated, symbolic
+from .evidence import foil, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, C, in_c, u
-from .settings import LABELS, scheduled_margins, target_scores
+from .settings import LABELS, scaled, scheduled_margins, target_scores
 
 
+@foil("the target is 1.05 c h*", C=scaled(sp.Rational(21, 20)))
 @symbolic("exact reward model, |h*| < tau: z* = c h*")
 def t2_amplified():
     for sign in (1, -1):
@@ -21,6 +23,7 @@ def t2_amplified():
         yield f"h* = {'+' if sign > 0 else '-'}u", target, sign * C * u
 
 
+@foil("the target is 1.05 c h*", coefficient=scaled(1.05))
 @property_test("z* = c(|h*|) h* up to tau, and |z*| >= |h*|", "T2")
 def t2_amplified_numeric(case=scheduled_margins(100.0)):
     s, h = case
@@ -30,6 +33,7 @@ def t2_amplified_numeric(case=scheduled_margins(100.0)):
     must(abs(target) >= abs(h))
 
 
+@foil("the target is 1.05 c h*", coefficient=scaled(1.05))
 @simulated("trained targets of pairs below tau", "c(|h*|) h*")
 def t2_trained():
     h, s = np.linspace(-3, 3, 24), MarginSchedule.class_defaults()

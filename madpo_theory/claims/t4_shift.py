@@ -7,12 +7,13 @@ import sympy as sp
 from ..schedule import excess
 from ..targets import effective_target
 from ..weights import log_weight, log_weight_ratio
-from .evidence import must, property_test, proved, symbolic
+from .evidence import foil, must, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, OUTSIDE, OUTSIDE_MARGIN, C, in_c, u
-from .settings import margins, scheduled_margins
+from .settings import margins, scaled, scheduled_margins
 
 
+@foil("the shift is (1.05 c - 1) h", C=scaled(sp.Rational(21, 20)))
 @symbolic("|h| < tau: z* = h* + (c - 1) h for any true margin")
 def t4_shift():
     for sign in (1, -1):
@@ -29,6 +30,7 @@ def t4_shift():
         )
 
 
+@foil("the shift is 1.05 (c - 1) h", excess=scaled(1.05))
 @property_test("z* - h* = (c - 1) h inside the knee, odd in h", "T4")
 def t4_shift_numeric(case=scheduled_margins(1e4), h=margins(30.0)):
     s, h_model = case

@@ -11,12 +11,13 @@ from ..certify.enclosure import precision
 from ..losses import madpo
 from ..risk import risk_slope
 from ..schedule import MarginSchedule, coefficient
-from .evidence import must, property_test, proved, simulated, symbolic
+from .evidence import foil, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, REGIMES, C, both_weights, h_true, in_c, sigma
-from .settings import schedules
+from .settings import scaled, schedules
 
 
+@foil("the slope is 5 % steeper", risk_slope=scaled(sp.Rational(21, 20)))
 @symbolic("slope of the risk at z = 0, for any weight and for the published one")
 def t6_slope():
     for name, h, s in REGIMES:
@@ -39,6 +40,8 @@ def t6_slope():
             )
 
 
+@foil("at most 0.95 c times DPO's", coefficient=scaled(0.95))
+@foil("5 % steeper than DPO's at the least", risk_slope=scaled(0.95))
 @property_test("tanh(h/2) <= tanh(c h/2) <= c tanh(h/2) below tau, equality at h = 0 alone", "T6")
 def t6_between(s=schedules(), share=st.floats(1e-6, 0.9999)):
     with precision(4000):  # enough to see e^-h beside 1
@@ -50,6 +53,7 @@ def t6_between(s=schedules(), share=st.floats(1e-6, 0.9999)):
         must(signal.overlaps(risk_slope(arb(0), -h, -h, s)))  # odd in the margin
 
 
+@foil("c is 5 % larger", coefficient=scaled(1.05))
 @simulated("first-step gradient of the real loss on sampled labels", "-tanh(c h*/2)/2, 30 pairs")
 def t6_sampled():
     h, s, labels = np.linspace(-4, 4, 30), MarginSchedule.released(), 400_000
@@ -77,8 +81,9 @@ CLAIM = Claim(
     statement=r"In the first step, at $z = 0$, the expected slope of a pair is "
     r"$-\frac12 A(h) \tanh(z^*/2)$; with an exact reward model and $|h| < \tau$ it is "
     r"$-\frac12 \tanh(c h/2)$, between DPO's $-\frac12 \tanh(h/2)$ and $c$ times that.",
-    reading="Early in training MADPO pushes a hard pair up to c times as strongly as DPO, but "
-    "a pair that is already certain no more strongly.",
+    reading="With an exact reward model the first step pushes a hard pair up to c times as "
+    "strongly as DPO's does, but a pair whose labels are certain hardly more, and beyond tau "
+    "less.",
     source="derived here",
     assumptions="first form: any weight and reward model; second: exact reward model",
     figure="pair_risk",
