@@ -121,7 +121,22 @@ def test_a_witness_must_reach_lower_inside_the_domain(certificates):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("upper", "3"), ("upper", True), ("lower", float("nan")), ("order", []),
+        ("upper", "3"), ("upper", True), ("upper", 3), ("upper", float("inf")),
+        ("lower", float("nan")), ("lower", "0.0"), ("order", []), ("order", "h"),
+        ("order", {"h": 0}), ("order", ["h", "z"]), ("order", ["h\n"]), ("method", "x" * 201),
+        ("method", "x\naccepted y"),
+        ("row", None), ("zero", []), ("positive", []), ("positive", [[["number", "1", []]]]),
+        ("witness", ["h"]), ("witness", {"h": "4.0"}), ("witness", {"h": 4}), ("witness", {}),
+        ("witness", {"h": float("nan")}), ("variables", ["h", "h"]), ("variables", ["h", "z", "k"]),
+        ("variables", "h"), ("variables", ["z"]), ("formula", "x"), ("formula", [[[], None, []]]),
+        ("formula", [["number", "1/0", []]]), ("formula", [["number", "\u0661", []]]),
+        ("formula", [["number", "9" * 1000, []]]), ("formula", [["number", "1", [], 0]]),
+        ("statement", [["variable", "q", []]]), ("expression", [["variable", "z", []]]),
+        ("expression", [["derivative", [0, 0, False], []]]), ("boxes", [[["0.0", "60.0"]]]),
+        ("boxes", [[0.0, 60.0]]), ("boxes", [[[0, 60]]]), ("boxes", [[[0.0, 60.0], [0.0, 1.0]]]),
+        ("boxes", [[[0.0, 60.0]], []]), ("domain", {"h": ["0.0", "6_0.0"]}),
+        ("domain", {"h": ["0.0", "60"]}), ("domain", {"h": ["0.0", "nan"]}),
+        ("domain", {"h": ["60.0", "0.0"]}), ("domain", ["h"]), ("domain", {}),
         ("order", ["h", "h"]), ("variables", []), ("format", "madpo audit bound 2"),
         ("formula", []), ("formula", [["sin", None, []]]), ("formula", [["variable", "h", [0]]]),
         ("formula", [["number", 3, []]]), ("formula", [["number", "1e999999999", []]]),
@@ -131,8 +146,72 @@ def test_a_witness_must_reach_lower_inside_the_domain(certificates):
     ],
 )  # fmt: skip
 def test_wrong_types_are_refused(certificates, key, value):
-    with pytest.raises((ValueError, OverflowError)):
+    with pytest.raises(ValueError) as refusal:
         checker.check(changed(certificates["madpo", "influence"], **{key: value}))
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 400
+
+
+def test_nesting_without_end_is_refused(certificates):
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    for key in ("formula", "boxes", "order"):
+        forged = {**certificates["madpo", "influence"], key: deep}
+        with pytest.raises(ValueError):
+            checker.check(forged)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    | st.sampled_from(["1/2", "h", "z", "0.0", "sum", "where", "1" * 5000, 10**4000]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@given(path=st.lists(st.integers(0, 40), min_size=1, max_size=5), value=anything)
+def test_any_value_in_any_place_is_refused_or_true(small, path, value):
+    """A crash would be another exception."""
+    holder = forged = copy.deepcopy(small)
+    for k, at in enumerate(path):
+        key = list(holder)[at % len(holder)] if isinstance(holder, dict) else at % len(holder)
+        if k == len(path) - 1 or not isinstance(holder[key], (dict, list)) or not holder[key]:
+            break
+        holder = holder[key]
+    holder[key] = value
+    try:
+        checker.check(forged)
+    except ValueError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """That h e^(-h) <= 1/2 for h in [0, 4], as it is less than 0.37."""
+    product = [
+        ["variable", "h", []], ["sum", ["0", ["-1"]], [0]], ["exp", None, [1]],
+        ["product", None, [0, 2]],
+    ]  # fmt: skip
+    certificate = {
+        "format": checker.FORMAT, "method": "m", "row": "r", "formula": product,
+        "variables": ["h"], "statement": [["derivative", [0, 0, False], []]],
+        "expression": product, "zero": None, "positive": None, "order": ["h"],
+        "domain": {"h": ["0.0", "4.0"]}, "lower": 0.3, "witness": {"h": 1.0}, "upper": 0.5,
+        "boxes": [[[0.0, 4.0]]],
+    }  # fmt: skip
+    checker.check(certificate)
+    return certificate
+
+
+def test_a_witness_at_infinity_attains_nothing(small):
+    """sigma(h) < 1 for every h."""
+    logistic = [["variable", "h", []], ["sigmoid", None, [0]]]
+    true = changed(
+        small, formula=logistic, expression=logistic, upper=1.0, lower=0.999,
+        domain={"h": ["0.0", "inf"]}, boxes=[[[0.0, float("inf")]]], witness={"h": 40.0},
+    )  # fmt: skip
+    checker.check(true)
+    refused(changed(true, witness={"h": float("inf")}, lower=1.0), "outside the domain")
 
 
 def test_a_missing_and_a_foreign_key_are_refused(certificates):
@@ -158,15 +237,30 @@ def test_enclosures_hold_the_values(a, b, kind):
 
 
 def test_the_command_says_what_it_accepted(certificates, tmp_path):
-    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good, bad, twice = (tmp_path / f"{name}.json" for name in ("good", "bad", "twice"))
     certificate = certificates["madpo", "influence"]
     good.write_text(json.dumps(certificate))
     bad.write_text(json.dumps(changed(certificate, upper=1.0, lower=0.5, witness=None)))
+    twice.write_text(json.dumps(certificate).replace('"upper"', '"upper": 9.9, "upper"'))
     command = [sys.executable, "-m", "madpo_theory.audit.checker"]
-    done = subprocess.run([*command, good, bad], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, good, bad, twice], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    first, second = done.stdout.splitlines()
+    first, second, third = done.stdout.splitlines()
     assert first.startswith(f"accepted {good}: influence of MADPO (") and "h in [0.0, " in first
-    assert repr(certificate["upper"]) in first
+    assert f"at most {certificate['upper']!r}, for h in [0.0, 60.0]; f(h) = " in first
+    assert f"attained at h = {certificate['witness']['h']!r}; " in first
+    assert third.startswith(f"REFUSED {twice}: a key is given twice")
     assert second.startswith(f"REFUSED {bad}: cannot confirm the bound 1.0")
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+def test_what_is_said_names_statement_formula_and_constraints(small):
+    two = changed(
+        small, variables=["z", "h"], order=["h"], witness=None, method="loss", row="least",
+        statement=[["derivative", [1, 0, True], []], ["sum", ["1", ["-1/2"]], [0]]],
+        zero=[[["variable", "h", []]], [["variable", "h", []]]],
+        positive=[[["variable", "h", []], ["power", 2, [0]]]] * 2,
+    )  # fmt: skip
+    assert checker.said(two) == (
+        "least of loss: sup (1 + -1/2 f-{1,0}): at most 0.5, for h in [0.0, 4.0], where h = 0, "
+        "where h^2 > 0; f(z, h) = (h exp((-1 h)))"
+    )

@@ -3,11 +3,13 @@
     python -m madpo_theory.audit.checker FILE...
 
 A certificate says that ``statement <= upper`` for all points of a domain, of which `zero` and
-`positive` may leave out some. The statement speaks of derivatives of a traced formula. This module
-shares no code with the search. It refuses a certificate unless
+`positive` may leave out some. The statement speaks of derivatives of the traced formula f that the
+certificate holds; `method` and `row` only say what it is called. This module shares no code with
+the search. It refuses a certificate, by a ValueError of one line, unless
 
-1. it has the keys and the types below, its graphs hold known kinds of nodes alone, in order, and
-   numbers as exact text;
+1. it is JSON without a key twice, of at most 64 MiB, has exactly the keys and the types of
+   :data:`FORM`, a finite `upper`, names of variables that are identifiers, and graphs of at most
+   100,000 nodes, of known kinds, in order, on those variables, with numbers as exact text;
 2. the `expression` that is bounded is the statement: at points, both agree to 2^-150, the statement
    by Taylor series of the formula in Arb;
 3. branches that are called joined meet: at their branch points, to 2^-150;
@@ -18,7 +20,8 @@ shares no code with the search. It refuses a certificate unless
 6. the `witness`, where there is one, lies in the domain, satisfies `positive`, and reaches `lower`.
 
 So upper is certified of the expression everywhere; that the expression is the statement is tested,
-as is that branches meet. What is said of `lower` is certified at the witness.
+as is that branches meet. `lower` is certified at the witness; where there is none, nothing is said
+of it.
 """
 
 import functools
@@ -32,13 +35,20 @@ from fractions import Fraction
 import numpy as np
 from flint import arb, ctx, fmpq
 
-__all__ = ["check", "main"]
+from ..certify.checker import at_most, read, shown, typed
+
+__all__ = ["check", "main", "said"]
 
 FORMAT = "madpo audit bound 1"
-KEYS = {
-    "format", "method", "row", "formula", "variables", "statement", "expression", "zero",
-    "positive", "order", "domain", "lower", "witness", "upper", "boxes",
+FORM = {
+    "format": str, "method": str, "row": str, "formula": list, "variables": [str],
+    "statement": list, "expression": list, "zero": (list, list), "positive": (list, list),
+    "order": [str], "domain": {str: (str, str)}, "lower": float, "witness": {str: float},
+    "upper": float, "boxes": [[(float, float)]],
 }  # fmt: skip
+"""Keys and types, as :func:`~madpo_theory.certify.checker.typed` has them; graphs are lists."""
+NULL = ("zero", "positive", "witness")
+"""Keys that may be null."""
 UNARY = ("exp", "log", "sigmoid", "softplus", "sinh", "asinh", "held", "pulse")
 BITS = 300
 ROUNDS = 14
@@ -55,20 +65,25 @@ def check(certificate):
         _graph(certificate[name]) for name in ("formula", "statement", "expression")
     )
     order = certificate["order"]
+    _on(formula, certificate["variables"], "the formula")
     domain = [tuple(float(end) for end in certificate["domain"][name]) for name in order]
     limits = {
-        kind: tuple(map(_graph, certificate[kind])) if certificate[kind] else None
+        kind: None if certificate[kind] is None else tuple(map(_graph, certificate[kind]))
         for kind in ("zero", "positive")
     }
+    pairs = [(statement, expression), *filter(None, limits.values())]
+    for said_, bounded in pairs:
+        _on(said_, [*order, *certificate["variables"]], "a statement")
+        _on(bounded, order, "an expression")
     with ctx.workprec(BITS):
-        for said, bounded in [(statement, expression), *filter(None, limits.values())]:
-            _same(formula, tuple(certificate["variables"]), said, bounded, tuple(order))
+        for said_, bounded in pairs:
+            _same(formula, tuple(certificate["variables"]), said_, bounded, tuple(order))
             _joined(bounded)
         _joined(formula)
-    boxes = np.array(certificate["boxes"], dtype=float).reshape(-1, len(order), 2)
+    boxes = np.array(certificate["boxes"]).reshape(-1, len(order), 2)
     _partition(boxes, domain)
     with ctx.workprec(80):
-        _below(expression, limits, order, boxes, float(certificate["upper"]))
+        _below(expression, limits, order, boxes, certificate["upper"])
         if certificate["witness"] is not None:
             _reached(expression, limits["positive"], order, domain, certificate)
 
@@ -77,28 +92,47 @@ def check(certificate):
 
 
 def _exact(certificate):
-    if type(certificate) is not dict or set(certificate) != KEYS:
-        raise ValueError(f"a certificate has exactly the keys {', '.join(sorted(KEYS))}")
+    """Refuse what is not of the form, before anything is computed."""
+    form = FORM
+    if type(certificate) is dict:
+        form = FORM | {k: type(None) for k in NULL if certificate.get(k, "") is None}
+    typed(certificate, form, "a certificate")
     if certificate["format"] != FORMAT:
-        raise ValueError(f"format = {certificate['format']!r}, expected {FORMAT!r}")
-    order, domain = certificate["order"], certificate["domain"]
-    if type(order) is not list or not all(type(name) is str for name in order) or not order:
-        raise ValueError(f"order = {order!r} is no list of names")
-    if len(set(order)) != len(order) or type(domain) is not dict or set(domain) != set(order):
-        raise ValueError("the domain must give one pair of ends for each name of `order`")
-    for name, ends in domain.items():
-        if type(ends) is not list or [type(x) for x in ends] != [str, str]:
-            raise ValueError(f"domain of {name}: {ends!r} is no pair of texts")
+        raise ValueError(f"format = {shown(certificate['format'])}, expected {FORMAT!r}")
+    if not math.isfinite(certificate["upper"]):
+        raise ValueError(f"upper = {certificate['upper']} must be finite")
+    for key in ("method", "row"):
+        at_most(200, len(certificate[key]), f"characters of {key}")
+        if not certificate[key].isprintable():
+            raise ValueError(f"{key} = {shown(certificate[key])} is not one line of text")
+    names = {key: certificate[key] for key in ("order", "variables")}
+    for key, found in names.items():
+        if not found or len(set(found)) < len(found):
+            raise ValueError(f"{key} must be at least one name, none of them twice")
+        for name in found:
+            if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,40}", name):
+                raise ValueError(f"{key}: {shown(name)} is no name")
+    at_most(2, len(names["variables"]), "variables of a formula")
+    for key in ("domain", "witness"):
+        given = certificate[key]
+        if given is not None and set(given) != set(names["order"]):
+            raise ValueError(f"the {key} must give each variable of `order`, and no other")
+    for name, ends in certificate["domain"].items():
+        for end in ends:
+            if not re.fullmatch("-?(inf|[0-9][0-9.e+-]*)", end) or str(float(end)) != end:
+                raise ValueError(f"domain of {name}: {shown(end)} is no float as Python prints it")
         if not float(ends[0]) <= float(ends[1]):
-            raise ValueError(f"domain of {name}: {ends!r} is no interval")
-    for name in ("upper", "lower"):
-        if type(certificate[name]) is not float or math.isnan(certificate[name]):
-            raise ValueError(f"{name} = {certificate[name]!r} is no float")
-    names = certificate["variables"]
-    if type(names) is not list or not 1 <= len(names) <= 2:
-        raise ValueError(f"variables = {names!r} are not one or two names")
-    if certificate["witness"] is not None and set(certificate["witness"]) != set(order):
-        raise ValueError("the witness must give each variable of `order`")
+            raise ValueError(f"domain of {name}: {ends} is no interval")
+    at_most(10**6, len(certificate["boxes"]), "boxes")
+    if any(len(box) != len(names["order"]) for box in certificate["boxes"]):
+        raise ValueError("a box must have one pair of ends for each variable of `order`")
+
+
+def _on(graph, names, what):
+    """Refuse a graph on other variables than those named."""
+    for kind, value, _ in graph:
+        if kind == "variable" and value not in names:
+            raise ValueError(f"{what} speaks of {shown(value)}, expected {', '.join(names)}")
 
 
 class _Graph(tuple):
@@ -126,12 +160,13 @@ class _Graph(tuple):
 
 def _graph(data):
     """The :class:`_Graph` given as data; refuses what it does not know."""
-    if type(data) is not list or not data:
-        raise ValueError("a graph is a list of nodes")
+    at_most(100_000, len(data), "nodes of a graph")
+    if not data:
+        raise ValueError("a graph is a list of at least one node")
     try:
         return _read(json.dumps(data))
-    except TypeError as error:
-        raise ValueError(f"a graph is plain data: {error}") from error
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"a graph is plain data, and flat: {type(error).__name__}") from None
 
 
 @functools.lru_cache(maxsize=512)
@@ -141,6 +176,8 @@ def _read(text):
         if type(node) is not list or len(node) != 3:
             raise ValueError(f"node {k} is not [kind, value, arguments]")
         kind, value, args = node
+        if type(kind) is not str:
+            raise ValueError(f"node {k} is of the unknown kind {shown(kind)}")
         if type(args) is not list or not all(type(a) is int and 0 <= a < k for a in args):
             raise ValueError(f"node {k} has arguments that do not stand before it")
         nodes.append((kind, _value(kind, value, len(args), k), tuple(args)))
@@ -161,7 +198,7 @@ def _value(kind, value, count, k):
     elif kind == "product":
         good = value is None and count >= 2
     elif kind not in right:
-        raise ValueError(f"node {k} is of the unknown kind {kind!r}")
+        raise ValueError(f"node {k} is of the unknown kind {shown(kind)}")
     else:
         good = count == right[kind] and {
             "number": type(value) is str,
@@ -175,14 +212,20 @@ def _value(kind, value, count, k):
         if good and kind == "number":
             return _number(value)
     if not good:
-        raise ValueError(f"node {k}, a {kind}, has a wrong value {value!r} or {count} arguments")
+        raise ValueError(
+            f"node {k}, a {kind}, has a wrong value {shown(value)}, or {count} arguments"
+        )
     return tuple(value) if kind == "derivative" else value
 
 
 def _number(text):
-    if type(text) is not str or not re.fullmatch(r"-?\d{1,1200}(/\d{1,1200})?|-?inf", text):
-        raise ValueError(f"a number is the text of an integer or a ratio, got {str(text)[:40]!r}")
-    return float(text) if text in ("inf", "-inf") else Fraction(text)
+    exact = r"-?[0-9]{1,1200}(/(?=0*[1-9])[0-9]{1,1200})?|-?inf"
+    if type(text) is not str or not re.fullmatch(exact, text):
+        raise ValueError(f"a number is the text of an integer or a ratio, got {shown(text)}")
+    value = float(text) if text in ("inf", "-inf") else Fraction(text)
+    if LARGE < abs(value) < math.inf:
+        raise ValueError(f"a number is at most {LARGE}, got {shown(text)}")
+    return value
 
 
 # --------------------------------------------------------- 2. the statement, at points
@@ -419,8 +462,8 @@ def _meets(above, below, point):
 
 def _partition(boxes, domain):
     """Refuse boxes that leave a gap, overlap, or reach beyond the domain."""
-    if np.isnan(boxes).any() or not len(boxes):
-        raise ValueError("the boxes must be numbers, and at least one")
+    if not len(boxes):
+        raise ValueError("the boxes do not cover the domain: there is none")
     stack = [(boxes, [list(side) for side in domain])]
     while stack:
         inside, region = stack.pop()
@@ -695,7 +738,9 @@ def _faded(graph, args, found, product, n):
             if k <= 0:
                 continue
             start = found[u][0].low
-            fades = (start > 0) & (start >= _up(float(Fraction(m) / k))) & np.isfinite(start)
+            least = Fraction(m) / k
+            least = _up(float(least)) if least <= LARGE else math.inf
+            fades = (start > 0) & (start >= least) & np.isfinite(start)
             at = np.where(fades, start, 1.0)
             rest = [(c, found[t][0]) for c, t in zip(factors, terms, strict=True) if t != u]
             exponent = _Range.of(constant, n) + _Range.of(-k, n) * _Range(at, at)
@@ -788,9 +833,9 @@ def _halves(boxes, sizes):
 
 
 def _reached(expression, positive, order, domain, certificate):
-    point = np.array([float(certificate["witness"][name]) for name in order])
+    point = np.array([certificate["witness"][name] for name in order])
     inside = all(low <= x <= high for x, (low, high) in zip(point, domain, strict=True))
-    if not inside:
+    if not (inside and np.isfinite(point).all()):
         raise ValueError(f"the witness {certificate['witness']} lies outside the domain")
     box = np.stack([point, point], 1)[None]
     value, _ = _ranges(expression, order, box, False)
@@ -800,26 +845,64 @@ def _reached(expression, positive, order, domain, certificate):
         raise ValueError(f"the witness does not reach {certificate['lower']}")
 
 
+def _words(graph):
+    """A graph as a formula on one line: f{i,j} a derivative, f-{i,j} the one at minus the point."""
+    found = []
+    for kind, value, args in graph:
+        x = [found[a] for a in args]
+        if kind == "number":
+            text = str(value)
+        elif kind == "variable":
+            text = value
+        elif kind == "derivative":
+            text = f"f{'-' * value[2]}{{{value[0]},{value[1]}}}"
+        elif kind == "sum":
+            terms = [f"{c} {term}" for c, term in zip(value[1], x, strict=True)]
+            text = "(" + " + ".join([str(value[0])] * (value[0] != 0) + terms) + ")"
+        elif kind == "product":
+            text = "(" + " ".join(x) + ")"
+        elif kind == "power":
+            text = f"{x[0]}^{value}"
+        else:
+            text = f"{kind}({', '.join(x)})"
+        found.append(text if len(text) <= 400 else text[:400] + "...")
+    return found[-1]
+
+
+def said(certificate):
+    """What an accepted certificate proves, in a line; f{i,j} is a derivative of the formula."""
+    domain = ", ".join(f"{n} in [{a}, {b}]" for n, (a, b) in certificate["domain"].items())
+    for kind, relation in (("zero", "="), ("positive", ">")):
+        if certificate[kind] is not None:
+            domain += f", where {_words(_graph(certificate[kind][0]))} {relation} 0"
+    attained = ""
+    if certificate["witness"] is not None:
+        at = ", ".join(f"{n} = {x!r}" for n, x in certificate["witness"].items())
+        attained = f"at least {certificate['lower']!r}, attained at {at}; "
+    return (
+        f"{certificate['row']} of {certificate['method']}: sup "
+        f"{_words(_graph(certificate['statement']))}: {attained}at most {certificate['upper']!r}, "
+        f"for {domain}; f({', '.join(certificate['variables'])}) = "
+        f"{_words(_graph(certificate['formula']))}"
+    )
+
+
 def main(paths):
-    """Check each file; prints a line per certificate and returns the number refused."""
+    """Check each file, a line each; the exit status: 1 if one was refused, 2 if none was given."""
+    if not paths:
+        print("usage: python -m madpo_theory.audit.checker FILE...", file=sys.stderr)
+        return 2
     refused = 0
     for path in paths:
         try:
-            with open(path, encoding="utf-8") as file:
-                certificate = json.load(file)
+            certificate = read(path)
             check(certificate)
-            domain = ", ".join(f"{n} in [{a}, {b}]" for n, (a, b) in certificate["domain"].items())
-            print(
-                f"accepted {path}: {certificate['row']} of {certificate['method']}: "
-                f"sup <= {certificate['upper']!r} for {domain}"
-            )
-        except (OSError, ValueError, RecursionError) as error:
-            refused += 1
+            print(f"accepted {path}: {said(certificate)}")
+        except (OSError, ValueError) as error:
+            refused = 1
             print(f"REFUSED {path}: {error}")
     return refused
 
 
 if __name__ == "__main__":
-    if not sys.argv[1:]:
-        sys.exit("give at least one file: python -m madpo_theory.audit.checker FILE...")
-    sys.exit(min(main(sys.argv[1:]), 1))
+    sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,7 @@
 """Certificates: suprema over all margins, enclosed in interval arithmetic and checkable."""
 
 from .boxes import BoxSupremum, ExceedsBound, ScheduleBox, box_supremum
-from .certificate import certify, certify_box, kept_certificate, write_certificate
-from .checker import check
+from .certificate import certify, certify_box, check, kept_certificate, write_certificate
 from .grid import Cell, monotone_cells, section_cells
 from .optimize import Supremum, supremum
 from .quantities import QUANTITIES, InfiniteSupremum, Quantity

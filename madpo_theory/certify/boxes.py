@@ -138,7 +138,8 @@ class _Search:
 
     def __init__(self, quantity, kind, box, bound, tolerance, limit):
         self.quantity, self.weight, self.box = quantity, checked_weight(kind), box
-        self.bound, self.tolerance, self.limit = bound, tolerance, limit
+        self.bound = None if bound is None else float(bound)
+        self.tolerance, self.limit = tolerance, limit
         self.sides = tuple(tuple(map(_rational, side)) for side in box.sides)
         self.inside = [arb((low + high) / 2) for low, high in self.sides]
         self.lower, self.witness = -math.inf, None
@@ -297,7 +298,7 @@ def box_supremum(
             search.add(_rational(low), _rational(high))
         search.run()
         tail = search.add_tail(2) if within is None else -math.inf
-    upper = max(search.upper, tail) if bound is None else bound
+    upper = max(search.upper, tail) if bound is None else search.bound
     trees = {sign: tuple(node.tree() for node in nodes) for sign, nodes in search.roots.items()}
     return BoxSupremum(search.lower, upper, tuple(map(_fraction, search.witness)), trees)
 

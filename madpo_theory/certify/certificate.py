@@ -13,11 +13,20 @@ from ..ops import arb_world
 from ..reached import digest_of
 from ..weights import WEIGHTS
 from .boxes import PARAMETERS, ScheduleBox, box_supremum
-from .checker import BOX_FORMAT, FORMAT, check
 from .optimize import supremum
 from .quantities import quantity_of, weighting_kind
 
-__all__ = ["certify", "certify_box", "kept_certificate", "write_certificate"]
+__all__ = ["certify", "certify_box", "check", "kept_certificate", "write_certificate"]
+
+FORMAT = "madpo-theory supremum 2"
+BOX_FORMAT = "madpo-theory box supremum 1"
+
+
+def check(certificate):
+    """Raise ValueError, with the reason, unless the independent checker accepts a certificate."""
+    from . import checker  # not with the package: `python -m` of the checker would warn
+
+    checker.check(certificate)
 
 
 def certify(name, weighting, *, tolerance=1e-6):
@@ -118,8 +127,10 @@ def kept_certificate(folder, name, subject, **options):
     by = _sources(produce.func, asked["weighting"])
     key = _hash({**asked, "options": {k: str(v) for k, v in options.items()}, "by": by})
     path = Path(folder) / _file_name(asked, key)
+    from .checker import read  # late, as in :func:`check`
+
     try:
-        certificate = json.loads(path.read_text())
+        certificate = read(path)
         check(certificate)
         if asked.items() <= certificate.items():
             return certificate, path
@@ -152,7 +163,9 @@ def _asked(name, subject, options):
 
 
 def _schedule_entry(schedule):
-    return {p: str(getattr(schedule, p)) for p in PARAMETERS}
+    """Its parameters as exact text; a float stands for itself."""
+    values = {p: getattr(schedule, p) for p in PARAMETERS}
+    return {p: str(Fraction(v) if isinstance(v, float) else v) for p, v in values.items()}
 
 
 def _box_entry(box):

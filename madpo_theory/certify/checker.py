@@ -1,10 +1,64 @@
-"""Independent check of a supremum certificate: ``python -m madpo_theory.certify.checker FILE``.
+"""Independent check of a supremum certificate: ``python -m madpo_theory.certify.checker FILE...``.
 
 This file imports nothing of the library. It states the schedule and the weight in the words of
 their definition (c as printed, w as a ratio of sigmoids), not in the stable forms that the
 library computes with, and knows nothing of the search that chose the boxes: a certificate it
 accepts holds even if both are wrong. Over boxes of schedules it uses one identity more,
 sigma(x)/sigma(-x) = e^x, which makes the published delta (c - 1) h up to tau.
+
+A certificate says that ``lower <= sup <= upper`` for a quantity of a weight, over all margins h of
+one schedule, or over a box of schedules and all margins or a range of them. What is certified of
+`lower`: the quantity attains it at the witness, a margin of the range and a schedule of the box; a
+slope at a kink is one of those beside it, within the range. Of `upper`: no margin of the range
+exceeds it, for no schedule. An accepted line says both. A quantity of the ratio w(h)/w(-h) alone is
+even in h: for it every margin is every h >= 0.
+
+A certificate is refused, by a ValueError of one line, unless it obeys every rule below. Each is the
+function named beside it, and of each ``tests/test_forgeries.py`` has a forgery that it alone
+refuses. That the bounds on the tails hold is proved in ``proofs/Tails.v``.
+
+Of the file, which is JSON in UTF-8, nested no deeper than Python reads, and of what it holds:
+
+1.  no object gives a key twice (`_unique`);
+2.  sizes: at most 64 MiB, a million boxes or characters of trees, 1000 characters in a number, and
+    boxes of width 2^-1000 to 2^1000 (`at_most`);
+3.  there are exactly the keys of the format, each of its JSON type: 2.0 is no integer, true no
+    number, "12" no list, NaN no float (`typed`);
+4.  `lower` and `upper` are finite (`_finite`);
+5.  exact numbers are the text "p" or "p/q", q > 0, or its "log(p)" for one schedule (`_exact`);
+6.  the quantity and the weight are those stated here, and the supremum is finite (`_known`);
+7.  c_max > 1, 0 <= c_min < 1, lam > 0, tau > 0, at both ends of a box (`_valid`).
+
+Of one schedule:
+
+8.  the boxes [i, i + 1]/2^level stand in order, without a gap, from lo to hi (`_covers`);
+9.  lo < -tau, or lo = 0 if the quantity is even; left of -tau, where w = 1, there is one value, and
+    the first box bounds it (`_begins`);
+10. hi > tau and lam hi >= 1, from where the bounds on the tails hold (`_far`);
+11. the bound on the tail beyond hi is at most `upper` (`_tail`);
+12. the witness, the middle of a box, lies in [lo, hi] (`_inside`);
+13. and attains `lower` (`_attains`);
+14. on every box the quantity is at most `upper`, by the mean-value form, which encloses it on the
+    whole box, not at its middle (`_mean_value`),
+15. in every region of smoothness that the box touches (`_regions`);
+16. what 40 halvings leave open is not believed (`_narrower`).
+
+Of a box of schedules, with margins in taus, h = s tau:
+
+17. a range of s begins at -1 or right of it; left of -1 lies one value, as above
+    (`_right_of_knee`);
+18. without a range, s ends where the bounds on the tails hold: s > 1, lam tau s >= 1 (`_far`),
+19. and the bound on the tail of every schedule is at most `upper` (`_box_tail`);
+20. the quantity is bounded under each of its signs, an absolute value under both (`_signed`);
+21. by one tree for each interval of s between integers (`_trees_match`);
+22. the witness lies in the range and in the box (`_box_inside`), and attains `lower` (`_attains`);
+23. each box of a tree is halved, cut down to a face, or proved (`_step`),
+24. and nothing follows the last (`_ended`);
+25. a box is cut down to a face only where the quantity rises toward it (`_slack`);
+26. on a box to be proved the quantity is at most `upper`, as it stands or by the mean-value form,
+    in which every dimension costs its largest slope times half its width (`_largest`);
+27. what 10,000 halvings leave open, of a tail 1,000, is not believed, nor a bound that the middle
+    of a box exceeds (`_halved`).
 """
 
 import functools
@@ -12,94 +66,266 @@ import json
 import math
 import re
 import sys
+from collections import deque
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from flint import arb, arb_series, ctx, fmpq
 
-__all__ = ["check"]
+__all__ = ["at_most", "check", "main", "read", "said", "shown", "typed"]
 
 FORMAT = "madpo-theory supremum 2"
 BOX_FORMAT = "madpo-theory box supremum 1"
+PARAMETERS = ("c_max", "c_min", "lam", "tau")
 BITS = 128
+MAX_BYTES, MAX_ITEMS, MAX_CHARACTERS, MAX_LEVEL = 2**26, 10**6, 1000, 1000
 MAX_DEPTH = 40
 MAX_BOXES, MAX_TAIL = 10_000, 1_000
 
+_EITHER = {"format": str, "quantity": str, "weighting": str, "lower": float, "upper": float}
+# A tuple is a list of its length, [x] a list of any, {str: x} an object of any keys.
+_FORMS = {
+    FORMAT: _EITHER
+    | {"schedule": dict.fromkeys(PARAMETERS, str), "lo": int, "hi": int}
+    | {"witness": (int, int), "boxes": [(int, int)]},
+    BOX_FORMAT: _EITHER
+    | {"box": dict.fromkeys(PARAMETERS, (str, str)), "within": (str, str)}
+    | {"witness": (str,) * 5, "trees": {str: [str]}},
+}
+
 
 def check(certificate):
-    """Raise ValueError, with the reason, unless the certificate proves what it says."""
-    try:
-        if certificate["format"] == BOX_FORMAT:
-            _check_box_certificate(certificate)
-        else:
-            _check(certificate)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"malformed certificate: {type(error).__name__} {error}") from None
+    """Raise ValueError, with the reason, unless the certificate proves what it says.
 
-
-def _check(certificate):
-    if certificate["format"] != FORMAT:
-        raise ValueError(f"unknown format {certificate['format']!r}, expected {FORMAT!r}")
-    lower, upper = float(certificate["lower"]), float(certificate["upper"])
-    if not lower <= upper < float("inf"):
-        raise ValueError(f"lower {lower} and upper {upper} do not enclose a number")
+    `certificate` is what :func:`read` returns, or the like as plain Python data.
+    """
+    kind = certificate.get("format") if type(certificate) is dict else None
+    if type(kind) is not str or kind not in _FORMS:
+        raise ValueError(f"unknown format, expected {FORMAT!r} or {BOX_FORMAT!r}")
+    form = _FORMS[kind]
+    if kind == BOX_FORMAT and certificate.get("within", "") is None:
+        form = form | {"within": type(None)}
+    typed(certificate, form, "a certificate")
+    _finite(certificate["lower"], certificate["upper"])
+    _known(certificate["quantity"], certificate["weighting"])
     with ctx.workprec(BITS):
-        schedule = _Schedule(**certificate["schedule"])
-        name, weighting = certificate["quantity"], certificate["weighting"]
-        derivative, signed, two_sided, tail = _quantity(name, weighting)
-        lo, hi = int(certificate["lo"]), int(certificate["hi"])
-        boxes = [_interval(box) for box in certificate["boxes"]]
-        _check_cover(boxes, lo, hi)
-        if not (hi > schedule.tau and schedule.lam * hi >= 1):
-            raise ValueError(f"the tail from {hi} starts before tau or before 1/lam")
-        if not (-schedule.tau > lo if two_sided else lo == 0):
-            raise ValueError(f"the cover starts at {lo}, which leaves margins out")
-        if not tail(schedule, arb(hi)) <= arb(upper):
-            raise ValueError(f"the tail beyond {hi} may exceed {upper}")
-        middle = sum(_interval(certificate["witness"])) / 2
-        if not lo <= middle <= hi:
-            raise ValueError(f"the witness at {float(middle)} lies outside [{lo}, {hi}]")
-        function = functools.partial(_function, name, weighting, schedule)
-        values = _derivatives(function, schedule, _arb(middle), derivative)
-        if not any(signed(v[derivative]) >= arb(lower) for v in values):
-            raise ValueError(f"the witness at {float(middle)} does not attain {lower}")
-        for box in boxes:
-            _check_box(function, schedule, box, derivative, signed, arb(upper))
+        (_check_schedule if kind == FORMAT else _check_box)(certificate)
 
 
-def _check_cover(boxes, lo, hi):
+# --- the file, and its form --------------------------------------------------------------------
+
+
+def read(path):
+    """The JSON value of a file; OSError, or ValueError with the rule that it breaks."""
+    with open(path, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    at_most(MAX_BYTES, len(data), "bytes of a file")
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError("nested too deep for a certificate") from None
+
+
+def _object(pairs):
+    _unique([key for key, _ in pairs])
+    return dict(pairs)
+
+
+def _unique(keys):
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"a key is given twice among {shown(', '.join(keys))}")
+
+
+def at_most(most, number, what):
+    if number > most:
+        raise ValueError(f"{shown(number)} {what}: at most {most} are read")
+
+
+def typed(value, form, name):
+    """Refuse a value that is not exactly of a form: a JSON type, or an entry of :data:`_FORMS`."""
+    if isinstance(form, dict):
+        if type(value) is not dict:
+            raise ValueError(f"{name} is no object: {shown(value)}")
+        if str not in form and value.keys() != form.keys():
+            wrong = ", ".join(map(shown, value.keys() ^ form.keys()))
+            raise ValueError(f"{name} has exactly the keys {', '.join(form)}; amiss: {wrong}")
+        inner = [(x, form[str if str in form else key], str(key)[:20]) for key, x in value.items()]
+    elif isinstance(form, (tuple, list)):
+        if type(value) is not list or (isinstance(form, tuple) and len(value) != len(form)):
+            length = f" of {len(form)}" if isinstance(form, tuple) else ""
+            raise ValueError(f"{name} is no list{length}: {shown(value)}")
+        inner = [(x, form[0], name) for x in value]
+    else:
+        if type(value) is not form or value != value:
+            raise ValueError(f"{name} is no {form.__name__}: {shown(value)}")
+        return
+    for x, wanted, label in inner:
+        typed(x, wanted, label)
+
+
+def _finite(lower, upper):
+    if not (math.isfinite(lower) and math.isfinite(upper)):
+        raise ValueError(f"lower = {lower} and upper = {upper} must be finite")
+
+
+def shown(value):
+    """A value in a message: on one line, and short, whatever it is."""
+    if isinstance(value, (Fraction, fmpq, arb)):
+        return str(_arb(value).mid().str(8, radius=False))
+    if type(value) is int and value.bit_length() > 100:
+        return f"an integer of {value.bit_length()} bits"
+    if value is None or type(value) in (bool, int, float):
+        return repr(value)
+    if type(value) is str:
+        return repr(value[:60])
+    return f"a {type(value).__name__}"
+
+
+def _parameter(text):
+    """A parameter of a schedule: a Fraction, or the ball of the logarithm of an integer."""
+    logarithm = re.fullmatch(r"log\((.*)\)", text)
+    return arb(_rational(_number(logarithm[1]))).log() if logarithm else _number(text)
+
+
+def _number(text):
+    at_most(MAX_CHARACTERS, len(text), "characters of a number")
+    _exact(text)
+    return Fraction(text)
+
+
+def _exact(text):
+    if not re.fullmatch(r"-?[0-9]+(/0*[1-9][0-9]*)?", text):
+        raise ValueError(f'{shown(text)} is no exact number "p" or "p/q"')
+
+
+def _known(name, weighting):
+    if weighting not in _QUANTITIES:
+        raise ValueError(f"unknown weighting {shown(weighting)}")
+    if name not in _QUANTITIES["published"]:
+        raise ValueError(
+            f"unknown quantity {shown(name)}, expected one of {sorted(_QUANTITIES['published'])}"
+        )
+    if name not in _QUANTITIES[weighting]:
+        raise ValueError(f"{name} of the {weighting} weight has no finite supremum")
+
+
+def _valid(schedule):
+    c_max, c_min, lam, tau = schedule.given
+    if not (c_max > 1 and c_min >= 0 and c_min < 1 and lam > 0 and tau > 0):
+        told = ", ".join(map(shown, schedule.given))
+        raise ValueError(f"c_max, c_min, lam, tau = {told} is no schedule")
+
+
+# --- one schedule ------------------------------------------------------------------------------
+
+
+def _check_schedule(certificate):
+    name, weighting = certificate["quantity"], certificate["weighting"]
+    derivative, signed, two_sided, tail = _QUANTITIES[weighting][name]
+    lower, upper = arb(certificate["lower"]), arb(certificate["upper"])
+    schedule = _Schedule(*(_parameter(certificate["schedule"][p]) for p in PARAMETERS))
+    _valid(schedule)
+    lo, hi, count = certificate["lo"], certificate["hi"], len(certificate["boxes"])
+    at_most(MAX_ITEMS, count, "boxes")
+    boxes = [_interval(box) for box in certificate["boxes"]]
+    _covers(boxes, lo, hi)
+    _begins(schedule, two_sided, lo)
+    _far(schedule.tau, schedule.lam, hi)
+    _tail(tail(schedule, arb(hi)), hi, upper)
+    witness = sum(_interval(certificate["witness"])) / 2
+    _inside(witness, lo, hi)
+    function = functools.partial(_function, name, weighting, schedule)
+    values = [
+        signed(_taylor(function, _arb(witness), derivative, region)[derivative])
+        for region in schedule.regions_at(witness)
+    ]
+    _attains(values, lower)
+    for box in boxes:
+        _check_interval(function, schedule, box, derivative, signed, upper)
+
+
+def _interval(box):
+    level, index = box
+    at_most(MAX_LEVEL, abs(level), "halvings or doublings of a box")
+    width = Fraction(1, 2) ** level
+    return index * width, (index + 1) * width
+
+
+def _covers(boxes, lo, hi):
     if not boxes or boxes[0][0] != lo or boxes[-1][1] != hi:
-        raise ValueError(f"the boxes do not start at {lo} and end at {hi}")
+        raise ValueError(f"the boxes do not start at {shown(lo)} and end at {shown(hi)}")
     for (_, right), (left, _) in pairwise(boxes):
         if right != left:
-            raise ValueError(f"the boxes leave a gap or overlap at {float(right)}")
+            raise ValueError(f"the boxes leave a gap or overlap at {shown(right)}")
 
 
-def _check_box(function, schedule, box, derivative, signed, upper):
+def _begins(schedule, two_sided, lo):
+    if not (-schedule.tau > lo if two_sided else lo == 0):
+        raise ValueError(f"the cover starts at {shown(lo)}, which leaves margins out")
+
+
+def _far(tau, lam, far):
+    if not (far > tau and lam * far >= 1):
+        raise ValueError(f"the tail from {shown(far)} starts before tau or before 1/lam")
+
+
+def _tail(bound, hi, upper):
+    if not bound <= upper:
+        raise ValueError(f"the tail beyond {shown(hi)} may exceed {float(upper)}")
+
+
+def _inside(witness, lo, hi):
+    if not lo <= witness <= hi:
+        raise ValueError(f"the witness at {shown(witness)} lies outside [{lo}, {shown(hi)}]")
+
+
+def _attains(values, lower):
+    if not any(value >= lower for value in values):
+        raise ValueError(f"the witness does not attain {float(lower)}")
+
+
+def _check_interval(function, schedule, box, derivative, signed, upper):
     stack = [(*box, 0)]
     while stack:
         left, right, depth = stack.pop()
         middle = (left + right) / 2
         ball, centre = _arb(left).union(_arb(right)), _arb(middle)
-        if all(
+        if not all(
             signed(_mean_value(function, ball, centre, derivative, region)) <= upper
-            for region in schedule.regions(left, right)
+            for region in _regions(schedule, left, right)
         ):
-            continue
-        if depth == MAX_DEPTH:
-            raise ValueError(f"cannot confirm the bound {upper} on [{float(left)}, {float(right)}]")
-        stack += [(left, middle, depth + 1), (middle, right, depth + 1)]
+            stack += _narrower(left, middle, right, depth, upper)
 
 
 def _mean_value(function, ball, centre, derivative, region):
+    """The quantity anywhere in a ball: its value at the centre, and slope times distance."""
     slope = _taylor(function, ball, derivative + 1, region)[derivative + 1]
     value = _taylor(function, centre, derivative, region)[derivative]
     return value + slope * (ball - centre)
 
 
-def _derivatives(function, schedule, point, derivative):
-    """One for each side on which the point lies: the slope beside a kink nears the one-sided."""
-    return [_taylor(function, point, derivative, region) for region in schedule.regions_at(point)]
+def _regions(schedule, left, right):
+    """Of 'rejected' (h <= -tau), 'minus', 'plus', 'beyond' (h >= tau), those touched."""
+    left, right, tau = _arb(left), _arb(right), schedule.tau
+    return [
+        region
+        for region, apart in (
+            ("rejected", left > -tau),
+            ("minus", right < -tau or left >= 0),
+            ("plus", left > tau or right <= 0),
+            ("beyond", right < tau),
+        )
+        if not apart
+    ]
+
+
+def _narrower(left, middle, right, depth, upper):
+    """Both halves of a box that is not proved yet."""
+    if depth == MAX_DEPTH:
+        raise ValueError(
+            f"cannot confirm the bound {float(upper)} on [{shown(left)}, {shown(right)}]"
+        )
+    return [(left, middle, depth + 1), (middle, right, depth + 1)]
 
 
 def _taylor(function, ball, order, region):
@@ -118,12 +344,9 @@ def _taylor(function, ball, order, region):
 class _Schedule:
     """The definition, as published: c(u), w(h), and the regions on which w is smooth."""
 
-    def __init__(self, c_max, c_min, lam, tau):
-        self.c_max, self.c_min, self.lam, self.tau = map(_number, (c_max, c_min, lam, tau))
-        if not (self.c_max > 1 and self.c_min >= 0 and self.c_min < 1):
-            raise ValueError(f"c_max = {c_max}, c_min = {c_min} is no schedule")
-        if not (self.lam > 0 and self.tau > 0):
-            raise ValueError(f"lam = {lam}, tau = {tau} is no schedule")
+    def __init__(self, *given):
+        self.given = given
+        self.c_max, self.c_min, self.lam, self.tau = map(_arb, given)
         self.kappa = (self.c_max - 1) / (1 - self.c_min)
 
     def c(self, u):
@@ -140,34 +363,16 @@ class _Schedule:
         """log[sigma(c h)/sigma(h)] where w is that ratio; side is the sign of h."""
         return ((1 + (-h).exp()) / (1 + (-self.c(side * h) * h).exp())).log()
 
-    def regions(self, left, right):
-        """Of 'rejected' (h <= -tau), 'minus', 'plus', 'beyond' (h >= tau), those touched."""
-        left, right = _arb(left), _arb(right)
-        touched = []
-        if not left > -self.tau:
-            touched.append("rejected")
-        if not (right < -self.tau or left >= 0):
-            touched.append("minus")
-        if not (left > self.tau or right <= 0):
-            touched.append("plus")
-        if not right < self.tau:
-            touched.append("beyond")
-        return touched
-
     def regions_at(self, point):
         """The closed regions in which a point certainly lies."""
-        tau = self.tau
-        ends = {
-            "rejected": (None, -tau),
-            "minus": (-tau, 0),
-            "plus": (0, tau),
-            "beyond": (tau, None),
+        tau, point = self.tau, _arb(point)
+        inside = {
+            "rejected": point <= -tau,
+            "minus": point >= -tau and point <= 0,
+            "plus": point >= 0 and point <= tau,
+            "beyond": point >= tau,
         }
-        return [
-            region
-            for region, (left, right) in ends.items()
-            if (left is None or point >= left) and (right is None or point <= right)
-        ]
+        return [region for region, lies in inside.items() if lies]
 
 
 def _function(name, weighting, schedule, region):
@@ -199,11 +404,15 @@ def _function(name, weighting, schedule, region):
     }[name]
 
 
+# Bounds for every |h| >= far: proofs/Tails.v.
+
+
 def _value_tail(schedule, far):
     return (-schedule.c_min * far).exp().log1p()
 
 
 def _stretch(schedule, far):
+    """A bound on u |c'(u)| for all u >= far, which falls with far once lam far >= 1."""
     stretch = schedule.lam * far * (schedule.c_max - schedule.c_min)
     decay = _monotone(arb.exp, -schedule.lam * (far - schedule.tau))
     return stretch * decay / schedule.kappa
@@ -218,153 +427,154 @@ def _ratio_slope_tail(schedule, far):
     return 1 - schedule.c_min + _stretch(schedule, far)
 
 
-def _quantity(name, weighting):
-    """(derivative, sign, two-sided, bound on the tail) of a quantity."""
-    if weighting not in ("published", "bounded_ratio"):
-        raise ValueError(f"unknown weighting {weighting!r}")
-    negated, plain = arb.__neg__, arb.__pos__
-    table = {
+_SAME, _NEGATED = arb.__pos__, arb.__neg__
+# (derivative, sign, whether negative margins count, bound on the tail) of each quantity.
+_QUANTITIES = {
+    "published": {
         "sensitivity": (1, abs, False, _slope_tail),
         "influence": (0, abs, False, _value_tail),
-        "dampening": (0, plain, False, _value_tail),
-        "log_weight_max": (0, plain, True, lambda s, far: arb(0)),
-        "log_weight_min": (0, negated, True, _value_tail),
-        "target_slope_min": (1, negated, False, lambda s, far: _slope_tail(s, far) - 1),
-        "target_slope_max": (1, plain, False, lambda s, far: _slope_tail(s, far) + 1),
+        "dampening": (0, _SAME, False, _value_tail),
+        "log_weight_max": (0, _SAME, True, lambda s, far: arb(0)),
+        "log_weight_min": (0, _NEGATED, True, _value_tail),
+        "target_slope_min": (1, _NEGATED, False, lambda s, far: _slope_tail(s, far) - 1),
+        "target_slope_max": (1, _SAME, False, lambda s, far: _slope_tail(s, far) + 1),
         "weight_slope": (1, abs, True, _slope_tail),
-    }
-    ratio_table = {
+    },
+    "bounded_ratio": {
         "sensitivity": (1, abs, False, _ratio_slope_tail),
-        "log_weight_max": (0, plain, True, lambda s, far: arb(0)),
-        "target_slope_min": (1, negated, False, lambda s, far: _stretch(s, far) - s.c_min),
-        "target_slope_max": (1, plain, False, lambda s, far: s.c_of_ball(far)),
+        "log_weight_max": (0, _SAME, True, lambda s, far: arb(0)),
+        "target_slope_min": (1, _NEGATED, False, lambda s, far: _stretch(s, far) - s.c_min),
+        "target_slope_max": (1, _SAME, False, lambda s, far: s.c_of_ball(far)),
         "weight_slope": (
             1,
             abs,
             True,
             lambda s, far: ((s.c_of_ball(far) - 1) * far).exp() * _ratio_slope_tail(s, far),
         ),
-    }
-    if name not in table:
-        raise ValueError(f"unknown quantity {name!r}, expected one of {sorted(table)}")
-    if weighting == "published":
-        return table[name]
-    if name not in ratio_table:
-        raise ValueError(f"{name} of the bounded_ratio weight has no finite supremum")
-    return ratio_table[name]
+    },
+}
 
 
 # --- boxes of schedules ------------------------------------------------------------------------
 
 
-def _check_box_certificate(certificate):
-    lower, upper = float(certificate["lower"]), float(certificate["upper"])
-    if not lower <= upper < float("inf"):
-        raise ValueError(f"lower {lower} and upper {upper} do not enclose a number")
-    with ctx.workprec(BITS):
-        sides = [_side(certificate["box"][p]) for p in ("c_max", "c_min", "lam", "tau")]
-        for end in zip(*sides, strict=True):
-            _Schedule(*map(str, end))  # refuses what is no schedule
-        problem = _BoxProblem(certificate["quantity"], certificate["weighting"])
-        within = certificate["within"]
-        trees = certificate["trees"]
-        if within is None:
-            start = -1 if problem.two_sided else 0
-            ends = range(start, start + len(next(iter(trees.values()))) + 1)
-            _check_box_tail(problem, sides, ends[-1], upper)
-        else:
-            low, high = map(Fraction, within)
-            if not -1 <= low <= high:
-                raise ValueError(f"within = {within} is no range of margins above -tau")
-            inner = range(math.floor(low) + 1, math.ceil(high))
-            ends = [low, *inner, high]
-        if sorted(trees) != sorted(problem.signs):
-            raise ValueError(f"trees for {sorted(trees)}, expected {sorted(problem.signs)}")
-        intervals = [tuple(map(_rational, pair)) for pair in pairwise(ends)]
-        _check_box_witness(problem, certificate["witness"], sides, ends, lower)
-        for sign, strings in trees.items():
-            if len(strings) != len(intervals):
-                raise ValueError(f"{len(strings)} trees cannot cover {len(intervals)} intervals")
-            for interval, tree in zip(intervals, strings, strict=True):
-                root = (interval, *(tuple(map(_rational, side)) for side in sides))
-                _check_tree(problem, root, tree, problem.signs[sign], upper)
+def _check_box(certificate):
+    lower, upper = arb(certificate["lower"]), arb(certificate["upper"])
+    sides = [tuple(map(_number, certificate["box"][p])) for p in PARAMETERS]
+    for end in zip(*sides, strict=True):
+        _valid(_Schedule(*end))
+    problem = _BoxProblem(certificate["quantity"], certificate["weighting"])
+    trees = certificate["trees"]
+    at_most(MAX_ITEMS, sum(map(len, chain(*trees.values()))), "characters of trees")
+    _signed(trees, problem.signs)
+    ends = _ends(certificate["within"], problem, trees)
+    if certificate["within"] is None:
+        _far(1, sides[2][0] * sides[3][0], ends[-1])
+        _box_tail(problem, sides, ends[-1], upper)
+    intervals = list(pairwise(ends))
+    witness = list(map(_number, certificate["witness"]))
+    _box_inside(witness, [(ends[0], ends[-1]), *sides])
+    point = [(x, x) for x in map(_rational, witness)]
+    values = [
+        sign * problem.evaluate(point, math.floor(low))[0]
+        for low, high in intervals
+        if low <= witness[0] <= high
+        for sign in problem.signs.values()
+    ]
+    _attains(values, lower)
+    for sign, strings in trees.items():
+        for interval, tree in zip(intervals, strings, strict=False):  # rule 21 counted them
+            root = tuple(tuple(map(_rational, side)) for side in (interval, *sides))
+            _check_tree(problem, root, tree, problem.signs[sign], upper)
 
 
-def _side(pair):
-    low, high = map(Fraction, pair)
-    if low > high:
-        raise ValueError(f"{pair} is no interval")
-    return low, high
+def _ends(within, problem, trees):
+    """The ends of the intervals of s that the trees stand for."""
+    if within is None:
+        start, count = -1 if problem.two_sided else 0, len(next(iter(trees.values())))
+        _trees_match(trees, count)
+        return range(start, start + count + 1)
+    low, high = map(_number, within)
+    _right_of_knee(low)
+    _trees_match(trees, max(math.ceil(high) - math.floor(low), 1))
+    return [low, *range(math.floor(low) + 1, math.ceil(high)), high]
 
 
-def _check_box_tail(problem, sides, far, upper):
-    """The tail bounds of :func:`_quantity` for h >= far tau, over every schedule of the box.
+def _right_of_knee(low):
+    if not low >= -1:
+        raise ValueError(f"the range of margins starts at {shown(low)} tau, left of -tau")
 
-    They rest on |c'| u <= lam u (c_max - c_min) e^(-lam (u - tau))/kappa, which falls once
-    lam u >= 1, on c falling, and on |(log w)'| <= (c + u |c'|) sigma(-c_min u) + sigma(-u) for
-    the published weight; for the other, (log w)' = c - 1 + u c' beyond tau.
-    """
-    (_, _), (_, _), (lam, _), (tau, _) = sides
-    if not (far > 1 and lam * tau * far >= 1):
-        raise ValueError(f"the tail from {far} tau starts before tau or before 1/lam")
-    stack, count = [((fmpq(far), fmpq(far)), *(tuple(map(_rational, side)) for side in sides))], 0
+
+def _signed(trees, signs):
+    if sorted(trees) != sorted(signs):
+        raise ValueError(f"trees for {shown(' '.join(trees))}, expected {' '.join(signs)}")
+
+
+def _trees_match(trees, count):
+    for sign, strings in trees.items():
+        if len(strings) != count:
+            raise ValueError(
+                f"{len(strings)} trees for {sign} cannot cover {shown(count)} intervals"
+            )
+
+
+def _box_tail(problem, sides, far, upper):
+    """The bounds on the tails for h >= far tau, over every schedule of the box."""
+    stack, count = [tuple(tuple(map(_rational, side)) for side in ((far, far), *sides))], 0
     while stack:
         box = stack.pop()
         schedule = _Schedule(*(_hull(*side) for side in box[1:]))
-        if not problem.tail(schedule, far * schedule.tau) <= arb(upper):
+        if not problem.tail(schedule, far * schedule.tau) <= upper:
             count += 1
-            if count > MAX_TAIL:
-                raise ValueError(f"the tail beyond {far} tau may exceed {upper}")
-            stack += _halves(box, _widest(box))
-    if problem.two_sided and upper < 0:
-        raise ValueError(f"log w and w' are 0 beyond -tau, above {upper}")
+            what = f"the bound {shown(upper)} on the tail"
+            stack += _halved(box, _widest(box), count > MAX_TAIL, what)
 
 
-def _check_box_witness(problem, witness, sides, ends, lower):
-    if len(witness) != 5:
-        raise ValueError(f"the witness {witness} is not (s, c_max, c_min, lam, tau)")
-    margin, *schedule = map(Fraction, witness)
-    inside = all(low <= x <= high for x, (low, high) in zip(schedule, sides, strict=True))
-    if not inside or not ends[0] <= margin <= ends[-1]:
-        raise ValueError(f"the witness {witness} lies outside the box")
-    point = [(_rational(x), _rational(x)) for x in (margin, *schedule)]
-    regions = {math.floor(margin), math.ceil(margin) - 1} - {-2}
-    values = [
-        sign * problem.evaluate(point, region)[0]
-        for region in regions
-        for sign in problem.signs.values()
-    ]
-    if not any(value >= arb(lower) for value in values):
-        raise ValueError(f"the witness {witness} does not attain {lower}")
+def _box_inside(witness, sides):
+    if not all(low <= x <= high for x, (low, high) in zip(witness, sides, strict=True)):
+        told = ", ".join(map(shown, witness))
+        raise ValueError(f"the witness (s, c_max, c_min, lam, tau) = ({told}) lies outside the box")
+
+
+_FACES = "abcdeABCDE"  # the lower and the upper faces in s, c_max, c_min, lam, tau
 
 
 def _check_tree(problem, root, tree, sign, upper):
     """Walk the preorder: digit = halved in that dimension, letter = cut to a face, dot = proved."""
-    region, stack, characters = math.floor(root[0][0]), [(root, arb(upper))], iter(tree)
+    region, stack, characters = math.floor(root[0][0]), [(root, upper)], iter(tree)
     while stack:
         sides, bound = stack.pop()
-        character = next(characters, None)
-        while character is not None and character in "abcdeABCDE":
-            d = "abcde".index(character.lower())
+        while (character := next(characters, None)) in tuple(_FACES):
+            d = _FACES.index(character) % 5
             bound -= _slack(problem, sides, region, d, sign if character.isupper() else -sign)
             end = sides[d][character.isupper()]
             sides = (*sides[:d], (end, end), *sides[d + 1 :])
-            character = next(characters, None)
-        if character is not None and character in "01234":
-            left, right = _halves(sides, int(character))
-            stack += [(right, bound), (left, bound)]
+        _step(character)
+        if character in tuple("01234"):
+            stack += [(half, bound) for half in reversed(_halved(sides, int(character)))]
         elif character == ".":
             _prove(problem, sides, region, sign, bound)
-        else:
-            raise ValueError(f"the proof tree breaks off or has a foreign character {character!r}")
-    if next(characters, None) is not None:
+    _ended(next(characters, None))
+
+
+def _step(character):
+    if character not in tuple("01234."):
+        raise ValueError(f"the proof tree breaks off or has a foreign character {character!r}")
+
+
+def _ended(character):
+    if character is not None:
         raise ValueError("the proof tree goes on after its end")
 
 
-def _halves(sides, d):
+def _halved(sides, d, hopeless=False, what=""):
+    """Both halves of a box; refuses to go on where that would be in vain."""
+    if hopeless:
+        told = ", ".join(f"[{shown(low)}, {shown(high)}]" for low, high in sides)
+        raise ValueError(f"cannot confirm {what} on (s, c_max, c_min, lam, tau) in {told}")
     low, high = sides[d]
     middle = (low + high) / 2
-    return tuple((*sides[:d], side, *sides[d + 1 :]) for side in ((low, middle), (middle, high)))
+    return [(*sides[:d], side, *sides[d + 1 :]) for side in ((low, middle), (middle, high))]
 
 
 def _slack(problem, sides, region, d, sign):
@@ -373,49 +583,51 @@ def _slack(problem, sides, region, d, sign):
     Proves sign * (slope in dimension d) >= -tiny on the box.
     """
     width, tiny = arb(sides[d][1] - sides[d][0]), arb(2) ** -60
-    stack, count = [sides], 0
-    while stack:
-        box = stack.pop()
-        _, gradient = problem.evaluate(box, region)
-        if sign * gradient[d] >= -tiny:
-            continue
-        count += 1
-        if count > MAX_BOXES or sign * gradient[d] < -tiny:
-            raise ValueError(f"cannot confirm that the quantity is monotone in dimension {d}")
-        stack += _halves(box, _widest(box))
+    open_, count = deque([sides]), 0
+    while open_:
+        box = open_.popleft()  # the widest first: what is hopeless shows soon
+        slope = sign * problem.evaluate(box, region)[1][d]
+        if not slope >= -tiny:
+            count += 1
+            what = f"that the quantity is monotone in dimension {d}"
+            open_ += _halved(box, _widest(box), count > MAX_BOXES or slope < -tiny, what)
     return width * tiny
 
 
 def _prove(problem, sides, region, sign, bound):
-    stack, count = [sides], 0
-    while stack:
-        box = stack.pop()
+    open_, count = deque([sides]), 0
+    while open_:
+        box = open_.popleft()
         value, gradient = problem.evaluate(box, region)
         if sign * value <= bound:
             continue
-        centre, cost, costs = [], arb(0), []
-        for (low, high), slope in zip(box, gradient, strict=True):
-            slope = sign * slope
-            if low == high or slope >= 0 or slope <= 0:
-                at = high if slope >= 0 else low
-                centre.append((at, at))
-                costs.append(-1.0)
-                continue
-            at = (low + high) / 2
-            centre.append((at, at))
-            costs.append(float((abs(slope) * arb(high - at)).upper()))
-            cost += abs(slope) * arb(high - at)
-        at_centre = sign * problem.evaluate(centre, region)[0]
-        if at_centre + cost <= bound:
+        largest, at_middle, costs = _largest(problem, box, region, sign, gradient)
+        if largest <= bound:
             continue
         count += 1
-        if count > MAX_BOXES or at_centre > bound:
-            raise ValueError(
-                f"cannot confirm the bound {float(bound.mid())} on "
-                f"{[(str(low), str(high)) for low, high in sides]}"
-            )
         known = all(map(math.isfinite, costs)) and max(costs) > 0
-        stack += _halves(box, max(range(5), key=costs.__getitem__) if known else _widest(box))
+        d = max(range(5), key=costs.__getitem__) if known else _widest(box)
+        what = f"the bound {shown(bound)}"
+        open_ += _halved(box, d, count > MAX_BOXES or at_middle > bound, what)
+
+
+def _largest(problem, box, region, sign, gradient):
+    """(bound by the mean-value form, value at the middle, cost of each dimension) over a box.
+
+    In a dimension in which the quantity is monotone, the middle is the end at which it is largest.
+    """
+    middle, costs = [], []
+    for (low, high), slope in zip(box, gradient, strict=True):
+        slope = sign * slope
+        if low == high or slope >= 0 or slope <= 0:
+            at, cost = high if slope >= 0 else low, arb(0)
+        else:
+            at = (low + high) / 2
+            cost = abs(slope) * arb(high - at)
+        middle.append((at, at))
+        costs.append(cost)
+    at_middle = sign * problem.evaluate(middle, region)[0]
+    return sum(costs, at_middle), at_middle, [float(cost.upper()) for cost in costs]
 
 
 def _widest(box):
@@ -520,10 +732,10 @@ class _BoxProblem:
 
     def __init__(self, name, weighting):
         self.name, self.weighting = name, weighting
-        self.derivative, signs, self.two_sided, self.tail = _quantity(name, weighting)
-        self.signs = {"+": 1, "-": -1} if signs is abs else {"+": 1}
-        if signs is arb.__neg__:
-            self.signs = {"-": -1}
+        self.derivative, signed, self.two_sided, self.tail = _QUANTITIES[weighting][name]
+        self.signs = {"+": 1} if signed is _SAME else {"-": -1}
+        if signed is abs:
+            self.signs = {"+": 1, "-": -1}
 
     def evaluate(self, sides, region):
         """(value, gradient): balls over the box; in `region` <= s <= region + 1."""
@@ -576,55 +788,56 @@ def _hull(low, high):
 
 
 def _rational(value):
-    value = Fraction(value)
-    return fmpq(value.numerator, value.denominator)
-
-
-def _interval(box):
-    level, index = map(int, box)
-    return Fraction(index, 2**level), Fraction(index + 1, 2**level)
+    return fmpq(value.numerator, value.denominator)  # of an integer or a Fraction
 
 
 def _arb(value):
-    if isinstance(value, Fraction):
-        return arb(fmpq(value.numerator, value.denominator))
-    return arb(value)
+    """A ball around a number; a ball as it is."""
+    return arb(value if isinstance(value, (arb, fmpq)) else _rational(value))
 
 
-def _number(text):
-    if isinstance(text, arb):
-        return text
-    logarithm = re.fullmatch(r"log\((\d+)\)", text)
-    return arb(int(logarithm[1])).log() if logarithm else _arb(Fraction(text))
+# --- the command -------------------------------------------------------------------------------
 
 
-def _said(certificate):
+def said(certificate):
     """What an accepted certificate proves, in a line: of which weight, schedules and margins."""
-    bounds = f"in [{certificate['lower']!r}, {certificate['upper']!r}]"
-    if certificate["format"] == BOX_FORMAT:
-        over, within = certificate["box"], certificate["within"]
+    margins, where = "every margin", ""
+    if certificate["format"] == FORMAT:
+        over = ", ".join(f"{p} {certificate['schedule'][p]}" for p in PARAMETERS)
+        at = f"h = {sum(_interval(certificate['witness'])) / 2}"
     else:
-        over, within = certificate["schedule"], None
-    told = ", ".join(f"{name} {value}" for name, value in over.items())
-    where = "every margin" if within is None else f"margins {within} tau"
-    weight = f"{certificate['weighting']} weight"
-    return f"sup {certificate['quantity']} {bounds}, {weight}, {told}, {where}"
+        over = ", ".join(
+            f"{p} {low}" if low == high else f"{p} in [{low}, {high}]"
+            for p in PARAMETERS
+            for low, high in [certificate["box"][p]]
+        )
+        if certificate["within"] is not None:
+            margins = "every margin h in [{}, {}] tau".format(*certificate["within"])
+        s, *schedule = certificate["witness"]
+        at, where = f"h = {s} tau", f" of ({', '.join(schedule)})"
+    return (
+        f"sup {certificate['quantity']} of the {certificate['weighting']} weight, {over}: "
+        f"at least {certificate['lower']!r}, attained at {at}{where}; "
+        f"at most {certificate['upper']!r}, at {margins}"
+    )
 
 
 def main(paths):
-    """Check each file; prints a line per certificate and returns the number refused."""
+    """Check each file, a line each; the exit status: 1 if one was refused, 2 if none was given."""
+    if not paths:
+        print("usage: python -m madpo_theory.certify.checker FILE...", file=sys.stderr)
+        return 2
     refused = 0
     for path in paths:
         try:
-            with open(path) as file:
-                certificate = json.load(file)
+            certificate = read(path)
             check(certificate)
-            print(f"accepted {path}: {_said(certificate)}")
+            print(f"accepted {path}: {said(certificate)}")
         except (OSError, ValueError) as error:
-            refused += 1
+            refused = 1
             print(f"REFUSED {path}: {error}")
     return refused
 
 
 if __name__ == "__main__":
-    sys.exit(min(main(sys.argv[1:]), 1))
+    sys.exit(main(sys.argv[1:]))

@@ -10,8 +10,7 @@ import numpy as np
 from ..schedule import MarginSchedule
 from ..targets import effective_target
 from .boxes import ScheduleBox
-from .certificate import certify_box
-from .checker import check
+from .certificate import certify_box, check
 from .quantities import checked_weight
 
 __all__ = ["Cell", "monotone_cells", "section_cells"]
