@@ -206,6 +206,7 @@ PREDICTIONS = (
         (-0.01, 0.01),
         "N5: the same pair targets, which nearly add up with an exact model: nearly one policy",
         difference("chosen_falls", "offset_madpo", "madpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "speaks of no displacement")),
     ),
     Prediction(
         "h12",
@@ -213,6 +214,7 @@ PREDICTIONS = (
         (-0.02, 0.02),
         "as h6: each label pushes its response up, and how hard decides no sign",
         difference("step_chosen_falls", "offset_madpo", "dpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "speaks of no displacement")),
     ),
 )
 

@@ -194,6 +194,7 @@ PREDICTIONS = (
         "N5, the same pair targets: equal weights average independent errors better in a table. "
         "ODPO's gap over that of the weight sigma(h), likewise alike in targets, was 0.83",
         gap_ratio("model: independent error", "offset_madpo", "madpo"),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i12",
@@ -202,6 +203,7 @@ PREDICTIONS = (
         "N5: the same targets, which nearly add up, so that both reach them: the model's error is "
         "all of either gap",
         gap_ratio("model: additive error", "offset_madpo", "madpo"),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i13",
@@ -210,6 +212,7 @@ PREDICTIONS = (
         "N5: a target that is wrong by 2 nats is one among fifteen alike; the weight gives a pair "
         "that the model turned round more than its share. ODPO over the weight sigma(h): 0.31",
         gap_ratio("model: a tenth of signs wrong", "offset_madpo", "madpo"),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i14",
@@ -218,6 +221,7 @@ PREDICTIONS = (
         "N5 attains the bound, N4 says what the published weight wastes; the efficient weight's "
         "gap over MADPO's was 0.88, ODPO's 0.86",
         gap_ratio("labels: 16 a pair", "offset_madpo", "madpo"),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i15",
@@ -226,6 +230,7 @@ PREDICTIONS = (
         "R2: an offset moves targets by the model's errors as the weight does; MADPO's gap less "
         "DPO's was 0.029",
         difference("16 a pair, additive error", "offset_madpo", "dpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "i16",
@@ -234,6 +239,7 @@ PREDICTIONS = (
         "a weight that falls with the model's dispute is all that tells a flipped label: here the "
         "weight has an advantage. ODPO's gap less that of sigma(h) was 0.0001",
         difference("labels: a tenth flipped", "offset_madpo", "madpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "not in the paper")),
     ),
 )
 

@@ -8,7 +8,7 @@ from madpo_theory import MarginSchedule
 from madpo_theory.methods import Efficient, OffsetMadpo
 from madpo_theory.simulate.bands import bands, stacked
 from madpo_theory.simulate.cell import Cell, Repeated, measure_repeated
-from madpo_theory.simulate.predictions import Prediction, estimate, worst
+from madpo_theory.simulate.predictions import Prediction, Rival, estimate, worst
 from madpo_theory.simulate.reward_models import reward_model
 from madpo_theory.simulate.study import Study
 from madpo_theory.simulate.worlds import FileRewards, SampledLabels
@@ -131,6 +131,7 @@ PREDICTIONS = (
         "N5: a lone pair is fitted to log(k/(n - k)) + delta by all three, exactly; what the "
         "solver leaves remains",
         largest_apart,
+        dict(no_effect=Rival(None, "an identity"), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j2",
@@ -139,6 +140,7 @@ PREDICTIONS = (
         (0.0, 0.0),
         "L3: which labels were given decides, and neither a weight nor an offset",
         solved_apart,
+        dict(no_effect=Rival(None, "an identity"), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j3",
@@ -146,6 +148,7 @@ PREDICTIONS = (
         (0.97, 1.05),
         "N5: it is DPO's wherever the targets add up, and T is nearly linear at these margins",
         variance_ratio("offset_madpo", "dpo", "exact"),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j4",
@@ -153,6 +156,7 @@ PREDICTIONS = (
         (1.1, 1.4),
         "N4: the published weight wastes labels; its field of study (i) had 1.27 at 16 labels",
         variance_ratio("madpo", "offset_madpo", "exact"),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j5",
@@ -160,6 +164,7 @@ PREDICTIONS = (
         (0.97, 1.06),
         "N4, N5: both are at the bound where the model is exact and the targets add up",
         variance_ratio("efficient", "offset_madpo", "exact"),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j6",
@@ -169,6 +174,7 @@ PREDICTIONS = (
         "N5: the offset weighs labels by what they tell whatever the model says; the published "
         "weight by what the model says",
         variance_ratio("madpo", "offset_madpo", WORST),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j7",
@@ -176,6 +182,7 @@ PREDICTIONS = (
         (1.05, 1.8),
         "N4's weight is the least for an exact model alone",
         variance_ratio("efficient", "offset_madpo", WORST),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j8",
@@ -184,6 +191,7 @@ PREDICTIONS = (
         (1.5, 6.0),
         "weights from 0.0001 to 2 instead of 0.02 to 2: more labels are lost",
         variance_ratio("madpo_4", "offset_madpo_4", "exact"),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j9",
@@ -193,6 +201,7 @@ PREDICTIONS = (
         "where targets do not add up the table compromises, and equal weights average independent "
         "errors better: ODPO's gap over that of the weight sigma(h) was 0.83 in study (i) at 1 nat",
         gap_ratio("offset_madpo", "madpo", WORST, FEW),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j10",
@@ -201,6 +210,7 @@ PREDICTIONS = (
         "R2: the offset adds the model's errors to the targets as the weight does; 16 labels a "
         "pair know more than such a model",
         gap_difference("offset_madpo", "dpo", WORST, FEW),
+        dict(no_effect=Rival(0), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j11",
@@ -208,6 +218,7 @@ PREDICTIONS = (
         (0.22, 0.36),
         "as ODPO's, 0.27 in study (i): the labels' error arrives once, the margin nearly twice",
         gap_ratio("offset_madpo", "dpo", "exact", FEW),
+        dict(no_effect=Rival(1), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j12",
@@ -216,6 +227,7 @@ PREDICTIONS = (
         (-np.inf, 0.0),
         "N5: clipped, no model moves a target by more than 1 nat",
         gap_difference("offset_madpo_clipped", "offset_madpo_4", WORST, FEW),
+        dict(no_effect=Rival(0), paper=Rival(None, "not in the paper")),
     ),
     Prediction(
         "j13",
@@ -223,6 +235,7 @@ PREDICTIONS = (
         (-np.inf, 0.0),
         "a nat of an exact model's margin is still more than labels alone tell",
         gap_difference("offset_madpo_clipped", "dpo", "exact", FEW),
+        dict(no_effect=Rival(0), paper=Rival(None, "not in the paper")),
     ),
 )
 
