@@ -200,6 +200,22 @@ PREDICTIONS = (
         difference("chosen_falls", "ipo", "dpo"),
         dict(no_effect=Rival(0), paper=Rival(None, "speaks of no displacement")),
     ),
+    Prediction(
+        "h11",
+        "six responses: the offset MADPO's share at its optimum less MADPO's",
+        (-0.01, 0.01),
+        "N5: the same pair targets, which nearly add up with an exact model: nearly one policy",
+        difference("chosen_falls", "offset_madpo", "madpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "speaks of no displacement")),
+    ),
+    Prediction(
+        "h12",
+        "six responses: the offset MADPO's share less DPO's in the first step",
+        (-0.02, 0.02),
+        "as h6: each label pushes its response up, and how hard decides no sign",
+        difference("step_chosen_falls", "offset_madpo", "dpo"),
+        dict(no_effect=Rival(0), paper=Rival(None, "speaks of no displacement")),
+    ),
 )
 
 

@@ -35,6 +35,7 @@ SETTINGS = {  # rows a world: settings times methods
     "phase": 90 * 6 + 45,
     "displacement": 6 * len(PAIRWISE),
     "field": 12 * len(PAIRWISE),
+    "offset": (4 + 1) * 3 * 8,
 }
 
 
@@ -64,7 +65,7 @@ def test_every_study_has_a_table_a_figure_and_verdicts(finished, name):
     # every quantity is there to be measured, and the theorems among them hold in two worlds too
     assert all(row["verdict"] != "not measured" for row in record["predictions"])
     theorems = {"a1", "a2", "a3", "a4", "b1", "c1", "c7", "e1", "f1", "f2", "g1", "g7"}
-    theorems |= {"h1", "h2", "h8", "i2", "i3", "i7"}
+    theorems |= {"h1", "h2", "h8", "i2", "i3", "i7", "j1", "j2"}
     verdicts = {row["id"]: row["verdict"] for row in record["predictions"]}
     assert all(verdicts[i] == "holds" for i in theorems & set(verdicts))
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ..ops.stable import maximum
-from ..registry import setting
+from ..registry import Look, setting
 from ..schedule import MarginSchedule
 from ..weights import Weighting, log_weight_ratio, weighting_of
 from .base import Method
@@ -25,6 +25,7 @@ class OffsetMadpo(Method):
     """
 
     name, label, source = "offset_madpo", "offset MADPO", "derived here"
+    look = Look("#117733", "P")
     needs = frozenset({"reference", "margin"})
 
     weighting: MarginSchedule | Weighting = field(default_factory=MarginSchedule)

@@ -34,6 +34,9 @@ VARIANTS = {  # name: label and look; what no registry knows
     "madpo_4": ("MADPO, c_max = 4", Look("#332288", "h", DASHDOT)),
     "madpo_class": ("MADPO, class defaults", Look(SKY, "d", DOT)),
     "madpo_flat": ("MADPO, c = 2 throughout", Look(SKY, "*", LONG)),
+    "efficient_4": ("efficient, c_max = 4", Look("#aa4499", "d", DASHDOT)),
+    "offset_madpo_4": ("offset MADPO, c_max = 4", Look("#117733", "h", DASHDOT)),
+    "offset_madpo_clipped": ("the same, clipped at 1 nat", Look("#117733", "v", DOT)),
     "recommended": ("recommended", Look(ORANGE, "d", LONG)),
 }
 
