@@ -39,6 +39,7 @@ __all__ = [
     "property_test",
     "proved",
     "ranges_of",
+    "scaled",
     "simulated",
     "slope_range",
     "symbolic",
@@ -90,6 +91,15 @@ def foil(statement, **false):
         return evidence
 
     return decorate
+
+
+def scaled(by):
+    """For :func:`foil`: a function whose results are so many times those of the true one."""
+
+    def change(true):
+        return lambda *of, **named: by * true(*of, **named)
+
+    return change
 
 
 def _forget(names):

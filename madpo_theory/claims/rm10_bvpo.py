@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ..certify.enclosure import precision
 from ..simulate.gradients import TraceBandit, best_mixing, mixed_error
-from .evidence import must, property_test, simulated, symbolic
+from .evidence import foil, must, property_test, scaled, simulated, symbolic
 from .ledger import Claim
 from .settings import SEEDS
 
@@ -19,6 +19,10 @@ SPREAD = T + E - 2 * X
 BEST = (E - X) / SPREAD
 
 
+@foil(
+    "the cross term is 5 % more",
+    mixed_error=lambda true: lambda at, trace, empty, cross: true(at, trace, empty, 1.05 * cross),
+)
 @symbolic("RM10: the error of every mixture, from three numbers")
 def rm10_optimum():
     error = mixed_error(ALPHA, T, E, X)
@@ -44,6 +48,10 @@ def rm10_optimum():
     yield "T = 1, E = 2, X = 5/4: clipped to 1", best_mixing(sp.S(1), sp.S(2), covariant), sp.S(1)
 
 
+@foil(
+    "the cross term is 5 % more",
+    mixed_error=lambda true: lambda at, trace, empty, cross: true(at, trace, empty, 1.05 * cross),
+)
 @symbolic("RM10: the same in biases and covariances, two parameters")
 def rm10_biases():
     of_trace = sp.Matrix(sp.symbols("b_t1 b_t2", real=True))
@@ -73,6 +81,7 @@ def rm10_biases():
 COORDINATES = st.lists(st.floats(-5, 5), min_size=6, max_size=6)
 
 
+@foil("the best weight is 5 % more", best_mixing=scaled(1.05))
 @property_test(
     "MSE at alpha* is above neither end; a mixture is below both iff 2 alpha* - 1 < alpha < "
     "2 alpha*, the paper's 1/2 iff 1/4 < alpha* < 3/4",
@@ -108,6 +117,7 @@ WORLD = TraceBandit(
 )
 
 
+@foil("it is unbiased elsewhere too", replace=lambda _: lambda world, **moved: world)
 @property_test(
     "at pi = pi_ref the trace gradient is unbiased, elsewhere it is not; the empty one is biased",
     "RM10, 3 traces, 2 answers, exact",
@@ -125,10 +135,14 @@ def rm10_unbiased_at_the_reference(seed=SEEDS, move=st.floats(0.3, 3)):
     must(np.linalg.norm(moved.mixing().trace_bias) > 1e-6)
 
 
+HARMED_FROM, LARGEST = 12, 64  # pairs a batch
+
+
 def _half_harms(exact):
     return exact.error(0.5) > min(exact.trace, exact.empty)
 
 
+@foil("1/2 harms from one pair later on", HARMED_FROM=lambda true: true + 1)
 @simulated(
     "a bandit with a latent trace at pi = pi_ref: batches of 1 and of 64 pairs, drawn",
     "the exact MSE at alpha 0, 1/2, alpha* and 1; 1/2 helps up to 11 pairs and harms from 12 to 64",
@@ -137,10 +151,9 @@ def _half_harms(exact):
 def rm10_drawn():
     target, rng, scores, text = WORLD.gradient, np.random.default_rng(200), [], []
     one = WORLD.mixing()
-    harmed = [n for n in range(1, 65) if _half_harms(one.of_batch(n))]
-    if harmed != list(range(12, 65)):
-        raise RuntimeError(f"1/2 is worse than an end for batches of {harmed} pairs")
-    for pairs in (1, 64):
+    harmed = [n for n in range(1, LARGEST + 1) if _half_harms(one.of_batch(n))]
+    must(harmed == list(range(HARMED_FROM, LARGEST + 1)), f"1/2 harms batches of {harmed} pairs")
+    for pairs in (1, LARGEST):
         exact, count = one.of_batch(pairs), DRAWS // pairs
         of_trace, of_empty = (
             g.reshape(count, pairs, -1).mean(axis=1) for g in WORLD.draw(count * pairs, rng)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ..methods import METHODS
 from ..schedule import MarginSchedule
 from ..weights import WEIGHTS
-from .evidence import must, property_test, simulated, symbolic
+from .evidence import foil, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .settings import LABELS, label_scores, schedules
 
@@ -18,6 +18,10 @@ ALPHA, GAMMA = sp.symbols("alpha gamma", positive=True)
 CONFIDENT = ("confidence", "reward_magnitude")
 
 
+@foil(
+    "ODPO's offset counts twice",
+    METHODS=lambda true: {**true, "odpo": lambda alpha: true["odpo"](2 * alpha)},
+)
 @symbolic("C1 read as a gain: T(h)/h with an exact reward model")
 def rm11_gains():
     weighted = METHODS["madpo"](WEIGHTS["reward_probability"]())
@@ -47,6 +51,7 @@ def gains(method, margins=MARGINS):
 ROUNDING = 1e-12  # of a target of a few nats over a margin of 0.01
 
 
+@foil("SimPO is DPO", METHODS=lambda true: {**true, "simpo": lambda gamma: true["dpo"]()})
 @property_test("gains: MADPO's and SimPO's fall from hard pairs to easy ones", "C1, T1, L5")
 def rm11_hard(schedule=schedules(), gamma=st.floats(0.01, 4)):
     inside = MARGINS[MARGINS < schedule.tau]
@@ -56,14 +61,20 @@ def rm11_hard(schedule=schedules(), gamma=st.floats(0.01, 4)):
     must((np.diff(found) < 0).all() and (found > 1).all())
 
 
+@foil(
+    "ODPO's offset is 5 % more",
+    METHODS=lambda true: {**true, "odpo": lambda alpha: true["odpo"](0.05 + alpha)},
+)
 @property_test("gains: ODPO's, of w = sigma(h) and of even weights are alike for all pairs", "C4")
 def rm11_alike(alpha=st.floats(0, 4), margin=st.floats(0.01, 30)):
     at = np.array([margin, 2 * margin])
-    np.testing.assert_allclose(gains(METHODS["odpo"](alpha), at), 1 + alpha, rtol=1e-14)
+    must(np.allclose(gains(METHODS["odpo"](alpha), at), 1 + alpha, rtol=1e-14, atol=0))
     for name, gain in (("reward_probability", 2.0), *((name, 1.0) for name in CONFIDENT)):
-        np.testing.assert_allclose(gains(METHODS["madpo"](WEIGHTS[name]()), at), gain, rtol=1e-14)
+        found = gains(METHODS["madpo"](WEIGHTS[name]()), at)
+        must(np.allclose(found, gain, rtol=1e-14, atol=0))
 
 
+@foil("rDPO is cDPO", METHODS=lambda true: {**true, "rdpo": true["cdpo"]})
 @property_test("gains: cDPO's and IPO's fall, rDPO's rises where it is finite", "C2, B2")
 def rm11_saturating(epsilon=st.floats(0.01, 0.4), beta=st.floats(0.01, 4)):
     must((np.diff(gains(METHODS["cdpo"](epsilon))) < 0).all())
@@ -73,6 +84,7 @@ def rm11_saturating(epsilon=st.floats(0.01, 0.4), beta=st.floats(0.01, 4)):
     must((np.diff(rising) > 0).all() and (rising > 1).all())
 
 
+@foil("all gains are those of DPO", gains=lambda _: lambda method, margins: np.ones(len(margins)))
 @simulated("pairs of 0.5 and of 8 nats trained alone", "each at its own gain, 6 losses")
 def rm11_trained():
     h = np.tile([0.5, 8.0], 40)
@@ -87,8 +99,8 @@ def rm11_trained():
         [label_scores(method, h, h, seed=1100 + k) for k, method in enumerate(methods)]
     )
     falls = [gains(m, np.array([0.5, 8.0])) for m in methods[:2]]
-    if not all(hard > 1.1 * easy for hard, easy in falls):
-        raise RuntimeError("the pairs do not tell hard from easy")
+    told_apart = all(hard > 1.1 * easy for hard, easy in falls)
+    must(told_apart, "the pairs do not tell hard from easy")
     return f"{LABELS} labels a pair, gains of MADPO {falls[0][0]:.2f} and {falls[0][1]:.2f}", scores
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ..methods import METHODS, Pairs
 from ..ops import numpy_world, sympy_world, torch_world
 from ..simulate import PairProblem, solve
-from .evidence import must, observed, property_test, symbolic
+from .evidence import foil, must, observed, property_test, symbolic
 from .ledger import Claim
 
 Z, H = sp.symbols("z h", real=True)
@@ -18,6 +18,7 @@ TAU = sp.Symbol("tau", positive=True)
 CHOSEN, REJECTED = sp.symbols("rho_w rho_l", real=True)
 
 
+@foil("SPPO is TRL's", METHODS=lambda true: {**true, "sppo": true["sppo_hard"]})
 @symbolic("DiscoPOP's first step; what TRL's SPPO, BCO and alpha-divergence leave of the paper's")
 def rm12_formulas():
     loss = METHODS["discopop"](TAU).margin_loss(sympy_world, Z, None)
@@ -48,6 +49,7 @@ def rm12_formulas():
 RATIOS = st.floats(-30, 30)
 
 
+@foil("BCO is DPO", METHODS=lambda true: {**true, "bco_pair": true["dpo"]})
 @property_test("TRL's bco_pair bounds DPO from above, pair by pair", "log((1 + a)(1 + b)/(1 + ab))")
 def rm12_bco(chosen=RATIOS, rejected=RATIOS, beta=st.floats(0.01, 4)):
     bco, dpo = (
@@ -58,9 +60,11 @@ def rm12_bco(chosen=RATIOS, rejected=RATIOS, beta=st.floats(0.01, 4)):
     must(bco >= dpo - 1e-14 * (1 + abs(dpo)))
     a, b = math.exp(-beta * chosen), math.exp(beta * rejected)
     if max(a, b) < 1e6:
-        np.testing.assert_allclose(bco - dpo, np.log1p((a + b) / (1 + a * b)), rtol=1e-9, atol=1e-9)
+        excess = np.log1p((a + b) / (1 + a * b))
+        must(np.allclose(bco - dpo, excess, rtol=1e-9, atol=1e-9))
 
 
+@foil("IPO per token is IPO", METHODS=lambda true: {**true, "ipo_per_token": true["ipo"]})
 @property_test(
     "IPO per token asks for the average length times the margin of log-probabilities", "B2, lengths"
 )
@@ -80,6 +84,7 @@ def rm12_ipo(length=st.integers(1, 2000), h=st.floats(-5, 5), tau=st.floats(0.05
     must(abs(slope.item()) <= 1e-13 / tau / length)
 
 
+@foil("TRL has no clamp", METHODS=lambda true: {**true, "f_dpo_alpha_trl": true["f_dpo_alpha"]})
 @property_test(
     "beyond TRL's clamp a response has no gradient, in the paper's formula it has", "e^80"
 )
@@ -93,6 +98,10 @@ def rm12_clamp(rho=st.floats(-400, -161), other=st.floats(-5, 5)):
     must(pushes[0] == 0 and pushes[1] < -1e30)
 
 
+@foil(
+    "Cal-DPO's code is DPO",
+    solve=lambda true: lambda name, problem: true(name.replace("cal_dpo_released", "dpo"), problem),
+)
 @observed(
     "simulation",
     "Cal-DPO's code and paper on 200 tables of six responses",

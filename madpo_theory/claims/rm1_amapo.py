@@ -12,7 +12,7 @@ from ..certify.enclosure import precision
 from ..methods import METHODS, Slots, slot_loss
 from ..methods.amapo import steepness
 from ..ops import arb_world, sympy_world
-from .evidence import enclosed, must, property_test, symbolic
+from .evidence import enclosed, foil, must, property_test, symbolic
 from .ledger import Claim
 from .settings import margins
 
@@ -24,6 +24,10 @@ def unheld(expression):
     return expression.replace(sp.Min, lambda *of: next(x for x in of if not x.is_number))
 
 
+@foil(
+    "the margin counts twice",
+    slot_loss=lambda true: lambda xp, z, slots: true(xp, z, Slots(offset=2 * slots.offset)),
+)
 @symbolic("AMaPO: what a held margin does to a pair's gradient, and who gets one")
 def rm1_margins():
     r, g = sp.symbols("r g", real=True)
@@ -64,6 +68,7 @@ def same_push(found, margin, r):
     return np.allclose(found, expit(margin - r), rtol=1e-12, atol=1e-14)
 
 
+@foil("the released code is the formula", PAPER=lambda _: RELEASED)
 @property_test(
     "AMaPO's own gradients on batches. Mean > 0: a margin of beta or more for misranked pairs, and "
     "for ranked ones below the mean, for none above; mean < 0: for ranked pairs, for none below "
@@ -91,6 +96,7 @@ def rm1_batches(r=st.lists(margins(4.0), min_size=3, max_size=8), beta=st.floats
     must((steps <= 0).all() if mean > 0 else (steps >= 0).all() and margin.max() < beta)
 
 
+@foil("the released code is the formula", PAPER=lambda _: RELEASED)
 @enclosed(
     "AMaPO, beta = 2, margins (-3, -2, 2): the ranked pair is pushed harder than misranked ones",
     "push on r = 2 above that on r = -3 by the formula, below it as released",

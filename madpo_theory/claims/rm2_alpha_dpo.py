@@ -13,13 +13,14 @@ from ..methods import METHODS, Slots, slot_target
 from ..methods.amapo import steepness
 from ..ops import arb_world, numpy_world, sympy_world
 from ..risk import logistic_slope
-from .evidence import must, property_test, simulated, symbolic
+from .evidence import foil, must, property_test, scaled, simulated, symbolic
 from .ledger import Claim
 from .settings import LABELS, lone_target, margins
 
 alpha_dpo, simpo = METHODS["alpha_dpo"], METHODS["simpo"]
 
 
+@foil("the margin is SimPO's", alpha_dpo=lambda true: lambda **rule: true(**rule | {"alpha": 0}))
 @symbolic("alpha-DPO: who is asked for more, and the temperature that it amounts to")
 def rm2_margin():
     margin, mean = sp.symbols("M mu", real=True)
@@ -46,6 +47,7 @@ def rm2_margin():
     yield "and a < 1 whatever alpha is", sp.Gt(sp.simplify(1 - alpha / settled), 0)
 
 
+@foil("SimPO's target is 5 % more", lone_target=scaled(1.05))
 @property_test(
     "the two labels' gradients cancel at z = (T_g(h*) - a z_ref)/(1 - a), g = gamma - a mu, alone; "
     "descent leads there iff a < 1; the method's target is that of z_ref = 0",
@@ -92,6 +94,7 @@ def loss_and_push(method, policy, reference):
     return loss.detach().numpy(), -slope.numpy() / method.beta
 
 
+@foil("the push is 5 % more", expit=scaled(1.05))
 @property_test(
     "alpha-DPO's own gradients: log-odds above SimPO's by alpha M*, so the more, the better the "
     "policy ranks a pair beside the reference; alpha = 0 is SimPO",
@@ -143,6 +146,7 @@ def trained(p, alpha, gamma, steps=3000):
     return z
 
 
+@foil("targets are 5 % more", settled=scaled(1.05))
 @simulated(
     "alpha-DPO, 20 pairs descended on drawn labels, running statistics that follow the policy",
     "(1 + alpha/S) T_g(h*), S the spread of the T_g, for alpha = 1/2 and 3: no policy runs away",

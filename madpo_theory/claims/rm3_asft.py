@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ..certify.enclosure import precision
 from ..methods import METHODS
 from ..ops import sympy_world
-from .evidence import enclosed, must, property_test, symbolic
+from .evidence import enclosed, foil, must, property_test, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
 from .settings import margins
@@ -21,6 +21,17 @@ X, Y = sp.symbols("x y", positive=True)  # the odds of the chosen and of the rej
 WON, LOST = X / (1 + X), Y / (1 + Y)
 
 
+class _Uneven:
+    """A loss in which the rejected response counts twice."""
+
+    def __init__(self, method):
+        self.method = method
+
+    def pair_loss(self, xp, chosen, rejected, h):
+        return self.method.pair_loss(xp, chosen, 2 * rejected, h)
+
+
+@foil("the odds of the rejected response are those of the chosen", LOST=lambda _: WON)
 @symbolic("ASFT and ORPO as likelihoods; the odds X and Y of either response are free")
 def rm3_identities():
     of_asft = -sp.log(WON) - LAM * (sp.log(sigma(sp.log(X))) + sp.log(sigma(-sp.log(Y))))
@@ -39,6 +50,10 @@ def rm3_identities():
     )
 
 
+@foil(
+    "DPO's loss counts twice for the rejected response",
+    dpo=lambda true: lambda **rule: _Uneven(true(**rule)),
+)
 @symbolic("DPO's slopes in free probabilities, and its speeds by softmax logits")
 def rm3_speeds():
     won, lost = sp.symbols("p_w p_l", positive=True)
@@ -98,6 +113,7 @@ def probability_rates(method, logits):
 LOGITS = st.lists(margins(4.0), min_size=2, max_size=6)
 
 
+@foil("the gradient is ASFT's", dpo=lambda _: lambda beta: asft())
 @property_test(
     "DPO's own gradient on softmax tables: the ratio of the speeds; p_w rises; p_l falls faster "
     "iff p_w < p_l, of three and more; log p_l falls faster iff p_w > p_l",
@@ -119,6 +135,7 @@ def rm3_dpo(logits=LOGITS):
     must((-rate[1] / lost > rate[0] / won) == (won > lost))
 
 
+@foil("the gradient is DPO's", asft=lambda _: lambda lam: dpo())
 @property_test(
     "ASFT's own gradient on softmax tables: p_w rises faster than p_l falls where p_w >= p_l",
     "RM3, 3 to 6 responses, logits up to 4 nats, lambda from 0.01 to 10",
@@ -130,6 +147,7 @@ def rm3_asft(logits=st.lists(margins(4.0), min_size=3, max_size=6), lam=st.float
     must(rate[0] + rate[1] > 0)
 
 
+@foil("ORPO is ASFT", orpo=lambda _: asft)
 @property_test(
     "the library's losses, enclosed: ASFT's two terms, and ORPO below it by lambda log of the "
     "chance that just one of two independent draws of p_w and p_l succeeds",
@@ -147,6 +165,7 @@ def rm3_losses(won=st.floats(-50, -1e-6), lost=st.floats(-50, -1e-6), lam=st.flo
         must((of_asft - of_orpo).rad() < 1e-60)
 
 
+@foil("ASFT is DPO", asft=lambda _: lambda lam: dpo())
 @enclosed(
     "p = (0.5, 0.2, 0.3), chosen first: DPO's speeds by logits, enclosed and by autograd; ASFT's, "
     "by autograd, at (0.05, 0.9, 0.05)",

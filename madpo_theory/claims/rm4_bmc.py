@@ -21,7 +21,7 @@ from ..simulate.making import (
     draw_sequence_law,
 )
 from ..theory.value import optimal_policy
-from .evidence import enclosed, must, property_test, simulated, symbolic
+from .evidence import enclosed, foil, must, property_test, scaled, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
 from .settings import LABELS, SEEDS
@@ -37,6 +37,7 @@ def likely_margin(xp, p, reference, delta=2):
     return (1 + 1 / p) * won - (1 + delta) * lost
 
 
+@foil("the likely response's margin is 5 % more", likely_margin=scaled(1.05))
 @symbolic("two one-token responses: BMC rests at beta m = h*, which the regularized policy is not")
 def rm4_two_tokens():
     weights, theta, h = (
@@ -83,6 +84,7 @@ def rm4_two_tokens():
     )
 
 
+@foil("an unweighted reference starts at 0 too", PrecomputedBmc=lambda _: PAPER)
 @property_test(
     "m = 0 at the reference where both policies are weighted by one rule, not where the "
     "reference's tokens have the weight 1; delta = 0 rests at the regularized policy, delta = 2 "
@@ -105,6 +107,10 @@ def rm4_sequences(seed=SEEDS, shape=st.sampled_from(((2, 2), (3, 2), (2, 3)))):
         must(np.abs(moving).max() > 1e-3)
 
 
+@foil(
+    "DPO's beta is 5 % more",
+    optimal_policy=lambda true: lambda r, at, beta: true(r, at, beta=1.05 * beta),
+)
 @property_test(
     "tokens that are all less likely than 1/delta: BMC rests where DPO at (1 + delta) beta does",
     "RM4, one token of 5 to 8, delta 1 to 2",
@@ -119,6 +125,10 @@ def rm4_unlikely(seed=SEEDS, size=st.integers(5, 8), delta=st.floats(1, 2)):
     must(np.abs(found).max() <= 1e-13)  # ulps of sums of 64 terms below 3
 
 
+@foil(
+    "every edit is taken whatever the share",
+    bridged_wins=lambda true: lambda wins, law, share: true(wins, law, 1.0),
+)
 @property_test(
     "pairs bridged part of the way are no Bradley-Terry pairs of the reward: DPO's own scores on "
     "them are not the rewards; bridged all the way they are",
@@ -135,6 +145,7 @@ def rm4_bridged(seed=SEEDS, share=st.floats(0.1, 0.9)):
         must((off <= 2 * fit.radius + 1e-12) == rests)
 
 
+@foil("the margin is 5 % more", likely_margin=scaled(1.05))
 @enclosed(
     "the paper's weights, p_ref = 0.001, h* = 2, beta = 0.1, delta = 2: three resting points",
     "beta m - h* is below 0 at p = 0.44, above at 0.46 and 0.56, below at 0.58 and 0.81, above at "
@@ -162,6 +173,7 @@ def _rest(reference, wins, method):
     return float(expit(brentq(slope, -30.0, 30.0, xtol=1e-13)))
 
 
+@foil("a policy rests 5 % further", _rest=scaled(1.05))
 @simulated(
     "two one-token responses, 12 prompts, weights as released, solved on drawn labels",
     "beta [3 log(p/p_ref) - m of the other response] = h*",
@@ -175,8 +187,7 @@ def rm4_trained():
     for p in share:
         reached.append(_rest(reference, np.array([[0, p], [1 - p, 0]]), RELEASED(beta=b)))
     reached = np.array(reached)
-    if not (reached < 0.5).all():
-        raise RuntimeError(f"a response has become likely: {reached.max()}")
+    must((reached < 0.5).all(), f"a response has become likely: {reached.max()}")
     # The other response has a p > 1/2 and with it the weight 1 + 1/p, reference's own as well.
     odds = np.log(reached) * 3 - np.log(expit(start)) * 3
     other = (1 + 1 / (1 - reached)) * np.log(1 - reached)

@@ -19,7 +19,7 @@ from ..simulate.making import (
     segment_starts,
     tempered,
 )
-from .evidence import must, property_test, simulated, symbolic
+from .evidence import foil, must, property_test, scaled, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
 from .settings import SEEDS
@@ -43,6 +43,7 @@ def _two_tokens(x):
     return {"00": x + other, "01": other, "10": other, "11": x + other}
 
 
+@foil("the loss is 5 % more", dpo=lambda true: lambda *at, **rule: (1.05 * true(*at, **rule)[0],))
 @symbolic("two tokens, the second is the first with probability s: a kept suffix moves s, no end")
 def rm5_two_tokens():
     data = {y: STAY / 2 if y[0] == y[1] else (1 - STAY) / 2 for y in ("00", "01", "10", "11")}
@@ -72,6 +73,12 @@ def rm5_two_tokens():
 SHAPES = st.sampled_from(((2, 2), (2, 3), (3, 2), (3, 3)))
 
 
+@foil(
+    "segments reach the end",
+    segment_pairs=lambda true: (
+        lambda data, law, of: true(data, law, [(a, data.ndim) for a, _ in of])
+    ),
+)
 @property_test(
     "at policy = reference = generator = data the gradient is 0 iff no segment leaves a suffix, or "
     "the suffix is independent of it",
@@ -94,6 +101,7 @@ def rm5_stationary(seed=SEEDS, shape=SHAPES, at=st.floats(0, 1), share=st.floats
     must(np.abs(dpo_gradient(independent, independent, pairs, beta=1.0)).max() <= 1e-15)
 
 
+@foil("the gradient is 5 % more", dpo_gradient=scaled(1.05))
 @property_test(
     "a suffix of one token: along the logits themselves (a lower temperature) the loss falls by "
     "beta/2 [I(suffix; segment | prefix) + the same with the laws exchanged]",
@@ -115,6 +123,7 @@ def rm5_sharpens(seed=SEEDS, shape=SHAPES, at=st.floats(0, 1)):
     must(abs(along + jeffreys / 2) <= 1e-14)  # ulps of sums of 27 terms of a few nats
 
 
+@foil("a temperature changes nothing", tempered=lambda _: lambda law, temperature: law)
 @property_test(
     "with segments that reach the end the gradient at the data is not 0 where the generator is an "
     "average of another policy or is sampled at 0.7, or the reference is another policy",
@@ -131,6 +140,10 @@ def rm5_conditions(seed=SEEDS, start=st.integers(0, 2)):
         must(found > 1e-12, "a gradient that vanishes to rounding")
 
 
+@foil(
+    "segments are half as long",
+    segment_starts=lambda true: lambda length, size, kept: true(length, size // 2, kept=kept),
+)
 @property_test(
     "the released starts always leave a suffix of a response longer than 256 tokens",
     "RM5, up to 2000 tokens",
@@ -140,6 +153,7 @@ def rm5_released(length=st.integers(1, 2000)):
     must((0 in suffixes) == (length <= 256))
 
 
+@foil("the gradient is 5 % more", dpo_gradient=scaled(1.05))
 @property_test(
     "two tokens, the first regenerated, a reference that follows: every step moves the log-odds of "
     "agreement by rate beta/2 (s - 1/2), without end",
@@ -159,6 +173,7 @@ def rm5_never_rests(s=st.floats(0.55, 0.95), b=st.floats(0.05, 1)):
         must(abs(law[0, 0] - law[0, 1] - reached) <= 1e-12)  # ulps of log-odds, added up
 
 
+@foil("the gradient is 5 % more", dpo_gradient=scaled(1.05))
 @simulated(
     "400 000 pairs of the sticky chain, and 20 000 buffers of 4 replayed 12 times",
     "slope beta/2 (1/2 - s) of the log-odds of agreement, s = 3/4; the counts' exact variance",

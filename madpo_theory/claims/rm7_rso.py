@@ -1,6 +1,7 @@
 """RM7: RSO's accepted candidates as draws of the optimal policy."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import sympy as sp
@@ -16,7 +17,7 @@ from ..simulate.making import (
     total_variation,
 )
 from ..theory.value import optimal_policy
-from .evidence import must, observed, property_test, simulated, symbolic
+from .evidence import foil, must, observed, property_test, simulated, symbolic
 from .ledger import Claim
 from .settings import SEEDS
 
@@ -25,11 +26,20 @@ TARGET = np.exp(optimal_policy(REWARDS, SFT, beta=BETA))
 RATE = np.exp(SFT + (REWARDS - REWARDS.max()) / BETA).sum()
 
 
+def acceptance(gap):
+    """e^-(r_2 - r_1)/beta, free in (0, 1) with the gap in (0, oo)."""
+    return 1 / (1 + gap)
+
+
+@foil(
+    "the worse one's rate is that of twice the gap",
+    acceptance=lambda true: lambda gap: true(2 * gap),
+)
 @symbolic("two responses: a known maximum is exact; a sample's, or merging, is not")
 def rm7_two_arms():
     worse, better, gap = sp.symbols("u v g", positive=True)  # pi_sft ~ (u, v)
     p, q = worse / (worse + better), better / (worse + better)
-    a = 1 / (1 + gap)  # e^-(r_2 - r_1)/beta < 1
+    a = acceptance(gap)
     target = p * a / (p * a + q)
     accepted = p * a + q
     yield (
@@ -48,6 +58,7 @@ def rm7_two_arms():
     yield "which is below the target", sp.Gt(lacks, 0)
 
 
+@foil("enough candidates are always accepted", binom=lambda _: SimpleNamespace(cdf=lambda *of: 0.0))
 @property_test(
     "equal ones apart: all N accepted have the law pi_sft; and TV(accepted, pi*) <= (1 - pi_sft("
     "best))^N + P(Bin(N, rate) < num)",
@@ -68,6 +79,9 @@ def rm7_apart(seed=SEEDS, arms=st.integers(2, 4), num=st.integers(1, 6), more=st
         must(total_variation(law, np.exp(log_sft)) <= 1e-12)
 
 
+@foil(
+    "one draw stands for all", successive_law=lambda true: lambda target, num: true(target, num=1)
+)
 @property_test(
     "merged: the limit of many candidates knows pi_sft by an order alone; all K distinct ones "
     "accepted are uniform, as are K draws of pi* without replacement",
@@ -88,6 +102,16 @@ def rm7_merged(seed=SEEDS, arms=st.integers(2, 4)):
     must(total_variation(successive_law(target, num=1).law, np.exp(target)) <= 1e-12)
 
 
+APART = {  # total variation, by (candidates, accepted)
+    (64, 8): 0.0407,
+    (128, 8): 0.0006,
+    (256, 8): 0.0,
+    (64, 64): 0.4038,
+}
+MERGED = {64: 0.3493, 5000: 0.3777}  # one accepted, by candidates
+
+
+@foil("each distance is 5 % more", APART=lambda true: {at: 1.05 * tv for at, tv in true.items()})
 @observed(
     "property",
     "four responses, candidates 64 and beyond, exactly",
@@ -98,20 +122,20 @@ def rm7_merged(seed=SEEDS, arms=st.integers(2, 4)):
 def rm7_numbers():
     apart = {
         (n, k): total_variation(published_law(SFT, REWARDS, candidates=n, num=k).law, TARGET)
-        for n, k in ((64, 8), (128, 8), (256, 8), (64, 64))
+        for n, k in APART
     }
     merged = {
         n: total_variation(merged_law(SFT, REWARDS, candidates=n, num=1).law, TARGET)
-        for n in (64, 5000)
+        for n in MERGED
     }
     text = ", ".join(f"{n} -> {k}: TV {tv:.4f}" for (n, k), tv in apart.items())
     text += "; merged " + ", ".join(f"{n} -> 1: {tv:.4f}" for n, tv in merged.items())
-    found = (*apart.values(), *merged.values())
-    told = (0.0407, 0.0006, 0.0, 0.4038, 0.3493, 0.3777)
-    agrees = all(abs(a - b) <= 5e-5 for a, b in zip(found, told, strict=True))
+    told = [(apart[at], APART[at]) for at in APART] + [(merged[n], MERGED[n]) for n in MERGED]
+    agrees = all(abs(found - said) <= 5e-5 for found, said in told)  # to the digits that are told
     return f"{text}; acceptance rate {RATE:.4f}", agrees
 
 
+@foil("equal ones stay apart when merged", merged_law=lambda _: published_law)
 @simulated("Algorithm 1 run 8000 times a case", "the exact laws, apart and merged")
 def rm7_drawn():
     scores, shown, runs = [], [], 8_000

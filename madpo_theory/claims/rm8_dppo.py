@@ -20,7 +20,7 @@ from ..simulate.gradients import (
     ranked,
     self_normalized,
 )
-from .evidence import must, property_test, simulated, symbolic
+from .evidence import foil, must, property_test, scaled, simulated, symbolic
 from .ledger import Claim
 from .settings import SEEDS
 
@@ -46,6 +46,7 @@ def normalized(weights):
     return weights if total == 0 else [2 * w / total for w in weights]
 
 
+@foil("the weight is 5 % more", keep_weight=scaled(1.05))
 @symbolic("RM8: two items, every set of kept ones")
 def rm8_two_items():
     mean, variance = two_items((P, Q), list)
@@ -78,6 +79,7 @@ def rm8_two_items():
 SHARES = st.floats(0, 0.95)
 
 
+@foil("the price is 5 % more", pruning_variance=scaled(1.05))
 @property_test(
     "masks drawn one by one and prompts before completions: the full batch's mean, the variances "
     "in closed form",
@@ -109,6 +111,7 @@ def rm8_unbiased(
         must(abs(found.variance - variance) <= rounding)
 
 
+@foil("the highest are cut", ranked=lambda true: lambda scores, share: true(-scores, share))
 @property_test(
     "the lowest share P cut: bias P (mean of the kept - mean of the cut); a drawn number of items: "
     "none if P n is whole, else too long by (1 - floor(P n)/n)/(1 - P)",
@@ -147,6 +150,7 @@ WAYS = {
 BIASED = {"drawn": 0.0, "normalized again": 0.1436, "half cut": 0.5486, "1 of 4 for P = 0.4": 0.25}
 
 
+@foil("each bias is 5 % more", BIASED=lambda true: {way: 1.05 * bias for way, bias in true.items()})
 @simulated(
     "GRPO groups of four of a softmax bandit, drawn, pruned by |A| and drawn again",
     "the exact means; biases of 0, 14 %, 55 % and 25 % of GRPO's own gradient",
@@ -159,8 +163,8 @@ def rm8_grpo():
     for name, law_of in WAYS.items():
         exact = pruned_groups(groups, law_of)
         bias = np.linalg.norm(exact.bias(full.mean)) / length
-        if abs(bias - BIASED[name]) > 5e-5:
-            raise RuntimeError(f"{name}: bias {bias:.4f} of the gradient, not {BIASED[name]}")
+        # to the four digits that are told
+        must(abs(bias - BIASED[name]) <= 5e-5, f"{name}: bias {bias:.4f}, not {BIASED[name]:.4f}")
         drawn = rng.multinomial(DRAWS, groups.probabilities)
         estimates = np.concatenate(
             [
@@ -179,6 +183,7 @@ def rm8_grpo():
     return "; ".join(text) + " of the full group's", np.concatenate(scores)
 
 
+@foil("the weight is 5 % more", keep_weight=scaled(1.05))
 @simulated(
     "the price of drawing: batches of 4 samples pruned at P = 1/2, against fresh batches of 2",
     "exact variances; the pruned batch is worse by P/(1 - P) |E v|^2/n",
@@ -194,8 +199,8 @@ def rm8_price():
     pruned = between.variance + chances @ [m.variance for m in each]
     one = moments(BANDIT.policy, values)
     worse = pruned - one.variance / 2
-    if abs(worse - one.mean @ one.mean / SIZE) > 1e-14:  # rounding of the sums
-        raise RuntimeError(f"worse by {worse}, not by {one.mean @ one.mean / SIZE}")
+    expected = one.mean @ one.mean / SIZE
+    must(abs(worse - expected) <= 1e-14, f"worse by {worse}, not by {expected}")  # ulps of sums
     rng = np.random.default_rng(181)
     sampled = values[rng.choice(3, size=(DRAWS, SIZE), p=BANDIT.policy)]
     kept = rng.random((DRAWS, SIZE)) < 0.5

@@ -20,7 +20,7 @@ from ..simulate.gradients import (
     score_gradient,
     share,
 )
-from .evidence import enclosed, must, property_test, simulated, symbolic
+from .evidence import enclosed, foil, must, property_test, scaled, simulated, symbolic
 from .ledger import Claim
 from .settings import SEEDS
 
@@ -29,6 +29,7 @@ PAPER, PRINTED, RELEASED = Bapo(), Bapo(of=net_share), BapoReleased()
 UNLIFTED = BapoReleased(low=(0.6, 0.6))
 
 
+@foil("the rule predicts 5 % more", entropy_rule=scaled(1.05))
 @symbolic("RM9: the entropy's slope along a step in the logits, three answers")
 def rm9_slope():
     first, second = sp.symbols("p_1 p_2", positive=True)
@@ -66,6 +67,7 @@ def balls(texts):
     return np.array([arb(sp.Rational(t).p) / sp.Rational(t).q for t in texts])
 
 
+@foil("the slope is 5 % more", entropy_slope=scaled(1.05))
 @enclosed(
     "pi = (1/2, 2/5, 1/10), A = (6/5, -9/5, 6/5), on policy: the rule says up, entropy goes down",
     "rule in (0.032, 0.033), slope in (-0.051, -0.050), and H falls for steps from 2^-10 to 1",
@@ -101,6 +103,7 @@ def sign_agrees(logits, values):
         return not rule * slope < 0
 
 
+@foil("the rule has the other sign", entropy_rule=scaled(-1))
 @property_test(
     "the rule has the slope's sign for two answers, and for any number where A X rises (or falls) "
     "with the probability",
@@ -126,6 +129,10 @@ def batch(seed, size=12):
 BOUNDS = st.tuples(st.floats(0.05, 0.99), st.floats(0.05, 0.99)).map(sorted)
 
 
+@foil(
+    "the share is that of the negative samples",
+    share=lambda true: lambda positive, negative: true(negative, positive),
+)
 @property_test(
     "raising c_low never raises the share of equation 8, printed or in absolute parts, nor the "
     "code's ratio; raising c_high does not lower the share; of what has a gradient both raise it",
@@ -149,6 +156,7 @@ def rm9_monotone(
     must(share(*flowing_contributions(*samples, low, widened)) >= flow - rounding)
 
 
+@foil("the printed share is the paper's", PAPER=lambda _: PRINTED)
 @property_test(
     "algorithm 1 reaches its share with c_low = 0.6, or not at all and ends at (0.9, 3); the "
     "released search, c_low first, enlarges the negative part before it begins to help; at "
@@ -177,11 +185,13 @@ def rm9_search(seed=SEEDS, part=st.floats(0.38, 0.42) | st.floats(0.215, 0.23)):
         must(unlifted.reached or not released.reached)
 
 
+ENDED = (0.6, 2.05)
 STALE = SoftmaxBandit(
     np.log([0.20, 0.14, 0.45, 0.21]), [1.0, 0.55, 0.0, 0.2], [0.05, 0.35, 0.3, 0.3]
 )
 
 
+@foil("the slope is 5 % more", entropy_slope=scaled(1.05))
 @simulated(
     "PPO's gradient from drawn answers of a stale behaviour policy, ratios (4, 0.4, 1.5, 0.7)",
     "the exact slope of the entropy and positive part; BAPO's search ends at (0.6, 2.05), where "
@@ -192,10 +202,9 @@ def rm9_sampled():
     samples, rng, scores, text = (STALE.ratio, STALE.advantages), np.random.default_rng(190), [], []
     found = PAPER.search(*samples, STALE.sampler)
     ended = found.c_low, found.c_high
-    if not found.reached or ended != (0.6, 2.05):
-        raise RuntimeError(f"the search ended at {ended}")
-    if (flowing(*samples, *ended) != flowing(*samples, 0.6, 1.2)).any():
-        raise RuntimeError("the search changed the gradient")
+    must(found.reached and ended == ENDED, f"the search ended at {ended}")
+    begun = flowing(*samples, 0.6, 1.2)
+    must((flowing(*samples, *ended) == begun).all(), "the search changed the gradient")
     for clips in ((0.8, 1.2), ended, (0.6, 5.0)):
         values = STALE.advantages * flowing(*samples, *clips)
         slope, rule = (
@@ -205,8 +214,8 @@ def rm9_sampled():
         steps = (STALE.ratio * values)[drawn, None] * STALE.scores[drawn]
         moved = steps @ STALE.entropy_gradient
         error = moved.std(ddof=1) / np.sqrt(DRAWS)
-        if abs(moved.mean() - rule) < 20 * error:
-            raise RuntimeError(f"the rule {rule:.4f} is not told from {moved.mean():.4f}")
+        apart = abs(moved.mean() - rule)
+        must(apart >= 20 * error, f"the rule {rule:.4f} is not told from {moved.mean():.4f}")
         positive, negative = contributions(*samples, STALE.sampler, *clips)
         part = np.maximum(clipped_surrogate(*samples, *clips)[drawn], 0)
         scores += [
