@@ -34,7 +34,7 @@ from madpo_theory.claims.graph import STYLES, edges, svg
 from madpo_theory.claims.settings import RELEASED, margins, schedules
 from madpo_theory.coq import PROOFS
 from madpo_theory.coq.coqc import NotChecked
-from madpo_theory.methods import METHODS, slots
+from madpo_theory.methods import METHODS
 from madpo_theory.show.figures import figures
 from madpo_theory.verdicts import KINDS
 from madpo_theory.weights import weight
@@ -259,75 +259,6 @@ def test_a_part_of_the_graph_and_its_alarm():
     assert {"✓ T4", "✓ T1", "! S2", "✓ S1"} <= picture.boxes.keys()
     assert "✓ T2" not in picture.boxes and "Counterexamples" not in picture.boxes
     assert picture.fill["! S2"] == STYLES["disagrees"][1]
-
-
-def right(xp, h_true, delta, chosen, rejected):
-    return slots.slot_target(xp, h_true, delta, chosen, rejected)
-
-
-def without_shift(xp, h_true, delta, chosen, rejected):
-    return right(xp, h_true, 0 * delta, chosen, rejected)
-
-
-def label_unheeded(xp, h_true, delta, chosen, rejected):
-    return right(xp, h_true, delta, replace(chosen, label=None), replace(rejected, label=None))
-
-
-def offset_upside_down(xp, h_true, delta, chosen, rejected):
-    def turned(side):
-        return side if side.offset is None else replace(side, offset=-side.offset)
-
-    return right(xp, h_true, delta, turned(chosen), turned(rejected))
-
-
-def offset_of_one_label(xp, h_true, delta, chosen, rejected):
-    return right(xp, h_true, delta, chosen, replace(rejected, offset=chosen.offset))
-
-
-def temperature_unheeded(xp, h_true, delta, chosen, rejected):
-    return right(xp, h_true, delta, replace(chosen, temperature=None), rejected)
-
-
-def nearly_right(xp, h_true, delta, chosen, rejected):
-    return right(xp, h_true, delta, chosen, rejected) * 1.01
-
-
-WRONG = {  # a closed form that is wrong in one slot, and the claims whose evidence must see it
-    without_shift: ("C1", "C2", "C3"),
-    label_unheeded: ("C2", "C3"),
-    offset_upside_down: ("C1", "C2", "C3"),
-    offset_of_one_label: ("C3",),
-    temperature_unheeded: ("C1", "C2", "C3"),
-    nearly_right: ("C1", "C2", "C3"),
-}
-# Evidence about the target of the slots that is wrong, by kind; the rest is of other facts.
-SEEN_BY = {
-    "C1": ("c1_minimizer", "c1_lowest", "c1_trained"),
-    "C2": ("c2_minimizer", "c2_lowest", "c2_trained"),
-    "C3": ("c3_minimizer", "c3_lowest", "c3_trained"),
-}
-UNSEEN = {  # the slot that is wrong is empty there
-    (offset_upside_down, "c2_trained"),
-}
-
-
-@pytest.mark.parametrize(
-    ("wrong", "name"),
-    [
-        (wrong, name)
-        for wrong, ids in WRONG.items()
-        for claim in ids
-        for name in SEEN_BY[claim]
-        if (wrong, name) not in UNSEEN
-    ],
-    ids=lambda value: value if isinstance(value, str) else value.__name__,
-)
-def test_a_wrong_closed_form_is_noticed(wrong, name, monkeypatch, no_shrinking, tmp_path):
-    for module in ("claims.regimes", "claims.settings", "methods.base"):
-        monkeypatch.setattr(f"madpo_theory.{module}.slot_target", wrong)
-    (evidence,) = (e for _, e in PIECES if e.__name__ == name)
-    found = gathered(evidence, tmp_path)
-    assert not found.agrees, found
 
 
 @symbolic("a falsehood")

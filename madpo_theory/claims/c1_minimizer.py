@@ -8,29 +8,45 @@ from hypothesis import strategies as st
 from ..certify.enclosure import precision
 from ..methods import METHODS, Slots
 from ..ops import arb_world, sympy_world
-from .evidence import certified_slopes, must, property_test, proved, simulated, symbolic
+from .evidence import (
+    certified_slopes,
+    enclosed,
+    foil,
+    must,
+    property_test,
+    proved,
+    simulated,
+    symbolic,
+)
 from .ledger import Claim
 from .regimes import EVEN, ODD, W_DOWN, W_UP, h_true, quadratic, slot_symbols
 from .settings import (
     EverySlot,
+    by_form,
     falls_up_to_its_target,
     label_scores,
     lone_risk,
     lone_slope,
     lone_target,
     margins,
+    scaled,
     slot_pairs,
+    wrong_forms,
 )
 
 HARD = ("log_weight", "offset", "temperature")
+UNHEEDED = "labels are unheeded"  # hard ones are none
 simpo = METHODS["simpo"]
+UNEVEN, SETTLES = (2, 1), 0.42  # temperatures at h and at -h; where a pair of h* = 0 settles, nats
 
 
+@wrong_forms(UNHEEDED)
 @symbolic("C1: the slope is a quadratic in e^y over positive numbers, e^y* its one positive root")
 def c1_minimizer():
-    yield from quadratic(*slot_symbols(soft=False))
+    yield from quadratic(lone_target, *slot_symbols(soft=False))
 
 
+@foil("the target is 5 % larger", lone_target=scaled(1.05))
 @symbolic("C1: weights alone, odd offsets, an even offset at 0 and far out")
 def c1_cases():
     w, v, g, odd = W_UP, W_DOWN, EVEN, ODD
@@ -69,17 +85,19 @@ def _identity(v):
     return v.args[0] if isinstance(v, sp.sinh) else sp.asinh(v)
 
 
+@wrong_forms(UNHEEDED)
 @property_test(
     "the training loss falls up to the closed form and rises from there, to 1e-30 nats",
     "C1, |log w|, |g| <= 20, 0.01 <= b <= 10, |h*| <= 30",
 )
 def c1_lowest(sides=slot_pairs(soft=False, even=True), h=margins(30.0), away=st.floats(1e-3, 5)):
     with precision(1200):
-        h, target = falls_up_to_its_target(h, sides, away)
+        h, target = falls_up_to_its_target(lone_target, h, sides, away)
         lowest = lone_risk(arb_world, target, h, *sides)
         must(all(lone_risk(arb_world, target + s * away, h, *sides) > lowest for s in (-1, 1)))
 
 
+@foil("SimPO's offset is 5 % larger", simpo=lambda true: lambda gamma: true(gamma=1.05 * gamma))
 @property_test("an even offset: d < y* < d + g, y* < (1 + e^g) d/2", "C1 for g, d > 0; by SimPO")
 def c1_even(gamma=st.floats(1e-3, 10), h=st.floats(1e-3, 60)):
     with precision(300):
@@ -89,6 +107,7 @@ def c1_even(gamma=st.floats(1e-3, 10), h=st.floats(1e-3, 60)):
         must((target + simpo(gamma=gamma).target(-h)).contains(0))
 
 
+@foil("the label of the smaller temperature wins", lone_slope=scaled(-1))
 @property_test(
     "a temperature that differs between the labels has no such form",
     "b z* depends on b(h)/b(-h), too: w = 1, g = 0, h* = 0",
@@ -100,11 +119,27 @@ def c1_temperature(up=st.floats(0.1, 10), down=st.floats(0.1, 10), away=st.float
         must((up > down) == (at_zero < 0) and (up < down) == (at_zero > 0))
 
 
+@foil("one temperature is enough", UNEVEN=lambda true: (1, 1))
+@enclosed(
+    "b = 2 at h and 1 at -h, no weight, no offset, h* = 0: where the pair settles",
+    f"the slope turns positive within half of 0.01 nats of {SETTLES:.2f}",
+)
+def c1_uneven():
+    with precision():
+        sides = tuple(Slots(arb(0), offset=arb(0), temperature=arb(b)) for b in UNEVEN)
+        slopes = [lone_slope(arb(SETTLES) + arb(step), arb(0), sides) for step in (-0.005, 0.005)]
+        text = ", ".join(slope.str(4, radius=False) for slope in slopes)
+        return f"slopes {text}", slopes[0] < 0 < slopes[1]
+
+
+@wrong_forms(UNHEEDED)
 @simulated("labels drawn, the loss of hard slots solved", "C1's target, 40 pairs, a wrong model")
 def c1_trained():
     rng = np.random.default_rng(np.random.SeedSequence(101))
     h = rng.uniform(-4, 4, 40)
-    scores = label_scores(EverySlot(HARD), h, h + rng.normal(0, 2, 40), 102)
+    method = EverySlot(HARD)
+    model, target = h + rng.normal(0, 2, 40), by_form(lone_target, method)
+    scores = label_scores(method, h, model, 102, target=target)
     return "weight, offset and temperature filled", scores
 
 
@@ -119,8 +154,9 @@ CLAIM = Claim(
     reading="A weight or an odd offset shifts a target, a temperature divides it, and SimPO's "
     "constant offset amplifies hard pairs by a factor and easy ones by a constant.",
     source="derived here; one-offset cases arXiv 2402.10571, 2405.14734",
-    assumptions="hard labels; slots constant in z; b alike for both labels: with b = 2 at h and 1 "
-    "at -h, no weight and no offset a pair of h* = 0 settles at z < 0",
+    assumptions=f"hard labels; slots constant in z; b alike for both labels: with b = {UNEVEN[0]} "
+    f"at h and {UNEVEN[1]} at -h, no weight and no offset a pair of h* = 0 settles at z = "
+    f"{SETTLES:.2f}",
     figure="effective_target",
     verdict="holds",
     evidence=(
@@ -135,6 +171,7 @@ CLAIM = Claim(
         c1_lowest,
         c1_even,
         c1_temperature,
+        c1_uneven,
         c1_trained,
         proved(
             "Calculus",

@@ -10,7 +10,16 @@ from ..certify.enclosure import precision
 from ..methods import METHODS, Slots, slot_loss
 from ..ops import arb_world, numpy_world, sympy_world
 from ..targets import effective_target
-from .evidence import certified_slopes, must, property_test, proved, simplified, simulated, symbolic
+from .evidence import (
+    certified_slopes,
+    foil,
+    must,
+    property_test,
+    proved,
+    simplified,
+    simulated,
+    symbolic,
+)
 from .ledger import Claim
 from .regimes import (
     MASSES,
@@ -19,28 +28,34 @@ from .regimes import (
     quadratic,
     sigma,
     slot_symbols,
-    symbolic_target,
     z,
 )
 from .settings import (
+    WRONG_FORMS,
     EverySlot,
+    by_form,
     falls_up_to_its_target,
     label_scores,
     lone_slope,
     lone_target,
     margins,
+    scaled,
     slot_pairs,
+    wrong_forms,
 )
 
 cdpo, rdpo, distillation = (METHODS[name] for name in ("cdpo", "rdpo", "distillation"))
 SOFT = ("log_weight", "label", "temperature")
+FLIPS = 0.1  # of labels, and of rDPO
+CERTAIN = (1.0, 0.0)
 EPSILON, REST = sp.symbols("epsilon r", positive=True)
 
 
+@wrong_forms()
 @symbolic("C2: slope of the risk and its one zero, every slot a symbol")
 def c2_minimizer():
     sides = slot_symbols(soft=True, even=sp.S(0))
-    yield from quadratic(*sides, even=sp.S(0))
+    yield from quadratic(lone_target, *sides, even=sp.S(0))
     up, down, x = sp.symbols("A B X", positive=True)
     yield (
         "g_e = 0: M = Q - P, the positive root is P/Q = A/B",
@@ -49,15 +64,16 @@ def c2_minimizer():
     )
 
 
+@foil("labels are unheeded", lone_target=WRONG_FORMS["labels are unheeded"])
 @symbolic("C2: cDPO, rDPO, and soft labels of the reward model alone")
 def c2_cases():
     p = sigma(h_true)
     flipped = p * (1 - EPSILON) + (1 - p) * EPSILON
-    clean = symbolic_target(*_labelled(1 - EPSILON, EPSILON))
+    clean = lone_target(sympy_world, h_true, *_labelled(1 - EPSILON, EPSILON))
     yield "cDPO: e^z* = [p (1 - eps) + (1 - p) eps]/[...]", _odds(clean), flipped / (1 - flipped)
     far = _odds(clean).subs(h_true, -sp.log(REST)).subs(REST, 0)
     yield "cDPO, e^-h* = 0: (1 - eps)/eps", far, (1 - EPSILON) / EPSILON
-    unbiased = symbolic_target(*_labelled(1 - EPSILON, -EPSILON))
+    unbiased = lone_target(sympy_world, h_true, *_labelled(1 - EPSILON, -EPSILON))
     yield "rDPO: e^z* = (p - eps)/(1 - p - eps)", _odds(unbiased), (p - EPSILON) / (1 - p - EPSILON)
     met = _odds(unbiased).subs(h_true, sp.log(flipped / (1 - flipped)))
     yield "on labels flipped at rate eps: h*", met, sp.exp(h_true)
@@ -72,7 +88,7 @@ def c2_cases():
     ]
     yield (
         "q(-h) = 1 - q(h): e^(b z*) = q/(1 - q), whatever labels and weights",
-        (sp.exp(sp.expand(B * symbolic_target(*mirrored)))),
+        sp.exp(sp.expand(B * lone_target(sympy_world, h_true, *mirrored))),
         k / n,
     )
 
@@ -87,15 +103,17 @@ def _odds(target):
     return sp.exp(target.replace(lambda e: isinstance(e, sp.Piecewise), lambda e: e.args[0][0]))
 
 
+@wrong_forms()
 @property_test(
     "the training loss falls up to the closed form and rises from there, to 1e-30 nats",
     "C2, |log w|, |g| <= 20, q within 1e-6 of 0 and 1, 0.01 <= b <= 10, |h*| <= 30",
 )
 def c2_lowest(sides=slot_pairs(soft=True, even=False), h=margins(30.0), away=st.floats(1e-3, 5)):
     with precision(1200):
-        falls_up_to_its_target(h, sides, away)
+        falls_up_to_its_target(lone_target, h, sides, away)
 
 
+@foil("epsilon is 5 % less", cdpo=lambda true: lambda epsilon: true(epsilon=0.95 * epsilon))
 @property_test("cDPO's target stays within log((1 - eps)/eps), and rises", "C2, all eps and h*")
 def c2_saturates(epsilon=st.floats(1e-6, 0.499), h=margins(200.0), step=st.floats(1e-3, 5)):
     with precision(600):
@@ -104,6 +122,8 @@ def c2_saturates(epsilon=st.floats(1e-6, 0.499), h=margins(200.0), step=st.float
         must(near < far < ((1 - arb(epsilon)) / arb(epsilon)).log())
 
 
+@foil("so is cDPO", rdpo=lambda true: cdpo)
+@foil("the risk rises", lone_slope=scaled(-1))
 @property_test(
     "rDPO: finite iff eps < p < 1 - eps; beyond, the risk falls at every z",
     "C2, all eps, h* and z",
@@ -123,20 +143,22 @@ def c2_endless(epsilon=st.floats(1e-3, 0.49), h=margins(10.0), z=margins(60.0)):
             must(falls < 0 and target * (1 if p > 1 - eps else -1) > 0)
 
 
+@foil("so have those of q = 0.95", CERTAIN=lambda true: (0.95, 0.05))
 @property_test("labels of q = 1 and q(-h) = 0 have no minimizer", "C2, the edge A B = 0")
 def c2_relabelled(weights=st.tuples(*[st.floats(-5, 5)] * 2), h=margins(30.0), z=margins(60.0)):
     with precision(300):
-        certain, none = (arb(1), arb(0)), (arb(0), arb(1))
+        certain = tuple(map(arb, CERTAIN))
         sides = tuple(
-            Slots(arb(w), label) for w, label in zip(weights, (certain, none), strict=True)
+            Slots(arb(w), label) for w, label in zip(weights, (certain, certain[::-1]), strict=True)
         )
         must(lone_slope(arb(z), arb(h), sides) < 0)
     sides = tuple(
-        Slots(w, label) for w, label in zip(weights, ((1.0, 0.0), (0.0, 1.0)), strict=True)
+        Slots(w, label) for w, label in zip(weights, (CERTAIN, CERTAIN[::-1]), strict=True)
     )
     must(lone_target(numpy_world, h, *sides) == np.inf)
 
 
+@foil("the target is 5 % larger", effective_target=scaled(1.05))
 @property_test("q = sigma(T(h)): the target is T(h) for every label", "C2, distillation")
 def c2_distilled(h=margins(30.0), model=margins(20.0)):
     with precision(300):
@@ -148,15 +170,20 @@ def c2_distilled(h=margins(30.0), model=margins(20.0)):
         must(method.target(arb(h), arb(model)).overlaps(own))
 
 
+@wrong_forms("offsets change sign", "one label's offset is the other's")  # there are none
+@foil("labels flipped 5 % less often", FLIPS=scaled(0.95))
 @simulated("labels drawn, soft losses solved", "C2's target; rDPO on flipped labels: h*")
 def c2_trained():
     rng = np.random.default_rng(np.random.SeedSequence(111))
     h = rng.uniform(-3, 3, 40)
-    soft = label_scores(EverySlot(SOFT), h, h + rng.normal(0, 2, 40), 112)
+    method = EverySlot(SOFT)
+    model, target = h + rng.normal(0, 2, 40), by_form(lone_target, method)
+    soft = label_scores(method, h, model, 112, target=target)
     p, method = expit(h), rdpo(epsilon=0.1)
-    seen = logit(0.9 * p + 0.1 * (1 - p))
+    seen = logit((1 - FLIPS) * p + FLIPS * (1 - p))
     flipped = label_scores(method, seen, h, 113)
     unbiased = np.abs(method.target(seen) - h).max()
+    must(unbiased < 1e-13, f"rDPO's targets are {unbiased} off h*")  # ulps of 3 nats
     text = f"weight, soft label and temperature filled; rDPO's targets h* to {unbiased:.0e}"
     return text, np.array([*soft, *flipped])
 

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from ..certify.enclosure import precision
 from ..methods import Slots
 from ..ops import arb_world, numpy_world
-from .evidence import certified_slopes, must, property_test, proved, simulated, symbolic
+from .evidence import certified_slopes, foil, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import quadratic, slot_symbols
 from .settings import (
     EverySlot,
+    by_form,
     falls_up_to_its_target,
     label_scores,
     lone_risk,
@@ -19,36 +20,42 @@ from .settings import (
     lone_target,
     margins,
     slot_pairs,
+    wrong_forms,
 )
 
+NUMBER = float
 
+
+@wrong_forms()
 @symbolic("C3: the slope is a quadratic in e^y over positive numbers, e^y* its one positive root")
 def c3_minimizer():
-    yield from quadratic(*slot_symbols(soft=True))
+    yield from quadratic(lone_target, *slot_symbols(soft=True))
 
 
+@wrong_forms()
 @property_test(
     "the training loss falls up to the closed form and rises from there, to 1e-30 nats",
     "C3, |log w|, |g| <= 20, q within 1e-6 of 0 and 1, 0.01 <= b <= 10, |h*| <= 30",
 )
 def c3_lowest(sides=slot_pairs(soft=True, even=True), h=margins(30.0), away=st.floats(1e-3, 5)):
     with precision(1200):
-        h, target = falls_up_to_its_target(h, sides, away)
+        h, target = falls_up_to_its_target(lone_target, h, sides, away)
         lowest = lone_risk(arb_world, target, h, *sides)
         must(all(lone_risk(arb_world, target + s * away, h, *sides) > lowest for s in (-1, 1)))
 
 
+@foil("so have 32-bit ones", NUMBER=lambda true: lambda x: true(np.float32(x)))
 @property_test("floats have the closed form's digits", "error <= 1e-13 of its largest term")
 def c3_floats(sides=slot_pairs(soft=True, even=True), h=margins(30.0)):
     with precision(1200):
         exact = lone_target(arb_world, arb(h), *sides)
         plain = [
             Slots(
-                float(s.log_weight),
-                tuple(map(float, s.label)),
-                float(s.offset),
-                float(s.temperature),
-                total=float(s.total),
+                NUMBER(s.log_weight),
+                tuple(map(NUMBER, s.label)),
+                NUMBER(s.offset),
+                NUMBER(s.temperature),
+                total=NUMBER(s.total),
             )
             for s in sides
         ]
@@ -57,9 +64,10 @@ def c3_floats(sides=slot_pairs(soft=True, even=True), h=margins(30.0)):
         must(abs(arb(float(found)) - exact) * plain[0].temperature <= 1e-13 * largest)
 
 
-SIGNED = st.tuples(*[st.floats(-1, 2).map(lambda q: (arb(q), 1 - arb(q)))] * 2)
+SIGNED = st.tuples(*[st.floats(-1, 2)] * 2)
 
 
+@wrong_forms("the temperature is unheeded", "delta is unheeded")  # there are none
 @property_test(
     "labels outside [0, 1]: one minimum while P, Q > 0, else the risk falls without end",
     "C3, -1 <= q <= 2, |g| <= 3; the loss need not be convex",
@@ -71,7 +79,7 @@ def c3_signed(
     z=margins(60.0),
 ):
     with precision(600):
-        h = arb(h)
+        h, labels = arb(h), [(arb(q), 1 - arb(q)) for q in labels]
         sides = tuple(
             Slots(arb(0), label, arb(g)) for label, g in zip(labels, offsets, strict=True)
         )
@@ -84,17 +92,22 @@ def c3_signed(
         if up > 0 and down > 0:
             gap = arb(z) - target
             must(gap.contains(0) or (lone_slope(arb(z), h, sides) > 0) == (gap > 0))
+            for step in (arb("-1e-20"), arb("1e-20")):
+                must(lone_slope(target + step, h, sides) * step > 0)
         elif up < 0 or down < 0:
             side = 1 if down < 0 else -1
             must(lone_slope(arb(side * 500), h, sides) * side < 0)
             must(target == side * arb.pos_inf())
 
 
+@wrong_forms()
 @simulated("labels drawn, the loss of every slot solved", "C3's target, 40 pairs, a wrong model")
 def c3_trained():
     rng = np.random.default_rng(np.random.SeedSequence(121))
     h = rng.uniform(-3, 3, 40)
-    return "all four slots filled", label_scores(EverySlot(), h, h + rng.normal(0, 2, 40), 122)
+    method = EverySlot()
+    model, target = h + rng.normal(0, 2, 40), by_form(lone_target, method)
+    return "all four slots filled", label_scores(method, h, model, 122, target=target)
 
 
 CLAIM = Claim(

@@ -15,15 +15,18 @@ from ..ops import numpy_world, sympy_world
 from ..simulate import PairProblem, expected_wins, fit_table, minimize_table, sampled_wins, solve
 from ..theory.linear import LinearRisk, fit_linear
 from ..weights import RewardProbabilityWeight, Weighting
-from .evidence import must, observed, property_test, proved, simulated, symbolic
+from .evidence import foil, must, observed, property_test, proved, simulated, symbolic
 from .ledger import Claim
-from .regimes import EVEN, ODD, W_DOWN, W_UP, B, h_true, slot_symbols, symbolic_target
+from .regimes import EVEN, ODD, W_DOWN, W_UP, B, h_true, slot_symbols
 from .settings import (
+    WRONG_FORMS,
+    Unweighted,
     gap_errors,
     label_scores,
     lone_target,
     offdiagonal,
     rewards_of,
+    scaled,
 )
 
 H = sp.Symbol("h", real=True)
@@ -37,10 +40,19 @@ class Confident(Weighting):
         return 2 * xp.log1p(h * h)
 
 
+@dataclass(frozen=True)
+class _Squared(RewardProbabilityWeight):
+    def log_weight(self, xp, h):
+        return 2 * super().log_weight(xp, h)
+
+
+@foil("delta is unheeded", lone_target=WRONG_FORMS["delta is unheeded"])
+@foil("the target is 5 % larger", lone_target=scaled(1.05))
+@foil("w = sigma(h)^2", RewardProbabilityWeight=lambda true: _Squared)
 @symbolic("C4: what is left of each slot in the target")
 def c4_slots():
     sides = slot_symbols(soft=False)
-    y = sp.expand(B * symbolic_target(*sides))
+    y = sp.expand(B * lone_target(sympy_world, h_true, *sides))
     yield "the temperature divides: b z* is free of b", sp.diff(y, B), sp.S(0)
     yield "an odd offset adds itself", sp.diff(y, ODD), sp.S(1)
     shift = sp.Symbol("delta", real=True)
@@ -71,6 +83,8 @@ def _targets(shift, odd, even, b):
     return lone_target(numpy_world, EVERYWHERE, *sides)
 
 
+@foil("delta is unheeded", lone_target=WRONG_FORMS["delta is unheeded"])
+@foil("the temperature is unheeded", lone_target=WRONG_FORMS["the temperature is unheeded"])
 @observed(
     "property",
     "a target is the same for every reward model iff b and g_e are constant and either "
@@ -90,6 +104,11 @@ def c4_carried():
     return f"{len(points)} points, of which {free} are free of the reward model", agrees
 
 
+SIDED = np.exp(0.1 * np.triu(np.ones((4, 4))))
+
+
+@foil("one that takes sides is", expected_wins=lambda true: lambda r: true(r) * SIDED)
+@foil("a table of 5 % larger margins does", expected_wins=lambda true: lambda r: true(1.05 * r))
 @property_test(
     "any even weight is a sampling of the pairs: a table of Bradley-Terry labels stays at h*",
     "C4, 4 responses, weights e^-3 to e^3",
@@ -100,6 +119,14 @@ def c4_table(rewards=rewards_of(4), level=offdiagonal(st.floats(-3, 3), 4, True)
     must(np.abs(fit.gaps - gaps).max() <= 2 * fit.radius + 1e-13 * (1 + np.abs(gaps).max()))
 
 
+risk_of = LinearRisk
+
+
+def _evened(features, won, lost, **options):
+    return LinearRisk(features, won / (won + lost), lost / (won + lost), **options)
+
+
+@foil("the weights count for nothing", risk_of=lambda true: _evened)
 @property_test(
     "where targets cannot be met together an even weight moves the compromise",
     "C4, z = theta and 2 theta for two pairs: nearer to the heavier one's target",
@@ -112,27 +139,35 @@ def c4_compromise(first=st.floats(0.1, 3), second=st.floats(0.1, 3), heavy=st.fl
 
     def fitted(level):
         masses = np.array([1.0, math.exp(level)])
-        return fit_linear(LinearRisk(features, masses * p, masses * (1 - p), beta=1.0)).theta[0]
+        return fit_linear(risk_of(features, masses * p, masses * (1 - p), beta=1.0)).theta[0]
 
     light, loaded = fitted(0.0), fitted(heavy)
     must(min(first, second / 2) < light < max(first, second / 2))
     must(abs(loaded - second / 2) < abs(light - second / 2))
 
 
+def trusting_target(h_true, h_model):
+    """That of w = sigma(h)."""
+    return h_true + h_model
+
+
+@foil("z* = h* + 0.95 h", trusting_target=lambda true: lambda h, model: true(h, 0.95 * model))
 @simulated("w = sigma(h), labels drawn, a wrong model", "z* = h* + h, 40 pairs")
 def c4_trusting():
     rng = np.random.default_rng(np.random.SeedSequence(131))
     h = rng.uniform(-3, 3, 40)
     model = h + rng.normal(0, 2, 40)
-    scores = label_scores(Madpo(RewardProbabilityWeight()), h, model, 132, targets=h + model)
+    scores = label_scores(Madpo(RewardProbabilityWeight()), h, model, 132, target=trusting_target)
     return f"the model is wrong by up to {np.abs(model - h).max():.1f} nats", scores
 
 
+@foil("the errors are DPO's", gap_errors=lambda true: lambda *a: true(*a[:-1], Unweighted()))
+@foil("the errors are 5 % smaller", gap_errors=scaled(0.95))
 @simulated(
-    "an even weight, tables of three drawn 800 times", "gaps h*; variances of the sandwich, R6"
+    "an even weight, tables of three drawn 8000 times", "gaps h*; variances of the sandwich, R6"
 )
 def c4_variance():
-    rewards, labels, draws = np.array([0.0, 1.0, 3.0]), 1_000_000, 800
+    rewards, labels, draws = np.array([0.0, 1.0, 3.0]), 1_000_000, 8_000
     seeds = np.random.SeedSequence(133).spawn(draws)
     wins = torch.as_tensor(np.stack([sampled_wins(rewards, labels, seed) for seed in seeds]))
     h = torch.as_tensor(rewards[:, None] - rewards).expand_as(wins)

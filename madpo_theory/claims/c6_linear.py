@@ -14,10 +14,10 @@ from ..methods import METHODS, Method, Slots
 from ..schedule import MarginSchedule
 from ..simulate import PairProblem, sampled_wins, solve
 from ..targets import effective_target
-from .evidence import enclosed, must, property_test, proved, simulated, symbolic
+from .evidence import enclosed, foil, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import KAPPA, c_max, c_min, d, lam, u
-from .settings import RELEASED, EverySlot, schedules
+from .settings import RELEASED, EverySlot, scaled, schedules
 
 SAMPLINGS = ((1.0, 1.0, 1.0), (10.0, 10.0, 1.0), (1.0, 1.0, 10.0))
 PAIRS = ((0, 1), (1, 2), (0, 2))
@@ -40,30 +40,48 @@ class Linear(Method):
             temperature=xp.number(self.b, h),
         )
 
-    @property
-    def rho(self):
-        return (1 + 2 * self.kappa + self.alpha) / self.b
+
+def rho(method):
+    """Slope of the target of a :class:`Linear` method."""
+    return (1 + 2 * method.kappa + method.alpha) / method.b
 
 
+OUTER = (0, 0, 1)  # one label more of the pair (1, 3)
+EXCESS = 3.673  # 2 T(3) - T(6), released schedule, nats
+EVEN_SAMPLING = ((1.0, 1.0, 1.0),) * 3
+
+
+@foil("more of an inner pair", OUTER=lambda true: (1, 0, 0))
 @symbolic("C6: one table for two samplings has every pair at its own target")
 def c6_stationary():
     n = sp.symbols("n_12 n_23 n_13", positive=True)
-    s12, s23, s13 = sp.symbols("S_12 S_23 S_13", real=True)
+    scores, pairs = sp.symbols("s_1 s_2 s_3", real=True), ((0, 1), (1, 2), (0, 2))
+    gaps = [scores[i] - scores[j] for i, j in pairs]
+    risks = [sp.Function(f"R_{i + 1}{j + 1}")(x) for (i, j), x in zip(pairs, gaps, strict=True)]
+    slopes = sp.symbols("S_12 S_23 S_13", real=True)
+    s12, s23, s13 = slopes
+    named = {
+        sp.diff(r, scores[i]).doit(): s for r, (i, _), s in zip(risks, pairs, slopes, strict=True)
+    }
 
-    def gradient(n12, n23, n13):
-        return n12 * s12 + n13 * s13, -n13 * s13 - n23 * s23
+    def gradient(counts):
+        whole = sum(count * risk for count, risk in zip(counts, risks, strict=True))
+        slope = [sp.diff(whole, scores[k]).doit() for k in (0, 2)]
+        return [x.subs(named) for x in slope]
 
-    first, second = gradient(*n), gradient(n[0], n[1], n[2] + 1)
+    first, second = gradient(n), gradient([x + more for x, more in zip(n, OUTER, strict=True)])
     yield (
         "more of the outer pair: the gradient changes by its slope, so S_13 = 0",
-        (second[0] - first[0]),
+        second[0] - first[0],
         s13,
     )
     yield "and then S_12 = 0", first[0].subs(s13, 0), n[0] * s12
     yield "and S_23 = 0", -first[1].subs(s13, 0), n[1] * s23
 
 
-@symbolic("C6: no valid schedule is linear: 2 T(u) - T(2u) > 0 at 2u < tau")
+@foil("kappa is 5 % larger", KAPPA=scaled(1.05))
+@foil("of DPO's target", effective_target=lambda true: lambda h, *_: h)
+@symbolic("C6: 2 T(u) - T(2u) at 2u < tau, positive by C6_published: no valid schedule is linear")
 def c6_published():
     schedule = MarginSchedule(c_max, c_min, lam, 2 * u + d)
     half, whole = (effective_target(x, x, schedule) for x in (u, 2 * u))
@@ -73,17 +91,20 @@ def c6_published():
     grown = KAPPA * sp.exp(-lam * (u + d)) * (sp.exp(lam * u) - 1)
     yield (
         "of the sign of kappa (E(2u) - E(u)) = kappa e^(-lam (u + d)) (e^(lam u) - 1)",
-        (far - near),
+        far - near,
         grown,
     )
 
 
-@enclosed("C6: released schedule, the triple (3, 3, 6)", "T(3) + T(3) > T(6)")
+@foil("by 5 % more", effective_target=scaled(1.05))
+@foil("of DPO's target, too", effective_target=lambda true: lambda h, *_: h)
+@enclosed("C6: released schedule, the triple (3, 3, 6)", f"T(3) + T(3) > T(6), by {EXCESS}")
 def c6_released():
     with precision():
         three, six = (effective_target(arb(h), arb(h), RELEASED) for h in (3, 6))
         off = 2 * three - six
-        return f"2 T(3) - T(6) = {off.str(8, radius=False)}", off > 0
+        text = f"2 T(3) - T(6) = {off.str(8, radius=False)}"
+        return text, EXCESS - 5e-4 < off < EXCESS + 5e-4
 
 
 def _solutions(method, rewards):
@@ -97,6 +118,16 @@ def _solutions(method, rewards):
     return gaps, 2 * fits.error_bound.numpy().max() + 1e-12 * (1 + np.abs(gaps).max())
 
 
+def _as_if_even(true):
+    """For a foil: the solutions of even sampling for all."""
+
+    def solutions(method, rewards):
+        gaps, error = true(method, rewards)
+        return gaps[[0, 0, 0]], error
+
+    return solutions
+
+
 def _symmetric(values):
     full = np.zeros((3, 3))
     for (i, j), value in zip(PAIRS, values, strict=True):
@@ -104,9 +135,12 @@ def _symmetric(values):
     return full
 
 
+@foil("it is 1.0001 rho r", rho=scaled(1.0001))
+@foil("it is (1 + kappa + alpha) r/b", rho=lambda true: lambda m: true(m) - m.kappa / m.b)
 @property_test(
     "weight e^(kappa h), offset alpha h, temperature b: the table is rho r however sampled",
     "C6, rho = (1 + 2 kappa + alpha)/b, of any sign",
+    examples=60,
 )
 def c6_linear(
     kappa=st.floats(-1, 1),
@@ -117,7 +151,7 @@ def c6_linear(
     method = Linear(kappa=kappa, alpha=alpha, b=b)
     rewards = np.array([0.0, *np.cumsum(steps)])
     gaps, error = _solutions(method, rewards)
-    wanted = method.rho * np.array([rewards[j] - rewards[i] for i, j in PAIRS])
+    wanted = rho(method) * np.array([rewards[j] - rewards[i] for i, j in PAIRS])
     must(np.abs(gaps - wanted).max() <= error)
 
 
@@ -129,6 +163,7 @@ OTHERS = (
 )
 
 
+@foil("and under even sampling", SAMPLINGS=lambda true: EVEN_SAMPLING)
 @property_test(
     "targets that do not add up: the outer gap lies between T(a + b) and T(a) + T(b), and moves "
     "to its own target when drawn more",
@@ -150,6 +185,7 @@ def c6_moves(
         must(abs(more - direct) < abs(even - direct) < abs(less - direct) < abs(path - direct))
 
 
+@foil("so of DPO", effective_target=lambda true: lambda h, *_: h)
 @property_test("2 T(tau/2) > T(tau) of every schedule", "C6, none is linear")
 def c6_no_schedule(s=schedules()):
     with precision(400):
@@ -157,6 +193,8 @@ def c6_no_schedule(s=schedules()):
         must(2 * effective_target(half, half, s) > effective_target(2 * half, 2 * half, s))
 
 
+@foil("the linear method's is 1 % more", rho=scaled(1.01))
+@foil("MADPO's is that of even sampling", _solutions=_as_if_even)
 @simulated(
     "tables of three drawn 400 times, two samplings of the pairs",
     "a linear method: rho r under both; MADPO: the optimum of its expected labels, which differs",
@@ -174,7 +212,7 @@ def c6_trained():
             problem = PairProblem(torch.as_tensor(wins), h.expand(draws, 3, 3))
             scores = solve(method, problem).scores.numpy()
             outer = scores[:, 2] - scores[:, 0]
-            wanted = linear.rho * 2.5 if method is linear else expected[k, 2]
+            wanted = rho(linear) * 2.5 if method is linear else expected[k, 2]
             found.append((outer.mean() - wanted) / (outer.std(ddof=1) / np.sqrt(draws)))
             text.append(f"{outer.mean():.4f}")
     return "linear {} and {}, MADPO {} and {}".format(*text), np.array(found)

@@ -8,7 +8,7 @@ are polynomials in C, which SymPy can compare.
 
 import sympy as sp
 
-from ..methods import Slots, slot_loss, slot_target
+from ..methods import Slots, slot_loss
 from ..ops import sympy_world
 from ..schedule import MarginSchedule
 from ..theory.efficiency import pair_information
@@ -117,12 +117,6 @@ def symbolic_risk(chosen, rejected):
     return sigma(h_true) * won + sigma(-h_true) * lost
 
 
-def symbolic_target(chosen, rejected):
-    """The closed form of its minimizer."""
-    delta = chosen.log_weight - rejected.log_weight
-    return slot_target(sympy_world, h_true, delta, chosen, rejected)
-
-
 def slot_masses(chosen, rejected):
     """(A1, A2, B1, B2): weighted probability of the labels' two parts, at h and at -h."""
     sides = ((sigma(h_true), W_UP, chosen), (sigma(-h_true), W_DOWN, rejected))
@@ -130,9 +124,9 @@ def slot_masses(chosen, rejected):
     return tuple(p * w * q for (p, w, _), both in zip(sides, shares, strict=True) for q in both)
 
 
-def quadratic(chosen, rejected, even=EVEN):
+def quadratic(form, chosen, rejected, even=EVEN):
     """Steps: the slope of the risk is a positive factor times a quadratic in X = e^(b z - g_o),
-    and e^(b z* - g_o), z* the closed form, is the one positive root of that."""
+    and e^(b z* - g_o), z* the closed form `form`, is the one positive root of that."""
     a1, a2, b1, b2 = slot_masses(chosen, rejected)
     up, down, grown = a1 + b2, a2 + b1, sp.exp(even)
     middle = (b1 - a1) * grown + (a2 - b2) / grown
@@ -146,7 +140,7 @@ def quadratic(chosen, rejected, even=EVEN):
     )
     yield "the factor is positive", sp.Gt(factor, 0)
     yield "so are P and Q: X (Q X + M) = P once for X > 0, R' from - to +", sp.Gt(up * down, 0)
-    y = sp.expand(B * symbolic_target(chosen, rejected) - ODD)
+    y = sp.expand(B * form(sympy_world, h_true, chosen, rejected) - ODD)
     (inside,) = (a.args[0] for a in y.atoms(sp.asinh))
     scale = sp.exp(y.replace(sp.asinh, lambda _: sp.S(0)))
     yield "y* = log r + asinh v with r^2 = P/Q", scale**2, up / down

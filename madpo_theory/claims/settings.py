@@ -1,7 +1,7 @@
 """What claims share: the schedules they speak of, what is drawn at random, how a run is scored."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy as sp
@@ -13,12 +13,12 @@ from scipy.special import expit
 from ..certify import ScheduleBox
 from ..certify.enclosure import precision
 from ..methods import Method, Slots, slot_loss, slot_target
-from ..ops import arb_world
+from ..ops import arb_world, numpy_world
 from ..schedule import MarginSchedule
 from ..simulate import PairProblem, solve
 from ..theory.linear import population_covariance, tabular_features
 from ..weights import Weighting
-from .evidence import certified_box, must, ranges_of
+from .evidence import certified_box, foil, must, ranges_of
 from .regimes import kappa
 
 # -- schedules, with exact parameters -----------------------------------------------------------
@@ -206,6 +206,61 @@ def lone_target(xp, h_true, chosen, rejected):
     return slot_target(xp, h_true, delta, chosen, rejected)
 
 
+def of_other_slots(change):
+    """For a foil: the closed form, of slots that `change` makes of (delta, chosen, rejected)."""
+
+    def changed(true):
+        def form(xp, h_true, chosen, rejected):
+            delta = chosen.log_weight - rejected.log_weight
+            delta, *sides = change(delta, chosen, rejected)
+            weights = (delta / 2, -delta / 2)
+            return true(
+                xp,
+                h_true,
+                *(replace(side, log_weight=w) for side, w in zip(sides, weights, strict=True)),
+            )
+
+        return form
+
+    return changed
+
+
+def _without(side, *slots):
+    return replace(side, **dict.fromkeys(slots))
+
+
+def _upside_down(side):
+    return side if side.offset is None else replace(side, offset=-side.offset)
+
+
+WRONG_FORMS = {  # of the closed form of C1 to C3, by what is wrong
+    "delta is unheeded": of_other_slots(lambda d, a, b: (0 * d, a, b)),
+    "labels are unheeded": of_other_slots(
+        lambda d, *ab: (d, *(_without(x, "label", "total") for x in ab))
+    ),
+    "offsets change sign": of_other_slots(lambda d, *ab: (d, *map(_upside_down, ab))),
+    "one label's offset is the other's": of_other_slots(
+        lambda d, a, b: (d, a, replace(b, offset=a.offset))
+    ),
+    "the temperature is unheeded": of_other_slots(
+        lambda d, *ab: (d, *(_without(x, "temperature") for x in ab))
+    ),
+    "the target is 1 % larger": scaled(1.01),
+}
+
+
+def wrong_forms(*but):
+    """Foils of :data:`WRONG_FORMS`, `but` for some, as the closed form that the evidence calls."""
+
+    def decorate(evidence):
+        for statement, change in WRONG_FORMS.items():
+            if statement not in but:
+                evidence = foil(statement, lone_target=change)(evidence)
+        return evidence
+
+    return decorate
+
+
 def slot_pairs(*, soft, even):
     """(Slots at h, Slots at -h) of a pair, all filled with balls drawn apart.
 
@@ -239,16 +294,25 @@ def slot_pairs(*, soft, even):
     )
 
 
+def by_form(form, method):
+    """Target of a method by a closed form of its slots: a function of the two margins, floats."""
+
+    def target(h_true, h_model):
+        return form(numpy_world, h_true, *(method.slots(numpy_world, s * h_model) for s in (1, -1)))
+
+    return target
+
+
 def lone_slope(z, h_true, sides):
     """Slope at z of :func:`lone_risk`, by power series of the training loss; a ball."""
     return lone_risk(arb_world, arb_series([z, 1], prec=2), h_true, *sides)[1]
 
 
-def falls_up_to_its_target(h_true, sides, away):
-    """Assert that the training loss falls up to the closed form and rises from there: 1e-30 nats
+def falls_up_to_its_target(form, h_true, sides, away):
+    """Assert that the training loss falls up to a closed form and rises from there: 1e-30 nats
     and `away` from it. Returns (h_true, target) as balls of the caller's precision."""
     h_true = arb(h_true)
-    target = lone_target(arb_world, h_true, *sides)
+    target = form(arb_world, h_true, *sides)
     for step in (arb("1e-30"), arb(away)):
         must(lone_slope(target - step, h_true, sides) < 0)
         must(lone_slope(target + step, h_true, sides) > 0)
@@ -285,12 +349,12 @@ def target_scores(fit, h_true, targets, beta):
     return (beta * fit.m - targets) * np.sqrt(LABELS * p * (1 - p))
 
 
-def label_scores(method, h_true, h_model, seed, labels=LABELS, targets=None):
+def label_scores(method, h_true, h_model, seed, labels=LABELS, target=None):
     """Deviation of z of pairs that a method is solved for on drawn labels from its targets.
 
-    The `targets` are those of the method unless given. In standard errors: a pair's z is a function
-    of its share of wins, so its error is that of the share's logit times dz*/dh*, and what the
-    solver's certificate leaves open.
+    `target` is that of the method unless another function of (h_true, h_model) is given. In
+    standard errors: a pair's z is a function of its share of wins, so its error is that of the
+    share's logit times dz*/dh*, and what the solver's certificate leaves open.
     """
     wins = np.random.default_rng(np.random.SeedSequence(seed)).binomial(labels, expit(h_true))
     counts, margins = np.zeros((2, len(h_true), 2, 2))
@@ -298,10 +362,11 @@ def label_scores(method, h_true, h_model, seed, labels=LABELS, targets=None):
     margins[:, 0, 1], margins[:, 1, 0] = h_model, -h_model
     fits = solve(method, PairProblem(*map(torch.as_tensor, (counts, margins))))
     found = (fits.scores[:, 0] - fits.scores[:, 1]).numpy()
-    around = [method.target(h_true + side * 1e-4, h_model) for side in (-1, 0, 1)]
+    target = target or method.target
+    around = [target(h_true + side * 1e-4, h_model) for side in (-1, 0, 1)]
     p, slope = expit(h_true), (around[2] - around[0]) / 2e-4
     error = slope / np.sqrt(labels * p * (1 - p)) + math.sqrt(2) * fits.error_bound.numpy()
-    return (found - (around[1] if targets is None else targets)) / error
+    return (found - around[1]) / error
 
 
 def gap_errors(fit, rewards, sampling, labels, weighting):
