@@ -19,7 +19,10 @@ from madpo_theory.claims import CLAIMS, FILES, verify
 
 SENTENCES = ("statement", "reading", "condition", "counterexample")
 # arXiv numbers, names of claims, and logarithms of whole numbers are not results
-NOT_RESULTS = r"\d{4}\.\d{4,5}|\b(?:[SCTLRBNA]|RM)\d+\b|log\(? ?\d+|TRL \d[\d.]*"
+NOT_RESULTS = (
+    r"\d{4}\.\d{4,5}|\b(?:[SCTLRBNA]|RM)\d+\b|log\(? ?\d+|TRL \d[\d.]*"
+    r"|Theorem \d+\.\d+|equations? \d+"
+)
 TYPED = r"\d+\.\d+|\d+(?:\.\d+)? ?\\?%|(?<![\w^_{])(?:[5-9]|\d{2,})(?![\w}])|\d+(?:\.\d+)?e-?\d+"
 
 

@@ -43,6 +43,7 @@ __all__ = [
     "simulated",
     "slope_range",
     "symbolic",
+    "to_digits",
 ]
 
 
@@ -100,6 +101,11 @@ def scaled(by):
         return lambda *of, **named: by * true(*of, **named)
 
     return change
+
+
+def to_digits(found, said, places):
+    """Whether a number, or each of a ball, is the one said when rounded to so many decimals."""
+    return abs(found - said) <= 0.5 * 10.0**-places
 
 
 def _forget(names):
