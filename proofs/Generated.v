@@ -62,6 +62,25 @@ Definition log_weight_ratio (s : schedule) (h : R) : R :=
 Definition influence_bound (s : schedule) : R :=
   - Rmin (- (tau s * (c_max s - 1))) (- ln (1 + exp (- (c_min s * tau s)))).
 
+Definition monotone_limit (s : schedule) : R :=
+  let x1 := if Rltb (- (2 * c_min s * c_max s) + c_max s + c_min s) 0 then c_min s else / c_max
+    s in
+  let x2 := - x1 in
+  let x3 := c_max s - 1 in
+  if Rltb (- (2 * c_min s * c_max s) + c_max s + c_min s) 0 then ln (x3 * x1 / (c_max s * (1 -
+    x1))) + (2 * c_max s + 2 * x1) / (c_max s - x1) else (c_max s - c_min s) / ((1 - c_min s) *
+    x3).
+
+Definition beyond_limit (s : schedule) : R :=
+  let x1 := c_max s - c_min s in
+  let x2 := c_max s - 1 in
+  if Rltb (c_min s * c_max s) 1 then ln ((c_min s + 1) * x2 / ((c_max s + 1) * (1 - c_min s))) +
+    (2 * c_max s + 2 * c_min s + 4) / x1 else 2 * x1 / ((1 - c_min s) * x2).
+
+Definition amplified_limit (s : schedule) : R :=
+  ln (c_min s * (c_max s - 1) / (c_max s * (1 - c_min s))) + (2 * c_max s + 2 * c_min s) /
+    (c_max s - c_min s).
+
 Definition bounded_log_weight (s : schedule) (h : R) : R :=
   let x1 := c_max s - 1 in
   let x2 := exp (lam s * (- tau s + (if Rltb 0 h then h else - h))) in

@@ -171,5 +171,6 @@ CLAIM = Claim(
             "N1_dampened",
             "N1_continuous",
         ),
+        proved("Region", "N1_order"),
     ),
 )

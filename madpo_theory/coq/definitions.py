@@ -14,6 +14,7 @@ import sympy as sp
 from ..losses import beta_dpo_beta, dpo, ipo, madpo
 from ..methods import Cdpo, Method, Rdpo, Simpo, Slots
 from ..ops import stable, sympy_world
+from ..order import amplified_limit, beyond_limit, monotone_limit
 from ..risk import pair_risk, risk_curvature, risk_slope
 from ..schedule import MarginSchedule, coefficient, excess
 from ..targets import dpo_target, effective_target, influence_bound, ipo_target
@@ -109,6 +110,9 @@ def generated():
         ("log_weight", of_h, log_weight(h, s)),
         ("log_weight_ratio", of_h, log_weight_ratio(h, s)),
         ("influence_bound", "(s : schedule)", influence_bound(s)),
+        ("monotone_limit", "(s : schedule)", monotone_limit(*parameters[:2])),
+        ("beyond_limit", "(s : schedule)", beyond_limit(*parameters[:2])),
+        ("amplified_limit", "(s : schedule)", amplified_limit(*parameters[:2])),
         ("bounded_log_weight", of_h, log_weight(h, bounded)),
         ("bounded_log_ratio", of_h, log_weight_ratio(h, bounded)),
         ("weight", f"{of_weight} (h : R)", weight(h, any_weight)),

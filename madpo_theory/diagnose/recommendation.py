@@ -1,6 +1,5 @@
 """A schedule for the pairs at hand: targets in order (T5), and wanted bounds on ESS and D kept."""
 
-import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,6 @@ from .effects import TOLERANCE, Effect, largest_shift, stretches_of, targets_at,
 
 __all__ = ["Recommendation", "recommend"]
 
-_safe_tau = functools.lru_cache(maxsize=256)(safe_tau)  # a tenth of a second each
 _LOWEST = 1e-3  # c_max - 1 of a schedule that hardly does anything
 
 
@@ -102,7 +100,7 @@ def in_order(sketch, schedule):
     """The schedule, with tau or lam lowered if pairs lie where its target falls."""
     if not sum(fall.share for fall in stretches_of(sketch, Madpo(schedule), schedule)):
         return schedule
-    if tau := _safe_tau(schedule.c_max, schedule.c_min, schedule.lam):
+    if tau := safe_tau(schedule.c_max, schedule.c_min, schedule.lam):
         return replace(schedule, tau=_floor(tau))
     return replace(schedule, lam=_floor(safe_lam(schedule.c_max, schedule.c_min, schedule.tau)))
 
@@ -117,7 +115,7 @@ def _reasons(sketch, asked, best, limited, wanted):
     """Why the schedule is what it is, in sentences."""
     falls = stretches_of(sketch, Madpo(asked), asked)
     if share := sum(fall.share for fall in falls):
-        tau = _safe_tau(best.c_max, best.c_min, best.lam)
+        tau = safe_tau(best.c_max, best.c_min, best.lam)
         lam = safe_lam(best.c_max, best.c_min, asked.tau)
         yield (
             f"{share:.1%} of the pairs have margins of {falls[0].start:.2f} to {falls[-1].end:.2f} "

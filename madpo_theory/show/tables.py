@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import risk, targets
 from ..methods import METHODS
-from ..order import falling_stretches, limit_decides, monotone_limit
+from ..order import beyond_limit, falling_stretches, monotone_limit
 from ..schedule import MarginSchedule, coefficient
 from ..weights import WEIGHTS, log_weight_ratio, weight
 from .experiment import MEASURED, label_of, read_summary, setting_of
@@ -136,10 +136,9 @@ def monotone_region():
     c_min = np.linspace(0.0, 0.98, 99)
     x, y = np.meshgrid(c_max, c_min)
     limit = monotone_limit(x, y)
-    decided = np.array([[limit_decides(a, b) for a in c_max[::2]] for b in c_min[::2]])
     pieces = [
         _region_rows("map", "limit", x, y, limit),
-        _region_rows("map", "beyond", x[::2, ::2], y[::2, ::2], ~decided),
+        _region_rows("map", "beyond", x, y, beyond_limit(x, y) < limit),
         _region_rows("map", "harmonic", c_max, c_max / (2 * c_max - 1)),
         _region_rows("map", "released type", c_max, 1 / c_max),
         _region_rows("section", "limit", c_max, monotone_limit(c_max, np.array(0.5))),
