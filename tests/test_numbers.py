@@ -97,23 +97,34 @@ class Printed:
         return f"{self.claim.id}-{self.constant}{where}={self.text}"
 
 
-def numbers_in(claim):
-    """Every :class:`Printed` of a claim whose constant is typed in its module."""
-    tree = tree_of(claim)
+def homes_of_constants(claim):
+    """{name of a constant: the claim in whose module it is typed}: itself, or a roll-up's part."""
+    tree, owners = tree_of(claim), {name: i for i, name in FILES.items()}
     typed = {name_of(n) for n in tree.body if name_of(n).isupper() and holds_a_number(n.value)}
-    module, found = MODULES[claim.id], {}
-    for expression in sentences(tree).values():
+    homes = dict.fromkeys(typed, claim)
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module in owners:
+            (part,) = (c for c in CLAIMS if c.id == owners[node.module])
+            homes |= {alias.name: part for alias in node.names}
+    return homes
+
+
+def numbers_in(claim):
+    """Every :class:`Printed` of a claim whose constant is typed in its module or in a part's."""
+    homes, module, found = homes_of_constants(claim), MODULES[claim.id], {}
+    for expression in sentences(tree_of(claim)).values():
         for field in parts(expression)[1]:
             value = field.value
             place = ast.literal_eval(value.slice) if isinstance(value, ast.Subscript) else None
             constant = ast.unparse(value if place is None else value.value)
-            if constant in typed:
+            if constant in homes:
                 number = vars(module)[constant]
                 number = number if place is None else number[place]
                 text = format(
                     number, ast.unparse(field.format_spec)[2:-1] if field.format_spec else ""
                 )
-                found[constant, place] = Printed(claim, constant, place, text, unit_of(text))
+                printed = Printed(homes[constant], constant, place, text, unit_of(text))
+                found[constant, place, text] = printed
     return list(found.values())
 
 
@@ -124,7 +135,7 @@ def unit_of(text):
     return 10.0 ** (int(exponent or 0) - decimals - 2 * text.endswith("%"))
 
 
-PRINTED = [number for claim in CLAIMS for number in numbers_in(claim)]
+PRINTED = list(dict.fromkeys(number for claim in CLAIMS for number in numbers_in(claim)))
 MOVED = "{constant} += {step}"
 MOVED_INSIDE = """
 {constant} = dict({constant}) if isinstance({constant}, dict) else list({constant})
