@@ -115,9 +115,10 @@ def information(q):
 
 def _slot_share(q, share):
     """The share as a graph of h; its inverse p/w(-h) + (1 - p)/w(h) of a weight alone, which is
-    bounded in fewer boxes: only the ratio of the extremes is asked for."""
+    bounded in fewer boxes: only the ratio of the extremes is asked for. An odd offset moves target
+    and labels alike, and changes no share (N5)."""
     first, second = q.subject.slots
-    if first.label is None and first.offset is None:
+    if first.label is None and (first.offset is None or first.odd):
         if first.log_weight is None:
             return number(1, None)
         h = graph.variable("h")
