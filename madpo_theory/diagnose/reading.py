@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..formats import ROWS, Table, opened, short
+from ..formats import ROWS, Table, named, opened, short
 from ..ops import check_number
 from .columns import Columns, columns_of, margins_of
 
@@ -85,7 +85,7 @@ class Pairs:
             self.where = lambda row, column: f"{column}, index {row}"
             return
         self.name = str(source)
-        self.where = lambda row, column: f"{source}, row {row + 1}, column {column}"
+        self.where = lambda row, column: f"{source}, row {row + 1}, column {named(column)}"
         self.format = opened(source, "pairs", folders=True)
         self.columns = columns_of(self.format.names, reading, source)
         for name in self.columns.names:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import __version__
 from ..files import replacing
-from ..formats import pyarrow, short
+from ..formats import named, pyarrow
 from ..schedule import MarginSchedule, check_schedule
 from ..weights import ScaledWeight
 from ..weights import weight as weight_of
@@ -166,7 +166,7 @@ def _must_hold(source):
             pyarrow(".parquet").ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
         except pa.ArrowException:
             raise ValueError(
-                f"{source.path}, column {short(field.name)}: holds {str(field.type)[:60]}, which "
+                f"{source.path}, column {named(field.name)}: holds {str(field.type)[:60]}, which "
                 "Parquet cannot hold; drop the column"
             ) from None
 

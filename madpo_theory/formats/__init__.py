@@ -7,10 +7,10 @@ pandas, polars and datasets read of the same file; what is not is refused in one
 from pathlib import Path
 
 from .arrow import ArrowFile, ArrowFolder, Parquet, pyarrow
-from .base import ROWS, Table, listing, short
+from .base import ROWS, Table, listing, named, short
 from .text import Csv, Jsonl, Tsv
 
-__all__ = ["FORMATS", "ROWS", "Table", "listing", "opened", "pyarrow", "short"]
+__all__ = ["FORMATS", "ROWS", "Table", "listing", "named", "opened", "pyarrow", "short"]
 
 FORMATS = {".parquet": Parquet, ".arrow": ArrowFile, ".jsonl": Jsonl, ".csv": Csv, ".tsv": Tsv}
 """The format of a file by the suffix of its name."""
@@ -25,9 +25,7 @@ def opened(path, what, *, folders=False):
     try:
         if folders and path.is_dir():
             table = ArrowFolder(path)
-        elif not path.exists():
-            raise ValueError(f"{what} = {path}: there is no such file or folder; correct it")
-        elif not path.is_file():
+        elif path.exists() and not path.is_file():
             kind = "folder" if path.is_dir() else "pipe or a device"
             raise ValueError(f"{what} = {path} is a {kind}; write it to a file, and pass that")
         elif path.suffix.lower() not in FORMATS:
@@ -35,6 +33,8 @@ def opened(path, what, *, folders=False):
             raise ValueError(
                 f"{what} = {path} must end in one of {', '.join(FORMATS)}{folder}; convert it"
             )
+        elif not path.exists():
+            raise ValueError(f"{what} = {path}: there is no such file or folder; correct it")
         else:
             table = FORMATS[path.suffix.lower()](path)
     except OSError as error:

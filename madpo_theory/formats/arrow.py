@@ -4,7 +4,7 @@ import json
 import re
 from contextlib import contextmanager
 
-from .base import BYTES, ROWS, Table, listing, short
+from .base import BYTES, ROWS, Table, listing, named
 
 __all__ = ["ArrowFile", "ArrowFolder", "Parquet", "pyarrow"]
 
@@ -47,7 +47,7 @@ class Arrow(Table):
             or types.is_null(kind) or (label and types.is_boolean(kind))
         ):  # fmt: skip
             raise ValueError(
-                f"{self.path}, column {short(name)}: holds {str(kind)[:60]}, and must hold "
+                f"{self.path}, column {named(name)}: holds {str(kind)[:60]}, and must hold "
                 "numbers; name another column, or cast it"
             )
 

@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-__all__ = ["BYTES", "MISSING", "ROWS", "Table", "listing", "short"]
+__all__ = ["BYTES", "MISSING", "ROWS", "Table", "listing", "named", "short"]
 
 ROWS = 1 << 17
 """Rows to a batch of numbers: its arrays fit a core's cache."""
@@ -21,9 +21,14 @@ def short(value, length=60):
     return text if len(text) <= length else f"{text[:length]}..."
 
 
+def named(name):
+    """The name of a column, as errors show it: its own, if it is one line, and short."""
+    return name if name.isprintable() and len(name) <= 60 else short(name)
+
+
 def listing(names):
     """The names of a file's columns, as errors show them."""
-    shown = [n if n.isprintable() and len(n) <= 40 else short(n, 40) for n in names[:20]]
+    shown = map(named, names[:20])
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     return f"the columns are {', '.join(shown)}{more}"
 

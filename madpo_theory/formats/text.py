@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .base import BYTES, MISSING, ROWS, Table, short
+from .base import BYTES, MISSING, ROWS, Table, named, short
 
 __all__ = ["Csv", "Jsonl", "Tsv"]
 
@@ -69,7 +69,7 @@ class Text(Table):
                     number(value)
                 except (TypeError, ValueError):
                     raise ValueError(
-                        f"{self.path}, row {row}, column {short(name)}: must be a number, got "
+                        f"{self.path}, row {row}, column {named(name)}: must be a number, got "
                         f"{short(value)}; correct it"
                     ) from None
             raise
