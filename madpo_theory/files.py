@@ -14,8 +14,14 @@ class RunError(RuntimeError):
 
 @contextmanager
 def replacing(target):
-    """A temporary path beside `target` that takes its place once the block has ended well."""
-    target = Path(target)
+    """A temporary path beside `target` that takes its place once the block has ended well.
+
+    Of a symbolic link, the file that it points to is replaced. ValueError for what is no file.
+    """
+    target = Path(os.path.realpath(target))
+    if target.exists() and not target.is_file():
+        kind = "folder" if target.is_dir() else "pipe or a device"
+        raise ValueError(f"{target} is a {kind}; give the name of a file to write")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from madpo_theory import MarginSchedule, cli, weight
 from madpo_theory.diagnose import Reading, write_weights
 from madpo_theory.diagnose import weights as module
-from madpo_theory.diagnose.formats import Csv, Jsonl
+from madpo_theory.formats.text import Csv, Jsonl
 from madpo_theory.weights import BoundedRatioWeight, ScaledWeight, weighting_named
 
 H = np.round(64 * drawn_margins(500)) / 64 + 1 / 128
@@ -125,7 +125,7 @@ def test_text_keeps_every_character(tmp_path, end):
 )
 def test_a_spliced_object_has_one_more_entry(entries, value):
     text = json.dumps(entries) + "\n"
-    assert json.loads(Jsonl.with_column(None, text, "weight", value, 1)) == {
+    assert json.loads(Jsonl.with_column(None, text, "weight", value)) == {
         **entries, "weight": value,
     }  # fmt: skip
 
@@ -134,7 +134,7 @@ def test_a_spliced_object_has_one_more_entry(entries, value):
 def test_a_spliced_record_has_one_more_cell(cells):
     buffer = io.StringIO()
     csv.writer(buffer).writerow(cells)
-    text = Csv.with_column(None, buffer.getvalue(), "weight", 0.5, 1)
+    text = Csv.with_column(Csv, buffer.getvalue(), "weight", 0.5)
     assert next(csv.reader(io.StringIO(text, newline=""))) == [*cells, "0.5"]
 
 
@@ -285,7 +285,7 @@ def test_a_weighting_is_taken_as_it_is(tmp_path):
 def test_an_entry_of_that_name_further_down_is_refused(tmp_path):
     source = tmp_path / "p.jsonl"
     source.write_text('{"margin": 1}\n{"margin": 2, "weight": 3}\n')
-    with pytest.raises(ValueError, match="row 2: has an entry 'weight'; choose another name"):
+    with pytest.raises(ValueError, match="has a column 'weight'; choose another name"):
         write_weights(source, tmp_path / "o.jsonl")
     assert list(tmp_path.iterdir()) == [source]
 

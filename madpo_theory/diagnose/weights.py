@@ -9,11 +9,12 @@ import numpy as np
 
 from .. import __version__
 from ..files import replacing
+from ..formats import named, pyarrow
 from ..schedule import MarginSchedule, check_schedule
 from ..weights import ScaledWeight
 from ..weights import weight as weight_of
+from .columns import margin_line
 from .effects import asked_weighting
-from .formats import pyarrow
 from .reading import Pairs, Reading
 from .sketch import sketch
 
@@ -31,7 +32,8 @@ class WeightedPairs:
     ----------
     path : the file. sidecar : the file with the schedule; None where it is in `path` itself.
     pairs : rows written. dropped : (reason, number) of the rows left out.
-    label : of the weight, for people. record : the schedule and all that makes the weights again.
+    label, margin : of the weight, and what the margin is made of, for people.
+    record : the schedule and all that makes the weights again.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class WeightedPairs:
     pairs: int
     dropped: tuple
     label: str
+    margin: str
     record: dict
 
 
@@ -60,8 +63,9 @@ def write_weights(
     Parameters
     ----------
     source : a file of pairs, see :class:`~.reading.Pairs`.
-    out : .parquet for Parquet and Arrow folders, .jsonl for JSONL, .csv for CSV. The schedule is
-        recorded in the Parquet file's metadata (key ``madpo_theory``), or in OUT.schedule.json.
+    out : .parquet for Parquet, Arrow and its folders, else the suffix of `source`; where it is a
+        symbolic link, the file that it points to. The schedule is recorded in the Parquet file's
+        metadata (key ``madpo_theory``), or in OUT.schedule.json.
     schedule : MarginSchedule; default the released one with c_max = 4.
     weight : a name in WEIGHTS or path/to/file.py:Class, made with the schedule, or a Weighting, or
         a MarginSchedule for its published weight.
@@ -69,7 +73,7 @@ def write_weights(
     gamma : exponent of the target-shaped weight's target; no other weight has it.
     mean_one : scale the weights to the mean 1 over the file; reads it twice. The mean is that over
         the cells of a :class:`~.sketch.MarginSketch`, within 1e-6 of 1.
-    column : name of the new column.
+    column : name of the new column, not empty.
     force : overwrite what is there.
     rows : rows to a batch; the result does not depend on it.
 
@@ -83,6 +87,8 @@ def write_weights(
             f"source must be the path of a file, got {type(source).__qualname__}; for an array of "
             "margins call madpo_theory.weights"
         )
+    if not column.strip():
+        raise ValueError(f"column = {column!r} breaks the rule that a column has a name; give one")
     settings = {} if gamma is None else {"gamma": gamma}
     weighting, made_from = asked_weighting(weight, schedule, **settings)
     label = weighting.title
@@ -98,6 +104,8 @@ def write_weights(
         raise ValueError(
             f"{source}: has a column {column!r}; choose another name with column (--column NAME)"
         )
+    if sidecar is None:
+        _must_hold(pairs.format)
     for path in filter(None, (out, sidecar)):
         if path.exists() and (not force or path.is_dir()):
             raise ValueError(f"out = {path} is there already; force (--force) overwrites a file")
@@ -111,7 +119,7 @@ def write_weights(
         "column": column,
         "version": __version__,
     }
-    count = 0
+    count = total = 0
     with ExitStack() as files:
         if sidecar is not None:
             beside = files.enter_context(replacing(sidecar))
@@ -120,12 +128,47 @@ def write_weights(
         writer = _parquet_writer if sidecar is None else _text_writer
         with writer(temporary, pairs.format, column, record) as write:
             for margins, kept, rows_of in pairs.rows(rows):
+                if column in pairs.format.late:
+                    raise ValueError(
+                        f"{source}, row {pairs.format.late[column]}: has a column {column!r}; "
+                        "choose another name with column (--column NAME)"
+                    )
                 if kept is None:
                     kept = np.ones(len(margins), dtype=bool)
-                write(rows_of, kept, weight_of(margins[kept], weighting))
+                write(rows_of, kept, _weights(pairs, margins, kept, weighting, total))
                 count += int(kept.sum())
+                total += len(kept)
     dropped = tuple(sorted(pairs.dropped.items()))
-    return WeightedPairs(out, sidecar, count, dropped, label, record)
+    margin = margin_line(pairs.columns, reading.scale, pairs.columns.guessed)
+    return WeightedPairs(out, sidecar, count, dropped, label, margin, record)
+
+
+def _weights(pairs, margins, kept, weighting, first):
+    """The weights of the margins that are kept; a weight that no float holds is a ValueError."""
+    with np.errstate(over="ignore"):  # refused below, with its row
+        found = weight_of(margins[kept], weighting)
+    wrong = ~np.isfinite(found)
+    if wrong.any():
+        row = first + int(np.flatnonzero(kept)[np.argmax(wrong)])
+        raise ValueError(
+            f"{pairs.where(row, ', '.join(pairs.columns.rewards))}: the weight of a margin of "
+            f"{margins[row - first]:g} is {found[wrong][0]}, and must be finite; lower scale "
+            "(--scale), or choose another weight"
+        )
+    return found
+
+
+def _must_hold(source):
+    """ValueError with the first column that Parquet cannot hold, such as one of empty objects."""
+    pa = pyarrow()
+    for field in source.schema:
+        try:
+            pyarrow(".parquet").ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+        except pa.ArrowException:
+            raise ValueError(
+                f"{source.path}, column {named(field.name)}: holds {str(field.type)[:60]}, which "
+                "Parquet cannot hold; drop the column"
+            ) from None
 
 
 @contextmanager
@@ -148,15 +191,12 @@ def _parquet_writer(path, source, column, record):
 @contextmanager
 def _text_writer(path, source, column, record):
     """write(texts, kept, weights): each text with the weight put in, as it stands otherwise."""
-    row = 0
 
     def write(texts, kept, weights):
-        nonlocal row
         values = iter(weights.tolist())
         for text, keep in zip(texts, kept.tolist(), strict=True):
-            row += 1
             if keep:
-                file.write(source.with_column(text, column, next(values), row))
+                file.write(source.with_column(text, column, next(values)))
 
     with open(path, "w", newline="", encoding="utf-8") as file:
         file.write(source.header(column))
