@@ -8,12 +8,12 @@ import contextlib
 import functools
 import re
 import shutil
-import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import clone
+from .. import clone, leash
+from ..files import held
 from .definitions import generated
 
 __all__ = ["PROOFS", "Checked", "NotChecked", "check", "compile_meanwhile"]
@@ -67,10 +67,7 @@ def check(folder=PROOFS):
 @contextlib.contextmanager
 def _alone(folder):
     """One compiler at a time."""
-    import fcntl  # as make, where POSIX is
-
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held(folder / ".lock"):
         yield
 
 
@@ -97,7 +94,7 @@ def checked_once():
 
 def _make(folder, target):
     command = ["make", "--no-print-directory", "-C", str(folder), target]
-    return subprocess.run(command, capture_output=True, text=True)
+    return leash.run(command)
 
 
 def _read(record):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from ..files import check_output
 from ..methods import method_from
 from ..schedule import MarginSchedule
 from .reading import Reading
@@ -86,6 +87,7 @@ def diagnose(
             f"--set {assignments[0]} is a setting of no method; name one with --method, or set the "
             "schedule with --c-max, --c-min, --lam and --tau"
         )
+    check_output(json, html)
     found = diagnose(
         pairs, None if schedule == Released else schedule.made(), weight=weight, reading=reading,
         beta=beta, ess=ess, bound=bound, gamma=gamma,
@@ -129,6 +131,7 @@ def weights(
     """
     from .weights import write_weights
 
+    check_output(out)
     made = write_weights(
         pairs, out, schedule.made(), weight=weight, reading=reading, gamma=gamma, mean_one=mean_one,
         column=column, force=force,
