@@ -170,7 +170,6 @@ CHANGES = (
     ),
 )
 
-FOIL_OF = "`tests/test_claims.py::test_its_foil_disagrees`, foil "
 CHECK_COQ = "not made again for this page; what Coq states is compared in `tests/test_proofs.py::"
 ELSEWHERE = {
     "a certificate whose witness lies outside the range": f"`{FORGERIES}`, rule 12",
@@ -178,11 +177,11 @@ ELSEWHERE = {
     "and agrees to the digit printed only",
     "B3's and B4's evidence computed with plain DPO": "no foil yet on the commit of this page",
     "N3's influence of a nonsense weight": "no foil yet on the commit of this page",
-    "one seed for labels and noise": "no fault of a formula: not made again for this page",
+    "one seed for labels and noise": "not made again for this page",
     "three Coq statements: weakened, under a false hypothesis, replaced by True": CHECK_COQ
     + "test_docs_quote_the_proofs` and `test_what_was_read_is_what_coq_said`",
-    "three readings with another digit": "`tests/test_numbers.py::test_a_changed_digit_is_noticed`, "
-    "for every number that a sentence prints from its module",
+    "three readings with another digit": "`tests/test_numbers.py::test_a_changed_digit_is_noticed` "
+    "(slow), for every number that a sentence prints from its module",
 }
 """What is changed elsewhere than in a module that a child can serve, and what notices it today."""
 

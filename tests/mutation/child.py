@@ -32,13 +32,15 @@ SUITES = {
         "tests/golden",
         "tests/test_claims.py::test_evidence_agrees",
     ),
-    # Of claims.*, what judges the judge: not whether the claims' evidence agrees.
-    "verifier": (
-        "tests/test_ledger.py",
+    "certificates": (
         "tests/test_forgeries.py",
         "tests/test_certify.py",
         "tests/test_certify_boxes.py",
         "tests/test_audit_checker.py",
+    ),
+    # What judges the judge: not whether the claims' evidence agrees.
+    "ledger": (
+        "tests/test_ledger.py",
         *(
             f"tests/test_claims.py::{test}"
             for test in (
