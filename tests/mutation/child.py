@@ -156,12 +156,12 @@ def run(mutant, stages, limits):
     return None
 
 
-def run_by_hand(mutant, tests, of):
-    """The first of the tests about `of` ("" for all) that fails on the mutant, or None."""
+def run_by_hand(mutant, tests):
+    """The first of the tests, slow ones too, that fails on the mutant, or None."""
     sys.meta_path.insert(0, Mutated(mutant.module, mutant.source))
     plugin = Selection()
     signal.setitimer(signal.ITIMER_PROF, 0)
-    pytest.main([*OPTIONS, "-m", "not slow or slow", "-k", of, *tests], plugins=[plugin])
+    pytest.main([*OPTIONS, *tests], plugins=[plugin])
     return plugin.killer
 
 
