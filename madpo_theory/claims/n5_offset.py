@@ -107,7 +107,7 @@ def n5_lowest(case=scheduled_margins(40.0), h=margins(30.0), away=st.floats(1e-3
     "clipped at 5 % less", offset_of=lambda true: lambda xp, h, s, d=None: true(xp, h, s, 0.95 * d)
 )
 @property_test(
-    "clipped at d: no offset within d is nearer to delta, and nothing changes where delta is within",
+    "clipped at d: none within d is nearer to delta, and nothing changes where delta is within",
     "N5, every valid schedule",
 )
 def n5_clipped(s=schedules(), h=margins(60.0), d=st.floats(0.01, 50), share=st.floats(-1, 1)):
