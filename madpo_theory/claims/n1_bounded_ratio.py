@@ -159,6 +159,7 @@ CLAIM = Claim(
         n1_numeric,
         n1_monotone,
         n1_trained,
+        proved("Tails", "tail_ratio_slope", "tail_ratio_weight_slope"),
         proved(
             "Corrected",
             "N1_formula",
