@@ -39,11 +39,9 @@ __all__ = [
     "property_test",
     "proved",
     "ranges_of",
-    "scaled",
     "simulated",
     "slope_range",
     "symbolic",
-    "to_digits",
 ]
 
 
@@ -92,20 +90,6 @@ def foil(statement, **false):
         return evidence
 
     return decorate
-
-
-def scaled(by):
-    """For :func:`foil`: a function whose results are so many times those of the true one."""
-
-    def change(true):
-        return lambda *of, **named: by * true(*of, **named)
-
-    return change
-
-
-def to_digits(found, said, places):
-    """Whether a number, or each of a ball, is the one said when rounded to so many decimals."""
-    return abs(found - said) <= 0.5 * 10.0**-places
 
 
 def _forget(names):

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ..certify.enclosure import precision
 from ..simulate.gradients import TraceBandit, best_mixing, mixed_error
-from .evidence import foil, must, property_test, scaled, simulated, symbolic, to_digits
+from .evidence import foil, must, property_test, simulated, symbolic
 from .ledger import Claim
-from .settings import SEEDS
+from .settings import SEEDS, scaled, to_digits
 
 DRAWS = 100_000
 ALPHA, T, E, X = sp.symbols("alpha T E X", real=True)

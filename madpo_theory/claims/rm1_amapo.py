@@ -12,9 +12,9 @@ from ..certify.enclosure import precision
 from ..methods import METHODS, Slots, slot_loss
 from ..methods.amapo import steepness
 from ..ops import arb_world, sympy_world
-from .evidence import enclosed, foil, must, property_test, symbolic, to_digits
+from .evidence import enclosed, foil, must, property_test, symbolic
 from .ledger import Claim
-from .settings import margins
+from .settings import margins, to_digits
 
 PAPER, RELEASED = METHODS["amapo"], METHODS["amapo_released"]
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from ..certify.enclosure import precision
 from ..methods import METHODS
 from ..ops import sympy_world
-from .evidence import enclosed, foil, must, property_test, symbolic, to_digits
+from .evidence import enclosed, foil, must, property_test, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
-from .settings import margins
+from .settings import margins, to_digits
 
 asft, dpo, orpo = (METHODS[name] for name in ("asft", "dpo", "orpo"))
 LAM = sp.Symbol("lambda", positive=True)

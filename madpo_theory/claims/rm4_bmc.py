@@ -21,10 +21,10 @@ from ..simulate.making import (
     draw_sequence_law,
 )
 from ..theory.value import optimal_policy
-from .evidence import enclosed, foil, must, property_test, scaled, simulated, symbolic, to_digits
+from .evidence import enclosed, foil, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
-from .settings import LABELS, SEEDS
+from .settings import LABELS, SEEDS, scaled, to_digits
 
 PAPER, RELEASED = METHODS["bmc"], METHODS["bmc_released"]
 DELTA = sp.Symbol("delta", positive=True)

@@ -19,10 +19,10 @@ from ..simulate.making import (
     segment_starts,
     tempered,
 )
-from .evidence import foil, must, property_test, scaled, simulated, symbolic
+from .evidence import foil, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
-from .settings import SEEDS
+from .settings import SEEDS, scaled
 
 STAY = sp.Symbol("s", positive=True)
 X, REFERENCE = sp.symbols("x x_ref", real=True)

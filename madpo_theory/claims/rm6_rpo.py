@@ -17,10 +17,10 @@ from ..simulate.making import (
     rpo_risk,
     theorem_settings,
 )
-from .evidence import foil, must, observed, property_test, scaled, simulated, symbolic
+from .evidence import foil, must, observed, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta
-from .settings import SEEDS
+from .settings import SEEDS, scaled
 
 Rpo = METHODS["rpo"]
 ETA = sp.Symbol("eta", positive=True)

@@ -17,9 +17,9 @@ from ..simulate.making import (
     total_variation,
 )
 from ..theory.value import optimal_policy
-from .evidence import foil, must, observed, property_test, simulated, symbolic, to_digits
+from .evidence import foil, must, observed, property_test, simulated, symbolic
 from .ledger import Claim
-from .settings import SEEDS
+from .settings import SEEDS, to_digits
 
 SHARES, SCORES, BETA = (".7", ".2", ".07", ".03"), ("0", ".5", "1", "1.5"), 0.5
 SFT, REWARDS = np.log(np.array(SHARES, dtype=float)), np.array(SCORES, dtype=float)

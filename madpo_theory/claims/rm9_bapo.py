@@ -20,9 +20,9 @@ from ..simulate.gradients import (
     score_gradient,
     share,
 )
-from .evidence import enclosed, foil, must, property_test, scaled, simulated, symbolic, to_digits
+from .evidence import enclosed, foil, must, property_test, simulated, symbolic
 from .ledger import Claim
-from .settings import SEEDS
+from .settings import SEEDS, scaled, to_digits
 
 DRAWS = 100_000
 PAPER, PRINTED, RELEASED = Bapo(), Bapo(of=net_share), BapoReleased()
