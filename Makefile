@@ -31,7 +31,7 @@ test: $(INSTALLED)  ## the tests but the slow ones
 test-slow: $(INSTALLED)  ## the slow tests
 	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
-mutation: $(INSTALLED)  ## change the formulas in every small way: does a test notice? Goes on where it was stopped
+mutation: $(INSTALLED)  ## change formulas and verifier in every small way: does a test notice? Goes on where it was stopped
 	$(SINGLE) $(BIN)/python tests/mutation/run.py
 
 bench: $(INSTALLED)  ## problems per second against other software on two cores; writes benchmarks/out/
