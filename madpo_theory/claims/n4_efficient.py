@@ -77,10 +77,12 @@ def n4_monte_carlo():
 CLAIM = Claim(
     id="N4",
     statement=r"Every weight gives a pair the information $\sigma(h) \sigma(-h)$; where pairs "
-    r"share parameters, the weights that reach a target map $T$ differ in variance, and "
-    r"$w(h) = \sigma(-h)/\sigma(-T(h))$ alone, up to a constant, has the least.",
-    reading="For given targets EfficientWeight wastes no label; the published weight wastes "
-    "some, because it down-weights the pairs it amplifies.",
+    r"share parameters and the reward model is exact, the weights that reach a target map $T$ "
+    r"differ in variance, and of all weights $w(h) = \sigma(-h)/\sigma(-T(h))$ has the least, "
+    "which an offset has too (N5).",
+    reading="For given targets and an exact reward model EfficientWeight wastes no label; the "
+    "published weight wastes some, because it down-weights the pairs it amplifies. An offset "
+    "wastes none either, with weights of 1 and whatever the reward model says (N5).",
     source="derived here",
     assumptions="exact reward model; targets realizable by a linear policy; large samples",
     verdict="holds",

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from ..certify.enclosure import precision
-from ..methods import Cdpo, Efficient, Madpo, OffsetMadpo
+from ..methods import Cdpo, Efficient, Madpo, OffsetMadpo, Slots, slot_loss
 from ..ops import arb_world, numpy_world, sympy_world
 from ..risk import damping, logistic_curvature, logistic_slope
 from ..schedule import MarginSchedule
 from ..simulate import PairProblem, solve
 from ..targets import effective_target
 from ..theory.efficiency import efficient_covariance, target_covariance
-from ..weights import EfficientWeight, log_weight_ratio, weight
+from ..weights import EfficientWeight, log_weight_ratio
 from .evidence import (
     certified_slopes,
     foil,
@@ -30,12 +30,21 @@ from .evidence import (
     symbolic,
 )
 from .ledger import Claim
-from .regimes import REGIMES, h_true, in_c, sigma, z
-from .settings import RELEASED, SEEDS, lone_slope, margins, scaled, scheduled_margins, schedules
+from .regimes import ODD, REGIMES, h_true, in_c, sigma, z
+from .settings import (
+    RELEASED,
+    SEEDS,
+    gentle_schedules,
+    lone_slope,
+    margins,
+    scaled,
+    scheduled_margins,
+    schedules,
+)
 
 # Variance of a shared parameter over the least possible: 16 pairs within 4 nats, released schedule.
 PUBLISHED, PUBLISHED_4 = 2.00, 12.70  # exact reward model, c_max = 2 and 4
-WRONG, PUBLISHED_WRONG, EFFICIENT_WRONG = 2.0, 2.56, 1.06  # wrong by 2 nats, the mean of 400
+WRONG, PUBLISHED_WRONG, EFFICIENT_WRONG = 2.0, 2.55, 1.06  # wrong by 2 nats, the mean of 400
 # Three responses 3 nats apart, released, c_max = 4: what the weight and the offset set the outer
 # ones apart by.
 GAP_WEIGHT, GAP_OFFSET = 19.6, 22.2
@@ -49,31 +58,33 @@ def offset_of(xp, h, weighting, clip=None):
 
 @foil("half of the offset does", offset_of=lambda true: lambda *given: true(*given) / 2)
 @foil("the offset is -delta", offset_of=lambda true: lambda *given: -true(*given))
-@symbolic(
-    "at h* + delta a pair's slope is 0, its curvature and score variance sigma(h*) sigma(-h*)"
-)
+@symbolic("the offset is odd, and what the weight adds to the target")
+def n5_odd():
+    for name, h, s in REGIMES:
+        up, down = (in_c(offset_of(sympy_world, sign * h, s), s) for sign in (1, -1))
+        yield f"{name}: odd", up, -down
+        yield f"{name}: z* - h*", up, in_c(effective_target(h_true, h, s) - h_true, s)
+
+
+def target_of(offset):
+    """Where a pair settles whose labels have the offsets g and -g."""
+    return h_true + offset
+
+
+@foil("z* = h* + g/2", target_of=lambda true: lambda offset: true(offset / 2))
+@foil("z* = h* - g", target_of=lambda true: lambda offset: true(-offset))
+@symbolic("any odd offset g: slope, curvature, score variance of a pair at h* + g, its first step")
 def n5_risk():
-    information = sigma(h_true) * sigma(-h_true)
-    for name, h, s in REGIMES:
-        up, down = (in_c(offset_of(sympy_world, sign * h, s), s) for sign in (1, -1))
-        target = in_c(effective_target(h_true, h, s), s)
-        won, lost = sp.log(1 + sp.exp(up - z)), sp.log(1 + sp.exp(down + z))
-        risk = sigma(h_true) * won + sigma(-h_true) * lost
-        slopes = [sp.diff(loss, z).subs(z, target) for loss in (won, lost)]
-        variance = sigma(h_true) * slopes[0] ** 2 + sigma(-h_true) * slopes[1] ** 2
-        yield f"{name}: slope at the weight's target", sp.diff(risk, z).subs(z, target), sp.S(0)
-        yield f"{name}: curvature there", sp.diff(risk, z, 2).subs(z, target), information
-        yield f"{name}: score variance there", variance, information
-
-
-@foil("its first step is MADPO's", offset_of=lambda true: lambda xp, h, s: 0 * h)
-@symbolic("the first step of an expected label, at z = 0: sigma(h*) + sigma(delta) - 1")
-def n5_first_step():
-    for name, h, s in REGIMES:
-        up, down = (in_c(offset_of(sympy_world, sign * h, s), s) for sign in (1, -1))
-        delta = in_c(log_weight_ratio(h, s), s)
-        step = sigma(h_true) * sigma(up) - sigma(-h_true) * sigma(down)
-        yield name, step, sigma(h_true) + sigma(delta) - 1
+    won, lost = (slot_loss(sympy_world, s * z, Slots(offset=s * ODD)) for s in (1, -1))
+    risk, information = sigma(h_true) * won + sigma(-h_true) * lost, sigma(h_true) * sigma(-h_true)
+    at = {z: target_of(ODD)}
+    slopes = [sp.diff(loss, z).subs(at) for loss in (won, lost)]
+    yield "the slope is 0", sp.diff(risk, z).subs(at), sp.S(0)
+    yield "the curvature is DPO's", sp.diff(risk, z, 2).subs(at), information
+    variance = sigma(h_true) * slopes[0] ** 2 + sigma(-h_true) * slopes[1] ** 2
+    yield "the score variance, the same", variance, information
+    step = -sp.diff(risk, z).subs(z, 0)
+    yield "the first step: sigma(h*) + sigma(g) - 1", step, sigma(h_true) + sigma(ODD) - 1
 
 
 def wanted(h, model, schedule):
@@ -92,10 +103,11 @@ def wanted(h, model, schedule):
 @property_test(
     "the training loss falls up to the weight's target and rises from there, to 1e-30 nats",
     "N5, every valid schedule, any reward model, |h*| <= 30",
+    examples=100,
 )
 def n5_lowest(case=scheduled_margins(40.0), h=margins(30.0), away=st.floats(1e-3, 5)):
     s, model = case
-    with precision(1200):
+    with precision(400):
         h, model = arb(h), arb(model)
         method, target = OffsetMadpo(s), wanted(h, model, s)
         sides = method.slots(arb_world, model), method.slots(arb_world, -model)
@@ -107,7 +119,7 @@ def n5_lowest(case=scheduled_margins(40.0), h=margins(30.0), away=st.floats(1e-3
     "clipped at 5 % less", offset_of=lambda true: lambda xp, h, s, d=None: true(xp, h, s, 0.95 * d)
 )
 @property_test(
-    "clipped at d: none within d is nearer to delta, and nothing changes where delta is within",
+    "clipped at d: no offset within d is nearer to delta, and one within d stays",
     "N5, every valid schedule",
 )
 def n5_clipped(s=schedules(), h=margins(60.0), d=st.floats(0.01, 50), share=st.floats(-1, 1)):
@@ -121,14 +133,18 @@ def n5_clipped(s=schedules(), h=margins(60.0), d=st.floats(0.01, 50), share=st.f
 @foil(
     "soft labels, too, leave a minimizer where it was", OffsetMadpo=lambda true: lambda s: Cdpo(0.1)
 )
-@property_test("a table has a minimizer under the offset iff it has one under the weight", "N5, L3")
-def n5_existence(s=schedules(), seed=SEEDS):
+@property_test(
+    "a table has a minimizer under the offset iff it has one under the weight",
+    "N5, L3",
+    examples=40,
+)
+def n5_existence(s=gentle_schedules(), seed=SEEDS):
     rng = np.random.default_rng(seed)
     wins = torch.tensor(rng.integers(0, 2, (8, 3, 3))).double()  # each label seen, or not
     wins.diagonal(dim1=1, dim2=2).zero_()
     rewards = torch.tensor(rng.normal(0, 1, (8, 3)))
     problem = PairProblem(wins, rewards[:, :, None] - rewards[:, None, :])
-    weighted, offset = (solve(method, problem).reason for method in (Madpo(s), OffsetMadpo(s)))
+    weighted, offset = (solve(method, problem).converged for method in (Madpo(s), OffsetMadpo(s)))
     must(weighted.tolist() == offset.tolist())
 
 
@@ -143,8 +159,8 @@ def variance_ratios(weighting_of, **settings):
     """Variance of the one parameter of a policy that meets all targets, over the least possible."""
     h, models, targets, s = design(**settings)
     return [
-        float(target_covariance(x[:, None], h, model, weighting_of(s), beta=1.0))
-        / float(efficient_covariance(x[:, None], h, beta=1.0))
+        target_covariance(x[:, None], h, model, weighting_of(s), beta=1.0)[0, 0]
+        / efficient_covariance(x[:, None], h, beta=1.0)[0, 0]
         for model, x in zip(models, targets, strict=True)
     ]
 
@@ -176,14 +192,14 @@ def bound(h, x):
     return 1 / float((x**2 * expit(h) * expit(-h)).sum())
 
 
-def trained(x, share, up, down, offset):
-    """theta of each data set (n,) by Newton steps: up, down weigh labels for and against."""
-    p, q = share * up, (1 - share) * down
+def trained(x, share, offset):
+    """theta of each data set (n,), by Newton steps from where the targets are met."""
     theta = np.ones((len(share), 1))
-    for _ in range(30):
-        slope = (x * logistic_slope(numpy_world, theta * x - offset, p, q)).sum(1, keepdims=True)
-        bend = logistic_curvature(numpy_world, theta * x - offset, p, q)
-        step = -slope / (x**2 * bend).sum(1, keepdims=True)
+    for _ in range(12):
+        y = theta * x - offset
+        slope = (x * logistic_slope(numpy_world, y, share, 1 - share)).sum(1, keepdims=True)
+        bend = (x**2 * logistic_curvature(numpy_world, y, share, 1 - share)).sum(1, keepdims=True)
+        step = -slope / bend
         theta = theta + damping(numpy_world, np.abs(step) * np.abs(x).max()) * step
     if not np.abs(slope).max() < 1e-9:
         raise RuntimeError(f"Newton has not converged: slope {np.abs(slope).max()}")
@@ -205,14 +221,13 @@ def n5_monte_carlo():
         h, (model,), (x,), s = design(error=error)
         rng = np.random.default_rng(np.random.SeedSequence(76))
         share = rng.binomial(labels, expit(h), (repeats, len(h))) / labels
-        theta = trained(x, share, 1.0, 1.0, offset_of(numpy_world, model, s))
-        published = trained(x, share, weight(model, s), weight(-model, s), 0.0)
+        theta = trained(x, share, offset_of(numpy_world, model, s))
         least = bound(h, x) / labels
         found = theta.var(ddof=1) / least
         # variance of a variance of near-normal draws; a mean's bias is O(1/labels) of a deviation
         scores += [(found - 1) / math.sqrt(2 / repeats)]
         scores += [(theta.mean() - 1) / math.sqrt(least / repeats)]
-        text.append(f"{found:.3f} (published {published.var(ddof=1) / least:.2f})")
+        text.append(f"{found:.3f}")
     return f"variance over the bound {' and '.join(text)}", np.array(scores)
 
 
@@ -248,18 +263,19 @@ CLAIM = Claim(
     r"weight $w$, whatever the reward model says, with all weights $1$. It is a logistic "
     r"regression with an offset: curvature and score variance of a pair at its target are "
     r"$\sigma(h^*)\sigma(-h^*)$, so that where targets can be met its covariance is the "
-    "Cramér–Rao bound for every reward model. On 16 pairs within 4 nats that share a parameter "
+    "Cramér–Rao bound for every reward model. On pairs within 4 nats that share a parameter "
     rf"the published weight's variance is ${PUBLISHED:.2f}$ times that bound at the released "
-    rf"schedule and ${PUBLISHED_4:.2f}$ times at $c_{{\max}} = 4$; with a model wrong by 2 nats "
-    rf"it is ${PUBLISHED_WRONG:.2f}$ times the bound, that of N4's weight ${EFFICIENT_WRONG:.2f}$ "
-    "times.",
+    rf"schedule and ${PUBLISHED_4:.2f}$ times at $c_{{\max}} = 4$; with a model wrong by "
+    rf"{WRONG:g} nats it is ${PUBLISHED_WRONG:.2f}$ times the bound, that of N4's weight "
+    rf"${EFFICIENT_WRONG:.2f}$ times.",
     reading="Take the offset rather than the weight: the same target for every pair, no label "
-    "suppressed, the least variance even where the reward model is wrong, and DPO's own "
-    "curvature. It is no more robust: a wrong model moves its targets as far as the weight's "
-    "(R1, R2), unless the offset is clipped. Where responses share a prompt and targets do not "
-    f"add up the two settle at other compromises ({GAP_WEIGHT:.1f} against {GAP_OFFSET:.1f} nats "
-    "for the outer of three responses 3 nats apart at c_max = 4); neither has a minimizer that "
-    "DPO has not.",
+    "suppressed, no label wasted where targets can be met, and DPO's own curvature there. It is no "
+    "more robust: a wrong model moves its targets as far as the weight's (R1, R2), unless the "
+    "offset is clipped. Where responses share a prompt and targets do not add up the two settle at "
+    f"other compromises ({GAP_WEIGHT:.1f} against {GAP_OFFSET:.1f} nats for the outer of three "
+    "responses 3 nats apart at c_max = 4), and under a badly wrong model the offset's then varies "
+    "more from label draw to label draw, though it earns more reward (study j). Neither has a "
+    "minimizer where DPO has none.",
     source="derived here",
     assumptions="positive weights; Bradley-Terry labels; of the variance: targets realizable by a "
     "linear policy, large samples",
@@ -267,8 +283,8 @@ CLAIM = Claim(
     figure="effective_target",
     uses=("T1", "C1", "R2", "L3", "N4"),
     evidence=(
+        n5_odd,
         n5_risk,
-        n5_first_step,
         n5_lowest,
         certified_slopes(
             "the offset at the released schedule: T' as the weight's",
