@@ -390,8 +390,9 @@ def certified_slopes(name, method, *, least, most):
 def proved(file, *theorems):
     """Evidence that Coq accepts the theorems of a file of ``proofs/`` on this machine.
 
-    It disagrees if a proof does not compile, is not there, or is about other formulas than the
-    code's; where Coq is missing it is not checked.
+    It disagrees if a proof does not compile, is not there, says something else than the committed
+    ``proofs/statements.txt`` or is about other formulas than the code's; where Coq is missing it is
+    not checked.
     """
 
     def evidence():
