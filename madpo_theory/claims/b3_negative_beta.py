@@ -18,7 +18,8 @@ MEAN, RUNNING = sp.symbols("M M_0", real=True)
 ALPHA = sp.Symbol("alpha", positive=True)
 
 
-CLAMP, DECAY = 1e-3, 0.9
+CLAMP = 1e-3
+DECAY = 0.9
 UNCLAMPED = "madpo"
 
 

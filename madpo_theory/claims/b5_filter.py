@@ -22,10 +22,16 @@ from .settings import margins, scaled
 MEAN = sp.Symbol("M_0", real=True)
 STD = sp.Symbol("s", positive=True)
 
-H, BETA, KEPT_MEAN, KEPT_STD = 1, 0.1, 2, 10  # h* of all pairs of a batch; M0 is KEPT_MEAN or minus
+H = 1  # h* of all pairs of a batch
+BETA = 0.1
+KEPT_MEAN = 2  # M0 is this, or minus this
+KEPT_STD = 10
 FRACTION = 0.8  # kept by the code
-PLAIN, SMALL, OF_CODE = 10.0, 16.7, 12.1  # m without the filter, of few kept, at FRACTION
-SMALL_BELOW, OF_CODE_BELOW = 7.1, 8.7  # at M0 = -KEPT_MEAN
+PLAIN = 10.0  # m without the filter
+SMALL = 16.7  # of few kept
+OF_CODE = 12.1  # at FRACTION
+SMALL_BELOW = 7.1  # at M0 = -KEPT_MEAN
+OF_CODE_BELOW = 8.7
 RESTS = {
     (0.0, 0): PLAIN,
     (1e-6, KEPT_MEAN): SMALL,
