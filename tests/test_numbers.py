@@ -42,15 +42,18 @@ def tree_of(claim):
     return ast.parse(Path(MODULES[claim.id].__file__).read_text())
 
 
-def name_of(node):
-    """The name that a statement assigns; "" if it is of another kind."""
-    simple = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    return node.targets[0].id if simple else ""
+def names_of(node):
+    """The names that a statement assigns, one or several side by side; else none."""
+    if not isinstance(node, ast.Assign):
+        return []
+    (target, *_) = node.targets
+    sides = target.elts if isinstance(target, ast.Tuple) else [target]
+    return [side.id for side in sides if isinstance(side, ast.Name)]
 
 
 def sentences(tree):
     """The expressions behind the sentences of a module's claim."""
-    (call,) = (n.value for n in tree.body if name_of(n) == "CLAIM")
+    (call,) = (n.value for n in tree.body if "CLAIM" in names_of(n))
     return {k.arg: k.value for k in call.keywords if k.arg in SENTENCES}
 
 
@@ -100,7 +103,8 @@ class Printed:
 def homes_of_constants(claim):
     """{name of a constant: the claim in whose module it is typed}: itself, or a roll-up's part."""
     tree, owners = tree_of(claim), {name: i for i, name in FILES.items()}
-    typed = {name_of(n) for n in tree.body if name_of(n).isupper() and holds_a_number(n.value)}
+    numeric = (n for n in tree.body if names_of(n) and holds_a_number(n.value))
+    typed = {name for n in numeric for name in names_of(n) if name.isupper()}
     homes = dict.fromkeys(typed, claim)
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module in owners:
@@ -146,7 +150,7 @@ MOVED_INSIDE = """
 def moved(number, by):
     """The claim of the module's source with the constant moved by so many units."""
     tree = tree_of(number.claim)
-    (index,) = (k for k, node in enumerate(tree.body) if name_of(node) == number.constant)
+    (index,) = (k for k, node in enumerate(tree.body) if number.constant in names_of(node))
     template = MOVED if number.place is None else MOVED_INSIDE
     change = template.format(constant=number.constant, place=number.place, step=by * number.unit)
     tree.body[index + 1 : index + 1] = ast.parse(change).body

@@ -23,6 +23,7 @@ from .ledger import Claim
 from .regimes import sigma
 from .settings import SEEDS, margins, scaled
 
+EIGHT = 8  # Hoeffding's
 BETA, CROSSING = 0.1, 0.8  # a beta, and the e up to which the square is the smaller bound
 QUARTER = sp.Rational(1, 4)  # of the square of a range: what a variance is at most
 
@@ -164,8 +165,11 @@ def r5_sharp():
     with precision():
         step = arb(1) / 16
         up, down = arb_world.sigmoid(step / 2), arb_world.sigmoid(-step / 2)
-        share = BETA * (up - down) * (up / down).log() / regret_bound(BETA * step, beta=BETA)
-        return f"beta KL/bound = {share.str(8, radius=False)}", share > arb("0.999") and share < 1
+        bound = regret_bound(BETA * step, beta=BETA)
+        share = BETA * (up - down) * (up / down).log() / bound
+        text = f"beta KL/bound = {share.str(8, radius=False)}"
+        same = bound.overlaps(BETA * step**2 / EIGHT)
+        return text, share > arb("0.999") and share < 1 and same
 
 
 @foil("at twice the beta", BETA=scaled(2))
@@ -196,10 +200,11 @@ def r5_sampled(draws=40_000, beta=0.3):
 
 CLAIM = Claim(
     id="R5",
-    statement=r"$J(\pi^*) - J(\pi) = \beta\, KL(\pi \| \pi^*) \leq \min(e^2/(8\beta), e)$, "
+    statement=r"$J(\pi^*) - J(\pi) = \beta\, KL(\pi \| \pi^*) \leq \min(e^2/("
+    rf"{EIGHT}\beta), e)$, "
     r"$e$ the range of the error of $\beta \log(\pi/\pi_{ref})$ over the responses; with two "
     r"responses $e = |\Delta z|$.",
-    reading="A target that is off by dz nats costs at most dz^2/(8 beta) of regularized "
+    reading=f"A target that is off by dz nats costs at most dz^2/({EIGHT} beta) of regularized "
     f"reward, and never more than dz: at beta = {BETA:.1f} the square is the smaller below "
     f"{CROSSING:.1f} nats.",
     source="derived here; Hoeffding (1963) for the lemma",
