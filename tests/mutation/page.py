@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import by_hand
-from mutants import MODULES, REQUIRED, ROOMS, ROOT, path_of
+from mutants import REQUIRED, ROOMS, ROOT, path_of
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 PAGE = ROOT / "docs" / "mutation.md"
