@@ -73,6 +73,11 @@ def test_the_defaults_of_a_piece_and_of_a_ledger():
         Ledger().seconds = 1.0
 
 
+def test_a_verdict_is_known_by_its_letters():
+    with pytest.raises(ValueError, match="shows its counterexample"):
+        replace(CLAIM, verdict="".join(["fai", "ls"]))
+
+
 def test_the_json_holds_the_claim_its_evidence_and_what_it_rests_on(tmp_path):
     claim = replace(CLAIM, uses=("S2",), evidence=(proved("File", "one"), proved("File", "one")))
     path = tmp_path / "deep" / "ledger.json"
@@ -91,10 +96,10 @@ def test_the_bar_is_drawn_on_request_only(progress, capsys, tmp_path):
     assert ("S1" in capsys.readouterr().err) == progress
 
 
-def test_verification_takes_its_time(tmp_path):
-    assert (
-        0 < verify([replace(CLAIM, evidence=(lambda: PIECE,))], certificates=tmp_path).seconds < 9
-    )
+def test_a_ledger_says_how_long_it_took(monkeypatch, tmp_path):
+    clock = iter([100.0, 102.5])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    assert verify([replace(CLAIM, evidence=(lambda: PIECE,))], certificates=tmp_path).seconds == 2.5
 
 
 def warns():
@@ -152,7 +157,7 @@ def test_the_folder_is_asked_for_only_where_something_is_written(tmp_path):
         gathered(writer, tmp_path / "file")
 
 
-@pytest.mark.parametrize(("kind", "asked"), [("proof", 1), ("symbolic", 0)])
+@pytest.mark.parametrize(("kind", "asked"), [("proof", 1), ("symbolic", 0), ("certified", 0)])
 def test_coq_starts_for_proofs_only(kind, asked, monkeypatch, tmp_path):
     started = []
     monkeypatch.setattr("madpo_theory.claims.ledger.compile_meanwhile", lambda: started.append(1))

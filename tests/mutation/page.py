@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import by_hand
-from mutants import MODULES, REQUIRED, ROOMS, ROOT, path_of
+from mutants import REQUIRED, ROOMS, ROOT, path_of
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 PAGE = ROOT / "docs" / "mutation.md"
@@ -75,7 +75,10 @@ def _of_room(room, counts, total):
 
 def not_run(counts):
     """A sentence on the modules of which no mutant was run; "" if there is none."""
-    missing = [module for module in MODULES if module not in counts]
+    missing = []
+    for room, modules in ROOMS.items():
+        none = [module for module in modules if module not in counts]
+        missing += [f"all of {room}"] if len(none) == len(modules) else none
     return f"**Not run for this page:** {', '.join(missing)}." if missing else ""
 
 
