@@ -81,7 +81,8 @@ class Text(Table):
             for mark, name in OTHERS.items():
                 if start.startswith(mark):
                     raise ValueError(f"{self.path}: is {name}; convert it to UTF-8")
-            with open(self.path, newline="", encoding="utf-8-sig") as file:
+            with open(self.path, newline="", encoding="utf-8") as file:
+                yield next(file, "").lstrip("\ufeff")
                 yield from file
         except OSError as error:
             raise ValueError(f"{self.path}: cannot be read ({error.strerror})") from None
@@ -246,10 +247,10 @@ class Csv(Text):
 
     def header(self, name):
         quoted = io.StringIO()
-        csv.writer(quoted, delimiter=self.delimiter, lineterminator="").writerow([name])
+        csv.writer(quoted, delimiter=self.delimiter).writerow([name])  # which ends in \r\n
         line = self.head.rstrip("\r\n")
         end = self.head[len(line) :] or chr(10)
-        return f"{line}{self.delimiter}{quoted.getvalue()}{end}"
+        return f"{line}{self.delimiter}{quoted.getvalue()[:-2]}{end}"
 
 
 class Tsv(Csv):
