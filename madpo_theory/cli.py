@@ -2,12 +2,10 @@
 
 import functools
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +15,7 @@ from . import __version__, extensions
 from .audit.commands import audit
 from .diagnose.commands import diagnose, weights
 from .files import RunError, check_output, must_be_writable, written
+from .leash import stoppable
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
@@ -221,9 +220,9 @@ def figures(
 def report(
     out: Path = REPORT / "index.html",
     ledger: Path = REPORT / "ledger.json",
-    figures: Path = FIGURES,
+    figures: Path | None = None,
     experiment: Path | None = None,
-    studies: Path = RUNS / "studies",
+    studies: Path | None = None,
     results: Path | None = None,
 ) -> int:
     """Write the report, one self-contained page.
@@ -231,20 +230,21 @@ def report(
     Args:
         out: the page.
         ledger: JSON written by `madpo verify --json`.
-        figures: folder written by `madpo figures`.
+        figures: folder written by `madpo figures`; by default figures.
         experiment: folder of a finished experiment; by default the newest one under runs/.
-        studies: folder of `madpo simulate`; the studies that it holds are shown.
+        studies: folder of `madpo simulate`, by default runs/studies; the studies that it holds are
+            shown.
         results: folder of the recorded sentiment study; by default results/sentiment, if there.
     """
     from .show.report import write_report
 
-    check_output(out)
+    check_output(out if out.suffix == ".html" else out / "index.html")
     page = write_report(
         out,
         ledger=ledger,
-        figures=figures,
+        figures=_given("figures", figures, FIGURES),
         experiment=experiment or _newest_experiment(),
-        studies=studies,
+        studies=_given("studies", studies, RUNS / "studies"),
         results=recorded(results),
     )
     print(page)
@@ -268,6 +268,13 @@ def which(
     check_output(page)
     print(write_which(page, sheets=sheets, studies=studies))
     return 0
+
+
+def _given(option, folder, default):
+    """The folder that was named, which must then be there; or the default, there or not."""
+    if folder is not None and not folder.is_dir():
+        raise ValueError(f"--{option} {folder} is no folder; name one, or leave it at {default}")
+    return folder or default
 
 
 def _newest_experiment():
@@ -323,7 +330,7 @@ def main(arguments=None):
             stream.reconfigure(errors="backslashreplace")
     before = len(written())
     try:
-        with _stoppable():
+        with stoppable():
             if name == "--version":
                 print(__version__)
                 status = 0
@@ -340,8 +347,8 @@ def main(arguments=None):
         return _refused(
             "stopped; the same command goes on from here" if resumed else f"stopped; {done}", 130
         )
-    except BrokenPipeError:  # whoever read the output has heard enough
-        return 2 if _muted() else _refused("a pipe broke before all was written to it")
+    except BrokenPipeError:  # whoever reads the output has heard enough
+        return 2
     except OSError as error:
         muted = _muted()
         where = error.filename or ("the standard output" if muted else None)
@@ -359,24 +366,6 @@ def main(arguments=None):
 def _refused(why, status=2):
     print(f"madpo: {why}", file=sys.stderr)
     return status
-
-
-@contextmanager
-def _stoppable():
-    """Within, a signal to terminate is ^C: files are cleared away and workers ended."""
-    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
-    known = {}
-    if threading.current_thread() is threading.main_thread():
-        # one that is ignored, as nohup does, stays so
-        known = {n: signal.getsignal(n) for n in numbers if n is not None}
-        known = {n: handler for n, handler in known.items() if handler == signal.SIG_DFL}
-    for number in known:
-        signal.signal(number, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for number, handler in known.items():
-            signal.signal(number, handler)
 
 
 def _muted():

@@ -14,7 +14,25 @@ from contextlib import contextmanager
 
 from .files import RunError
 
-__all__ = ["follow_launcher", "run", "workers"]
+__all__ = ["follow_launcher", "run", "stoppable", "workers"]
+
+
+@contextmanager
+def stoppable():
+    """Within, a signal to terminate is ^C: files are cleared away and workers ended."""
+    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
+    known = {}
+    if threading.current_thread() is threading.main_thread():
+        # one that is ignored, as nohup does, stays so
+        known = {n: signal.getsignal(n) for n in numbers if n is not None}
+        known = {n: handler for n, handler in known.items() if handler == signal.SIG_DFL}
+    for number in known:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -77,14 +95,18 @@ os._exit(child.wait() & 255)
 def run(command):
     """Run another program to its end: a CompletedProcess with its output as text."""
     leash, hand = os.pipe()
+    watched = [sys.executable, "-I", "-S", "-c", _WATCHER, *map(str, command)]
+    streams = {"stdin": leash, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
-        return subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _WATCHER, *map(str, command)],
-            stdin=leash, capture_output=True, text=True,
-        )  # fmt: skip
+        process = subprocess.Popen(watched, text=True, **streams)
     finally:
         os.close(leash)
-        os.close(hand)
+    with process:
+        try:
+            out, err = process.communicate()
+        finally:
+            os.close(hand)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def follow_launcher():

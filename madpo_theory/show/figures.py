@@ -108,7 +108,6 @@ def make_figures(out, *, experiment, results=None, names=None, say=None):
             raise ValueError(
                 f"figure {name} shows the {what}, and there is none; make one with `{command}`"
             )
-    out.mkdir(parents=True, exist_ok=True)
     written = []
     for name in chosen:
         figure = known[name]

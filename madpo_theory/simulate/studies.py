@@ -16,6 +16,8 @@ from .predictions import told
 
 __all__ = ["StudyResult", "executor_of", "judge_again", "read_results", "run"]
 
+MOST_WORKERS = 61  # Windows waits for no more; others leave all beyond 64 idle
+
 
 @dataclass(frozen=True)
 class StudyResult:
@@ -185,8 +187,8 @@ def executor_of(workers, cluster=None):
         with _dask(cluster) as client:
             yield client.get_executor()
         return
-    if workers < 0:
-        raise ValueError(f"workers = {workers} breaks the rule workers >= 0")
+    if not 0 <= workers <= MOST_WORKERS:
+        raise ValueError(f"workers = {workers} breaks the rule 0 <= workers <= {MOST_WORKERS}")
     with leash.workers(workers) if workers else InProcess() as executor:
         yield executor
 
