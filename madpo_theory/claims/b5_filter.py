@@ -8,7 +8,7 @@ import torch
 from hypothesis import strategies as st
 
 from ..losses import BetaDPOState, beta_dpo, beta_dpo_keep
-from .evidence import must, property_test, simulated, symbolic
+from .evidence import must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, h_true, m
 from .settings import margins
@@ -72,5 +72,10 @@ CLAIM = Claim(
     assumptions=r"second half: a small share kept, raw margins, $\beta s^2 > 2 M_0$",
     verdict="holds",
     uses=("B1",),
-    evidence=(b5_filter, b5_discards, b5_frequencies),
+    evidence=(
+        b5_filter,
+        b5_discards,
+        b5_frequencies,
+        proved("Baselines", "B5_settles"),
+    ),
 )
