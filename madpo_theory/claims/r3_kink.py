@@ -7,7 +7,7 @@ from scipy.special import expit
 from ..certify.enclosure import precision
 from ..schedule import coefficient
 from ..weights import weight
-from .evidence import certified, enclosed, foil, must, property_test, proved, symbolic
+from .evidence import certified, enclosed, foil, must, property_test, symbolic
 from .ledger import Claim
 from .regimes import INSIDE, KNEE_SLOPE, OUTSIDE, in_c, knee_slope, lam, sigma, tau, u
 from .settings import CLASS, RELEASED, minus_log, scaled, schedules, to_digit
@@ -93,6 +93,5 @@ CLAIM = Claim(
             CLASS,
             **to_digit(LEAST_CLASS, 1e-2, minus_log),
         ),
-        proved("Weight", "S2_corner"),
     ),
 )
