@@ -16,7 +16,15 @@ from pair_files import FORMATS, drawn_margins, write_pairs
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit
 
-from madpo_theory import MarginSchedule, cli, effective_target, log_weight_ratio, safe_tau, weight
+from madpo_theory import (
+    MarginSchedule,
+    cli,
+    effective_target,
+    log_weight,
+    log_weight_ratio,
+    safe_tau,
+    weight,
+)
 from madpo_theory.diagnose import Reading, diagnose
 from madpo_theory.diagnose.asked import COMPARED
 from madpo_theory.diagnose.calibration import EDGES, calibration
@@ -270,6 +278,17 @@ def test_a_weight_of_ones_own_is_diagnosed_like_those_of_the_house(found, kind):
         assert effect.certified == bounded
         assert effect.known == ("certified" if bounded else "|h| <= 60")
         assert effect.known in str(d) and effect.label in str(d)
+
+
+@pytest.mark.parametrize(("h", "log_w"), [(-2.0, -57.87), (-4.0, -115.98), (-30.0, -868.76)])
+def test_a_weight_that_float32_rounds_to_0_is_warned_of(h, log_w):
+    """Every weight is positive: of those three one is 0 in float32, one in float64 too."""
+    schedule = MarginSchedule(30.0, 0.05, 1.0, 40.0)
+    assert log_weight(h, schedule) == pytest.approx(log_w, abs=0.005)
+    d = diagnose(np.array([h, 1.0, 1.0]), schedule)
+    small = [w for w in d.warnings if w.startswith("weights:")]
+    assert len(small) == (np.float32(weight(h, schedule)) < np.finfo(np.float32).tiny)
+    assert all("is 0 in float32" in w for w in small)
 
 
 def test_warnings_are_about_the_weight_asked_for(found):

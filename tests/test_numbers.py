@@ -152,7 +152,8 @@ def moved(number, by):
     tree = tree_of(number.claim)
     (index,) = (k for k, node in enumerate(tree.body) if number.constant in names_of(node))
     template = MOVED if number.place is None else MOVED_INSIDE
-    change = template.format(constant=number.constant, place=number.place, step=by * number.unit)
+    step = by * (int(number.unit) if number.unit >= 1 else number.unit)  # of a count, a count
+    change = template.format(constant=number.constant, place=number.place, step=step)
     tree.body[index + 1 : index + 1] = ast.parse(change).body
     true = MODULES[number.claim.id]
     module = module_from_spec(spec_from_loader(true.__name__, None))

@@ -31,8 +31,8 @@ from .settings import (
 )
 
 RHO = sp.Symbol("rho", positive=True)
-NEAR, FAR = 1, 6  # margins, and T(h)/h there at the released schedule
-RATES = {NEAR: 1.99, FAR: 1.33}
+NEAR, FAR = 1, 6  # margins, and T(h)/h there at the released schedule:
+RATES = (1.99, 1.33)
 SHARED = (0, 2)  # two pairs that must share one margin
 CONSTANT = MarginSchedule(2, sp.Rational(1, 2), 1, 10**6)  # c = 2 wherever a margin lies
 # Of a frontier: the schedule, the spread of rewards, and the largest differences from DPO(beta/2)
@@ -80,9 +80,9 @@ def l5_constant():
 @enclosed("mixed margins: no one temperature", f"T(h)/h at the released schedule: {RATES}")
 def l5_mixed():
     with precision():
-        rates = {h: effective_target(arb(h), arb(h), RELEASED) / h for h in (NEAR, FAR)}
-        text = " and ".join(r.str(6, radius=False) for r in rates.values())
-        agrees = all(abs(rates[h] - rate) < 5e-3 for h, rate in RATES.items())
+        rates = [effective_target(arb(h), arb(h), RELEASED) / h for h in (NEAR, FAR)]
+        text = " and ".join(r.str(6, radius=False) for r in rates)
+        agrees = all(abs(r - said) < 5e-3 for r, said in zip(rates, RATES, strict=True))
         return f"T(h)/h = {text} at h = {NEAR} and {FAR}", agrees
 
 
@@ -192,7 +192,7 @@ CLAIM = Claim(
     statement=r"MADPO is a change of temperature: MADPO$(\beta)$ has the population optimum of "
     r"DPO$(\beta/\rho)$.",
     reading="Compare MADPO with DPO along the reward-KL frontier, not at one beta: at "
-    f"tau = {FRONTIER.tau:g}, c_max = 2 and beta = 1/2, on prompts of {RESPONSES} responses whose "
+    f"tau = {FRONTIER.tau:g}, c_max = 2 and beta = 1/2, on prompts of sixteen responses whose "
     "rewards spread by up to 4 nats, its reward and its KL are those of DPO at half "
     f"the beta, to {REWARD_OFF:.2%} and {KL_OFF:.2%}.",
     source="derived here",
@@ -201,8 +201,8 @@ CLAIM = Claim(
     condition=r"$T(h)/h = \rho$ at every margin that occurs: $c = \rho$ constant on $|h| < "
     r"\tau$, as for $\tau \to \infty$ ($\rho = c_{max}$), $\lambda \to 0$ ($\rho = 1$) or "
     r"margins of one size",
-    counterexample=f"released schedule: T({NEAR})/{NEAR} = {RATES[1]:.2f}, T({FAR})/{FAR} = "
-    f"{RATES[6]:.2f}; and, with c = 2 throughout, two pairs (h = 0 and 2) that "
+    counterexample=f"released schedule: T({NEAR})/{NEAR} = {RATES[0]:.2f}, T({FAR})/{FAR} = "
+    f"{RATES[1]:.2f}; and, with c = 2 throughout, two pairs (h = 0 and 2) that "
     "must share one margin",
     uses=("S1", "T1", "T2", "B1"),
     evidence=(

@@ -205,7 +205,7 @@ CLAIM = Claim(
     r"$e$ the range of the error of $\beta \log(\pi/\pi_{ref})$ over the responses; with two "
     r"responses $e = |\Delta z|$.",
     reading=f"A target that is off by dz nats costs at most dz^2/({EIGHT} beta) of regularized "
-    f"reward, and never more than dz: at beta = {BETA:.1f} the square is the smaller below "
+    f"reward, and never more than dz: at beta = {BETA:.2f} the square is the smaller below "
     f"{CROSSING:.1f} nats.",
     source="derived here; Hoeffding (1963) for the lemma",
     assumptions=r"any policy, reference and reward over finitely many responses, by prompt; "
