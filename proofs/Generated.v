@@ -132,6 +132,9 @@ Definition ipo_target (beta h : R) : R :=
 Definition beta_dpo_beta (beta alpha running mean : R) : R :=
   beta * (alpha * (mean - running) + 1).
 
+Definition log_keep (margin mean std : R) : R :=
+  (-1 / 2) * (margin - mean) ^ 2 / std ^ 2.
+
 Definition weight_target (log_w : R -> R) (h_true h : R) : R :=
   h_true - log_w (- h) + log_w h.
 
@@ -179,6 +182,9 @@ Definition cdpo_loss (epsilon z : R) : R :=
 
 Definition rdpo_loss (epsilon z : R) : R :=
   (- (epsilon * ln (exp z + 1)) + (1 - epsilon) * ln (1 + exp (- z))) / (1 - 2 * epsilon).
+
+Definition clipped_offset (delta : R -> R) (d h : R) : R :=
+  - Rmin d (- Rmin d (delta h)).
 
 Definition simpo_target (gamma h : R) : R :=
   let x1 := (1 / 2) * h in
