@@ -195,7 +195,7 @@ def test_a_pipe_is_refused_and_nothing_waits_for_it(tmp_path, capsys):
         files.read_rewards(tmp_path / "p.jsonl")
     (tmp_path / "q.jsonl").write_text('{"margin": 1}\n')
     command = ["weights", tmp_path / "q.jsonl", "-o", tmp_path / "p.jsonl", "--force"]
-    assert "is a pipe or a device" in refused(command, capsys)
+    assert "is a device or a pipe" in refused(command, capsys)
     assert (tmp_path / "p.jsonl").is_fifo()
 
 

@@ -65,7 +65,7 @@ def test_a_text_in_two_blocks_stays_only_in_the_first():
     [
         (dict(sft=(0, 3), prompts=(2, 4)), r"data\.sft ends at row 3 but data\.prompts"),
         (dict(sft=(0, 9)), r"data\.sft = \(0, 9\) breaks the rule"),
-        (dict(sft=(3, 1)), r"data\.sft = \(3, 1\) breaks the rule"),
+        (dict(sft=(3, 1)), r"sft = \(3, 1\) breaks the rule"),
         (dict(sft=(0, 2), prompts=(2, 3)), r"data\.prompts = \(2, 3\) holds no text"),
     ],
 )
