@@ -148,7 +148,8 @@ CLAIM = Claim(
     source="arXiv 2511.09385 (formula from a secondary source) and its released code",
     assumptions="batch statistics held in the gradient",
     verdict="fails",
-    counterexample=f"beta = 2, a batch of margins r = {BATCH}, mean -1, deviation sqrt {VARIANCE}: "
+    counterexample=f"beta = 2, a batch of margins r = ({BATCH[0]}, {BATCH[1]}, {BATCH[2]}), mean "
+    f"-1, deviation sqrt {VARIANCE}: "
     f"the ranked pair r = 2 gets the margin {MARGIN:.1f} and the gradient sigma({LOG_ODDS:.1f}) = "
     f"{PUSH:.3f}; the worst ranked, r = -3, gets none, and sigma(3) = {WORST:.3f}",
     uses=("C5",),

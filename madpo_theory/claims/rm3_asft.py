@@ -210,7 +210,8 @@ CLAIM = Claim(
     assumptions="0 < p_w, p_l < 1; speeds of gradient flow on one pair, a token each, every "
     "response's logit a parameter of its own",
     verdict="fails",
-    counterexample=f"p = {POLICY}, chosen first: p_w rises by {RISE:.2f} c, p_l falls by "
+    counterexample=f"p = ({POLICY[0]:.1f}, {POLICY[1]:.1f}, {POLICY[2]:.1f}), chosen first: p_w "
+    f"rises by {RISE:.2f} c, p_l falls by "
     f"{FALL:.2f} c; the partial derivatives say {TIMES:.1f} times as fast. ASFT, lambda = "
     f"{LAMBDA}, "
     f"at ({', '.join(FAR)}): p_l falls faster",
