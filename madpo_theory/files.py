@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -101,15 +102,32 @@ def held(path, *, wait=True):
 
 
 def clear_abandoned(folder):
-    """Remove the temporaries in `folder` whose writers are gone."""
+    """Remove the temporaries in `folder` whose writers are gone: no such process, and no lock.
+
+    The lock alone would not do: a library may write by putting another file in the place of ours.
+    """
     for path in Path(folder).glob(f".*{SUFFIX}"):
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDWR)
             try:
-                if _lock(descriptor, wait=False):
+                if _lock(descriptor, wait=False) and not _lives(path):
                     path.unlink(missing_ok=True)
             finally:
                 os.close(descriptor)
+
+
+def _lives(temporary):
+    """Whether the process that a temporary is named after is there; True if it has no such name."""
+    found = re.fullmatch(rf"\..*\.(\d+)-[0-9a-f]+{re.escape(SUFFIX)}", temporary.name)
+    if found is None:
+        return True
+    try:
+        os.kill(int(found[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 @functools.cache

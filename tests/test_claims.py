@@ -53,6 +53,12 @@ def gathered(evidence, folder):
     return verify([replace(ONE, evidence=(evidence,))], certificates=folder).rows[0][1][0]
 
 
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """One folder for all evidence: a certificate is found once, for a piece and its foils."""
+    return tmp_path_factory.mktemp("certificates")
+
+
 def marks_of(piece):
     """`madpo verify`, and with it `make reproduce`, gathers all; here some pieces are slow.
 
@@ -69,8 +75,8 @@ def marks_of(piece):
         for claim, piece in PIECES
     ],
 )
-def test_evidence_agrees(claim, evidence, tmp_path):
-    found = gathered(evidence, tmp_path)
+def test_evidence_agrees(claim, evidence, certificates):
+    found = gathered(evidence, certificates)
     assert found.agrees, (claim.id, found)
     assert found.kind == evidence.kind and found.kind in KINDS
     assert found.computed and found.theory
@@ -88,10 +94,19 @@ FOILS = [(claim, piece, f) for claim, piece in PIECES for f in getattr(piece, "f
         for of in FOILS
     ],
 )
-def test_its_foil_disagrees(claim, piece, false, no_shrinking, tmp_path):
+def test_its_foil_disagrees(claim, piece, false, no_shrinking, certificates):
     """The same code, put to a nearby falsehood, computes a contradiction; an error is none."""
-    found = gathered(false.evidence, tmp_path)
+    found = gathered(false.evidence, certificates)
     assert found.outcome == "DISAGREES", (claim.id, false.statement, found)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_every_piece_has_a_foil(claim):
+    """But proofs: that a weakened statement is refused, test_proofs.py shows of all at once."""
+    hollow = [
+        e.__name__ for e in claim.evidence if e.kind != "proof" and not getattr(e, "foils", ())
+    ]
+    assert not hollow
 
 
 def test_the_folder_and_what_is_registered_are_the_ledger():

@@ -177,3 +177,12 @@ def test_a_full_disk_is_told_of_the_file(tmp_path):
         full(temporary)
     assert told.value.filename == str(tmp_path / "a.txt")
     assert not os.listdir(tmp_path)
+
+
+def test_what_a_library_puts_in_the_place_of_a_temporary_is_not_cleared(tmp_path):
+    """As safetensors may: the new file is none that the writer has locked."""
+    with replacing(tmp_path / "a.bin") as temporary:
+        temporary.unlink()
+        temporary.write_bytes(b"whole")
+        clear_abandoned(tmp_path)
+    assert (tmp_path / "a.bin").read_bytes() == b"whole" and len(list(tmp_path.iterdir())) == 1

@@ -174,11 +174,23 @@ def disagreeing(claim, folder):
     return None
 
 
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return tmp_path_factory.mktemp("certificates")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [1, -1])
 @pytest.mark.parametrize("number", PRINTED, ids=str)
-def test_a_changed_digit_is_noticed(number, by, no_shrinking, tmp_path):
-    assert disagreeing(moved(number, by), tmp_path) is not None
+def test_a_changed_digit_is_noticed(number, by, no_shrinking, certificates):
+    assert disagreeing(moved(number, by), certificates) is not None
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_no_result_is_typed_into_a_sentence(claim):
+    tree = tree_of(claim)
+    typed = {k: typed_numbers(parts(e)[0]) for k, e in sentences(tree).items()}
+    assert not {k: found for k, found in typed.items() if found}
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,10 @@ def amapo_stuck(mean, spread, beta):
     examples=100,
 )
 def c5_amapo(
-    mean=st.floats(0.1, 3), spread=st.floats(0.3, 3), beta=st.floats(0.1, 3), share=st.floats(-1, 2)
+    mean=st.floats(0.1, 3),
+    spread=st.floats(0.3, 3),
+    beta=st.floats(0.1, 3),
+    share=st.floats(-1, 2) | st.floats(-0.05, 0.05) | st.floats(0.95, 1.05),
 ):
     low, high = amapo_stuck(mean, spread, beta)
     h = low + share * (high - low)

@@ -117,9 +117,11 @@ def largest_weight(h, s):
 
 @foil("95 % of it is a bound", largest_weight=scaled(0.95))
 @property_test(
-    "|gradient| <= beta w_max max|grad m|, a policy that emits tokens", "L2", examples=60
+    "|gradient| <= beta w_max max|grad m|, a policy that emits tokens", "L2", examples=150
 )
-def l2_tokens_bounded(s=schedules(), seed=SEEDS, size=st.floats(0.1, 30), pairs=st.integers(1, 6)):
+def l2_tokens_bounded(
+    s=schedules(), seed=SEEDS, size=st.floats(0.1, 300), pairs=st.sampled_from((1, 1, 2, 6))
+):  # a lone pair that a peaked policy ranks wrong comes near the bound
     rng = np.random.default_rng(seed)
     # log pi(token | the one before): 4 states of which the last begins, 3 tokens, responses of 3
     logits = torch.tensor(rng.normal(0, size, (4, 3)), requires_grad=True)

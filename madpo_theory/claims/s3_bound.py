@@ -47,7 +47,9 @@ def s3_below_two():
 
 @foil("no pair weighs 1.9", BOUND=scaled(0.95))
 @property_test("w(h) < 2", "S3")
-def s3_bound(s=schedules(tau=(5, 100)), h=st.floats(0.01, 1.0)):  # small, at a large c: near 2
+def s3_bound(
+    s=schedules(c_max=(1.5, 1e6), tau=(5, 100)), h=st.floats(1e-3, 1.0)
+):  # small, at a large c: near 2
     must(weight(h, s) < BOUND and log_weight(h, s) < math.log(BOUND))
 
 
