@@ -242,7 +242,7 @@ class Jsonl(Text):
         comma = "" if inner.endswith("{") else ", "
         return f"{inner}{comma}{json.dumps(name)}: {value!r}}}{text[len(body) :] or chr(10)}"
 
-    def header(self, name):
+    def header(self, names):
         return ""
 
 
@@ -310,10 +310,13 @@ class Csv(Text):
         body = text.rstrip("\r\n")
         return f"{body},{value!r}{text[len(body) :] or chr(10)}"
 
-    def header(self, name):
+    def header(self, names):
         line = self.head.rstrip("\r\n")
-        quoted = f'"{name}"' if set(name) & set(',"\r\n') else name
-        return f"{line},{quoted}{self.head[len(line) :] or chr(10)}"
+        cells = (
+            '"' + name.replace('"', '""') + '"' if set(name) & set(',"\r\n') else name
+            for name in names
+        )
+        return f"{','.join((line, *cells))}{self.head[len(line) :] or chr(10)}"
 
 
 class Memory:

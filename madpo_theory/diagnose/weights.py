@@ -1,4 +1,4 @@
-"""A file of pairs with one more column: the weight of each pair's loss."""
+"""A file of pairs with the weight of each pair's loss, and the offset that does its work."""
 
 import json
 from contextlib import ExitStack, contextmanager
@@ -9,6 +9,8 @@ import numpy as np
 
 from .. import __version__
 from ..files import replacing
+from ..methods import OffsetMadpo
+from ..ops import numpy_world
 from ..schedule import MarginSchedule, check_schedule
 from ..weights import ScaledWeight
 from ..weights import weight as weight_of
@@ -52,10 +54,14 @@ def write_weights(
     gamma=None,
     mean_one=False,
     column="weight",
+    offset=None,
+    clip=None,
     force=False,
     rows=None,
 ):
     """Write the pairs of a file with the weight of each, w(h): every other column, the same order.
+
+    And, if asked, with the offset delta(h) that has the same targets with weights of 1 (N5).
 
     Parameters
     ----------
@@ -70,6 +76,8 @@ def write_weights(
     mean_one : scale the weights to the mean 1 over the file; reads it twice. The mean is that over
         the cells of a :class:`~.sketch.MarginSketch`, within 1e-6 of 1.
     column : name of the new column.
+    offset : name of a second one, :class:`~madpo_theory.methods.OffsetMadpo`'s offset, nats; None
+        for none. clip : nats, > 0, within which it is held.
     force : overwrite what is there.
     rows : rows to a batch; the result does not depend on it.
 
@@ -94,10 +102,20 @@ def write_weights(
     if out.suffix.lower() != suffix:
         raise ValueError(f"out = {out} must end in {suffix}, like what {source} holds; rename it")
     sidecar = None if suffix == ".parquet" else out.with_name(f"{out.name}.schedule.json")
-    if column in pairs.format.names:
+    columns = {"column": column} | ({} if offset is None else {"offset": offset})
+    for option, name in columns.items():
+        if name in pairs.format.names:
+            raise ValueError(
+                f"{source}: has a column {name!r}; choose another name with {option} "
+                f"(--{option} NAME)"
+            )
+    if offset == column:
+        raise ValueError(f"offset = {offset!r} is the column of the weights; name another")
+    if offset is None and clip is not None:
         raise ValueError(
-            f"{source}: has a column {column!r}; choose another name with column (--column NAME)"
+            f"clip = {clip:g} is of the offset; name its column with offset (--offset)"
         )
+    method = OffsetMadpo(weighting, clip)
     for path in filter(None, (out, sidecar)):
         if path.exists() and (not force or path.is_dir()):
             raise ValueError(f"out = {path} is there already; force (--force) overwrites a file")
@@ -109,6 +127,8 @@ def write_weights(
         "margin": str(pairs.columns),
         "scale": reading.scale,
         "column": column,
+        "offset": offset,
+        "clip": clip,
         "version": __version__,
     }
     count = 0
@@ -118,27 +138,46 @@ def write_weights(
             beside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         temporary = files.enter_context(replacing(out))
         writer = _parquet_writer if sidecar is None else _text_writer
-        with writer(temporary, pairs.format, column, record) as write:
+        with writer(temporary, pairs.format, tuple(columns.values()), record) as write:
             for margins, kept, rows_of in pairs.rows(rows):
                 if kept is None:
                     kept = np.ones(len(margins), dtype=bool)
-                write(rows_of, kept, weight_of(margins[kept], weighting))
+                values = [weight_of(margins[kept], weighting)]
+                if offset is not None:
+                    values.append(_offsets(margins[kept], method))
+                write(rows_of, kept, values)
                 count += int(kept.sum())
     dropped = tuple(sorted(pairs.dropped.items()))
     return WeightedPairs(out, sidecar, count, dropped, label, record)
 
 
+def _offsets(margins, method):
+    """The offsets of margins, nats; ValueError where a weight of 0 asks for an infinite one."""
+    with np.errstate(invalid="ignore"):
+        found = method.offset(numpy_world, margins)
+    bad = ~np.isfinite(found)
+    if bad.any():
+        raise ValueError(
+            f"the offset of the margin {margins[bad][0]:g} is {found[bad][0]}, as its weight is "
+            "0; hold it with clip (--clip NATS), or choose a positive weight"
+        )
+    return found
+
+
 @contextmanager
-def _parquet_writer(path, source, column, record):
-    """write(batch, kept, weights) into a Parquet file with the schedule in its metadata."""
+def _parquet_writer(path, source, names, record):
+    """write(batch, kept, values of each new column) into a Parquet file; metadata: the record."""
     pa = pyarrow()
     metadata = (source.schema.metadata or {}) | {METADATA: json.dumps(record).encode()}
-    schema = source.schema.append(pa.field(column, pa.float64())).with_metadata(metadata)
+    schema = source.schema
+    for name in names:
+        schema = schema.append(pa.field(name, pa.float64()))
+    schema = schema.with_metadata(metadata)
 
-    def write(batch, kept, weights):
+    def write(batch, kept, values):
         if not kept.all():
             batch = batch.filter(pa.array(kept))
-        columns = [*batch.columns, pa.array(weights)]
+        columns = [*batch.columns, *map(pa.array, values)]
         writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
     with pyarrow(".parquet").ParquetWriter(path, schema, compression="zstd") as writer:
@@ -146,18 +185,20 @@ def _parquet_writer(path, source, column, record):
 
 
 @contextmanager
-def _text_writer(path, source, column, record):
-    """write(texts, kept, weights): each text with the weight put in, as it stands otherwise."""
+def _text_writer(path, source, names, record):
+    """write(texts, kept, values of each new column): each text with them put in, else as it was."""
     row = 0
 
-    def write(texts, kept, weights):
+    def write(texts, kept, values):
         nonlocal row
-        values = iter(weights.tolist())
+        values = zip(*(column.tolist() for column in values), strict=True)
         for text, keep in zip(texts, kept.tolist(), strict=True):
             row += 1
             if keep:
-                file.write(source.with_column(text, column, next(values), row))
+                for name, value in zip(names, next(values), strict=True):
+                    text = source.with_column(text, name, value, row)
+                file.write(text)
 
     with open(path, "w", newline="", encoding="utf-8") as file:
-        file.write(source.header(column))
+        file.write(source.header(names))
         yield write
