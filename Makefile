@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 # once; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help reproduce studies study proofs test test-slow mutation bench bench-diagnose bench-train docs sheets which lint readme clean
+.PHONY: help reproduce studies study proofs test test-slow fuzz mutation bench bench-diagnose bench-train docs sheets which lint readme clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,10 @@ test: $(INSTALLED)  ## the tests but the slow ones
 test-slow: $(INSTALLED)  ## the slow tests
 	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
-mutation: $(INSTALLED)  ## change the formulas in every small way: does a test notice? Goes on where it was stopped
+fuzz: $(INSTALLED)  ## 10,000 files changed in every way: read right, or refused in one line? Writes docs/robustness.md
+	$(SINGLE) $(BIN)/python tests/fuzz/files.py --page
+
+mutation: $(INSTALLED)  ## change formulas and verifier in every small way: does a test notice? Goes on where it was stopped
 	$(SINGLE) $(BIN)/python tests/mutation/run.py
 
 bench: $(INSTALLED)  ## problems per second against other software on two cores; writes benchmarks/out/

@@ -7,26 +7,7 @@ their losses as functions in :mod:`madpo_theory.losses`, the ledger of claims in
 """
 
 import importlib
-
-from . import losses
-from .methods import METHODS, Method
-from .order import monotone_limit, safe_lam, safe_tau
-from .risk import pair_risk, risk_curvature, risk_slope
-from .schedule import MarginSchedule, coefficient
-from .targets import dpo_target, effective_target, influence_bound, ipo_target
-from .weights import (
-    WEIGHTS,
-    BoundedRatioWeight,
-    EfficientWeight,
-    PowerTarget,
-    PublishedWeight,
-    ScaledWeight,
-    TargetShapedWeight,
-    Weighting,
-    log_weight,
-    log_weight_ratio,
-    weight,
-)
+from importlib.util import find_spec
 
 __version__ = "0.1.0"
 
@@ -61,8 +42,32 @@ __all__ = [
 ]
 
 
+_FOUND_IN = {
+    "methods": ("METHODS", "Method"),
+    "order": ("monotone_limit", "safe_lam", "safe_tau"),
+    "risk": ("pair_risk", "risk_curvature", "risk_slope"),
+    "schedule": ("MarginSchedule", "coefficient"),
+    "targets": ("dpo_target", "effective_target", "influence_bound", "ipo_target"),
+    "weights": (
+        "WEIGHTS", "BoundedRatioWeight", "EfficientWeight", "PowerTarget", "PublishedWeight",
+        "ScaledWeight", "TargetShapedWeight", "Weighting", "log_weight", "log_weight_ratio",
+        "weight",
+    ),
+}  # fmt: skip
+
+
 def __getattr__(name):
-    """The verdict sheet, ``madpo_theory.audit(method)``, is loaded once it is asked for."""
-    if name != "audit":
+    """What is asked for is loaded then: a name of __all__, or any module of the library.
+
+    So the command can answer ^C while NumPy is still being loaded (:mod:`madpo_theory.start`).
+    """
+    for module, names in _FOUND_IN.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    if name.startswith("_") or find_spec(f"{__name__}.{name}") is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

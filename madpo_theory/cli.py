@@ -3,7 +3,9 @@
 import functools
 import os
 import sys
+import traceback
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +14,13 @@ import tyro
 from . import __version__, extensions
 from .audit.commands import audit
 from .diagnose.commands import diagnose, weights
-from .files import RunError
+from .files import RunError, check_output, must_be_writable, written
+from .leash import stoppable
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
 
-__all__ = ["main", "parsed"]
+__all__ = ["goes_on", "main", "parsed"]
 
 RUNS, FIGURES, REPORT = Path("runs"), Path("figures"), Path("report")
 RESULTS = Path("results/sentiment")
@@ -55,6 +58,7 @@ def verify(
     from .files import insert_between
     from .show.methods import short_table
 
+    check_output(json, graph, readme)
     if method is not None:
         return _verify_method(method, claim, certificates, show=show, json=json)
     ledger = gather(
@@ -170,6 +174,7 @@ def simulate(
     from .show.studies import draw_study, publish
     from .simulate.studies import executor_of, run
 
+    check_output(page)
     names = tuple(extensions.STUDIES) if study == "all" else (study,)
     if not set(names) <= set(extensions.STUDIES):
         raise ValueError(
@@ -192,7 +197,7 @@ simulate.__doc__ = simulate.__doc__.format(studies=_STUDIES)
 def figures(
     out: Path = FIGURES,
     experiment: Path | None = None,
-    results: Path = RESULTS,
+    results: Path | None = None,
     names: tuple[str, ...] = (),
 ) -> int:
     """Draw the figures as PNG and PDF, each with the table it shows as CSV.
@@ -201,10 +206,11 @@ def figures(
         out: folder for the figures.
         names: which figures; all by default.
         experiment: folder of a finished experiment; by default the newest one under runs/.
-        results: folder of the recorded sentiment study.
+        results: folder of the recorded sentiment study; by default results/sentiment, if there.
     """
     from .show.figures import make_figures
 
+    must_be_writable(out)
     sources = {"experiment": experiment or _newest_experiment(), "results": recorded(results)}
     for path in make_figures(out, **sources, names=names or None):
         print(path)
@@ -214,29 +220,31 @@ def figures(
 def report(
     out: Path = REPORT / "index.html",
     ledger: Path = REPORT / "ledger.json",
-    figures: Path = FIGURES,
+    figures: Path | None = None,
     experiment: Path | None = None,
-    studies: Path = RUNS / "studies",
-    results: Path = RESULTS,
+    studies: Path | None = None,
+    results: Path | None = None,
 ) -> int:
     """Write the report, one self-contained page.
 
     Args:
         out: the page.
         ledger: JSON written by `madpo verify --json`.
-        figures: folder written by `madpo figures`.
+        figures: folder written by `madpo figures`; by default figures.
         experiment: folder of a finished experiment; by default the newest one under runs/.
-        studies: folder of `madpo simulate`; the studies that it holds are shown.
-        results: folder of the recorded sentiment study.
+        studies: folder of `madpo simulate`, by default runs/studies; the studies that it holds are
+            shown.
+        results: folder of the recorded sentiment study; by default results/sentiment, if there.
     """
     from .show.report import write_report
 
+    check_output(out if out.suffix == ".html" else out / "index.html")
     page = write_report(
         out,
         ledger=ledger,
-        figures=figures,
+        figures=_given("figures", figures, FIGURES),
         experiment=experiment or _newest_experiment(),
-        studies=studies,
+        studies=_given("studies", studies, RUNS / "studies"),
         results=recorded(results),
     )
     print(page)
@@ -257,8 +265,16 @@ def which(
     """
     from .show.which import write_which
 
+    check_output(page)
     print(write_which(page, sheets=sheets, studies=studies))
     return 0
+
+
+def _given(option, folder, default):
+    """The folder that was named, which must then be there; or the default, there or not."""
+    if folder is not None and not folder.is_dir():
+        raise ValueError(f"--{option} {folder} is no folder; name one, or leave it at {default}")
+    return folder or default
 
 
 def _newest_experiment():
@@ -267,8 +283,16 @@ def _newest_experiment():
 
 
 def recorded(results):
-    """The folder, if it holds recorded runs."""
-    return results if (results / "summary.parquet").is_file() else None
+    """The folder of recorded runs; by default RESULTS if it holds some, else None."""
+    chosen = RESULTS if results is None else results
+    if (chosen / "summary.parquet").is_file():
+        return chosen
+    if results is not None:
+        raise ValueError(
+            f"--results {results} holds no recorded run; `madpo study --results {results}` makes "
+            "one, or name another folder"
+        )
+    return None
 
 
 def parsed(command):
@@ -281,33 +305,77 @@ def parsed(command):
     return run
 
 
+def goes_on(command):
+    """Mark a command that takes up, when it is called again, what it had done when stopped."""
+    command.goes_on = True
+    return command
+
+
 COMMANDS = {
     f.__name__: parsed(f)
-    for f in (verify, audit, simulate, figures, report, which, diagnose, weights)
+    for f in (verify, audit, goes_on(simulate), figures, report, which, diagnose, weights)
 }
 
 
 def main(arguments=None):
-    """Run one command; returns the exit status (2 for an error the user can mend)."""
+    """Run one command; returns the exit status.
+
+    0: done; 1: done, with warnings or disagreement; 2: wrong use, or an environment in which it
+    cannot be done; 130: stopped by a signal.
+    """
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    command = COMMANDS.get(name) or extensions.COMMANDS.get(name)
+    for stream in (sys.stdout, sys.stderr):  # what its encoding lacks is printed as its number
+        with suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")
+    before = len(written())
     try:
-        if name == "--version":
-            print(__version__)
-            return 0
-        if name in COMMANDS:
-            return COMMANDS[name](rest)
-        if name in extensions.COMMANDS:
-            return extensions.COMMANDS[name](rest)
-        return _usage(name)
+        with stoppable():
+            if name == "--version":
+                print(__version__)
+                status = 0
+            else:
+                status = _usage(name) if command is None else command(rest)
+            print(end="", flush=True)
+        return status
     except (ValueError, RunError, ModuleNotFoundError) as error:
-        print(f"madpo: {error}", file=sys.stderr)
-        return 2
+        return _refused(error)
     except KeyboardInterrupt:
-        print("madpo: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
+        fresh = written()[before:]
+        done = f"the last file written is {fresh[-1]}" if fresh else "nothing was written"
+        resumed = getattr(command, "goes_on", False)
+        return _refused(
+            "stopped; the same command goes on from here" if resumed else f"stopped; {done}", 130
+        )
+    except BrokenPipeError:  # whoever reads the output has heard enough
+        return 2
+    except OSError as error:
+        muted = _muted()
+        where = error.filename or ("the standard output" if muted else None)
+        said = str(error) if error.strerror is None else error.strerror
+        return _refused(said if where is None else f"{where}: {said}")
+    except MemoryError:
+        return _refused("the memory does not suffice; give it a machine with more, or less to do")
+    except Exception:  # a fault of ours must not look like the status of a warning
+        traceback.print_exc()
+        return _refused("this is a fault of madpo's; please report it with the lines above")
+    finally:
+        _muted()
+
+
+def _refused(why, status=2):
+    print(f"madpo: {why}", file=sys.stderr)
+    return status
+
+
+def _muted():
+    """Whether the standard output takes nothing more; then it is given up, for a quiet end."""
+    try:
+        print(end="", flush=True)
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return True
+    return False
 
 
 def _usage(name):

@@ -1,44 +1,151 @@
 """Files that are there whole or not at all."""
 
+import functools
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
-__all__ = ["RunError", "insert_between", "must_be_writable", "replacing", "write_text"]
+__all__ = [
+    "RunError", "check_output", "clear_abandoned", "held", "insert_between", "must_be_writable",
+    "replacing", "write_text", "written",
+]  # fmt: skip
+
+SUFFIX = ".madpo-tmp"
+_WRITTEN = []
 
 
 class RunError(RuntimeError):
-    """A run directory does not hold what its manifest says."""
+    """A run directory does not hold what its manifest says, or a run's processes were lost."""
 
 
 @contextmanager
 def replacing(target):
-    """A temporary path beside `target` that takes its place once the block has ended well."""
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    """A temporary path beside `target` that takes its place once the block has ended well.
+
+    A symbolic link stays, and what it names is replaced. The temporary is locked while its writer
+    lives: whoever writes into the folder next removes what a killed one left. An OSError names
+    `target`; ValueError if it is there and no regular file.
+    """
+    place = _place(target)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _clear_once(place.parent)
+    # of the name only what surely fits into one
+    name = f".{place.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}"
+    temporary = place.with_name(name)
     try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        with _locked_anew(temporary):
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, place)
+        _WRITTEN.append(Path(target))
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(target), None
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what cannot be removed now is by the next writer
+            temporary.unlink(missing_ok=True)
 
 
-def must_be_writable(folder):
-    """Make a folder, parents too, and try a file in it; an OSError names the folder."""
-    folder = Path(folder)
+def _place(path):
+    """Where a file is, links followed; ValueError if it is there and no regular file."""
+    place = Path(os.path.realpath(path))
+    if place.is_dir():
+        raise ValueError(f"{path} is a folder; give the path of a file")
+    if place.exists() and not place.is_file():
+        raise ValueError(f"{path} is a device or a pipe; give the path of a file")
+    return place
+
+
+@contextmanager
+def _locked_anew(path):
+    """Create a file and lock it, as long as the block runs or the process lives."""
+    with ExitStack() as held_open:
+        locked = False
+        while not locked:
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+            held_open.callback(os.close, descriptor)
+            if _lock(descriptor) is None:  # no locks: nor may it be open where it is to be moved
+                held_open.close()
+                break
+            with suppress(FileNotFoundError):  # was it taken for abandoned before it was locked?
+                locked = os.path.samestat(os.stat(path), os.fstat(descriptor))
+        yield
+
+
+def _lock(descriptor, *, wait=True):
+    """Lock an open file: True; False if another process holds it, None if there are no locks."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder) as file:
+        import fcntl
+    except ModuleNotFoundError:  # Windows: there nobody is held off, and nothing is cleared
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return None
+    return True
+
+
+@contextmanager
+def held(path, *, wait=True):
+    """Hold a lock file against other processes; yields False if another holds it already.
+
+    The lock dies with its process: a kill leaves none. Without `wait`, nobody is waited for.
+    """
+    with open(path, "w") as file:
+        yield _lock(file.fileno(), wait=wait) is not False
+
+
+def clear_abandoned(folder):
+    """Remove the temporaries in `folder` whose writers are gone."""
+    for path in Path(folder).glob(f".*{SUFFIX}"):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDWR)
+            try:
+                if _lock(descriptor, wait=False):
+                    path.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
+
+
+@functools.cache
+def _clear_once(folder):
+    """A process clears a folder at its first file there: of its own none is ever abandoned."""
+    clear_abandoned(folder)
+
+
+def written():
+    """The files that this process has put in their places, in their order."""
+    return tuple(_WRITTEN)
+
+
+def check_output(*paths):
+    """Refuse, before any work, a file that could not be written at its end.
+
+    None stands for no file. ValueError if it is a folder, a device or a pipe; OSError if nothing
+    can be written where it belongs.
+    """
+    for path in paths:
+        if path is not None:
+            must_be_writable(_place(path).parent, path)
+
+
+def must_be_writable(folder, told=None):
+    """Try a file in a folder, or where it would be made; an OSError names `told`, or the folder."""
+    folder = nearest = Path(folder)
+    try:
+        while not nearest.exists() and nearest != nearest.parent:
+            nearest = nearest.parent
+        with TemporaryFile(dir=nearest) as file:
             file.write(b"0")
             file.flush()
     except OSError as error:
-        raise OSError(
-            error.errno, f"{error.strerror}: nothing can be written there", str(folder)
-        ) from None
+        said = f"{error.strerror}: nothing can be written there"
+        raise OSError(error.errno, said, str(told or folder)) from None
 
 
 def write_text(path, text):

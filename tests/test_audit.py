@@ -21,6 +21,7 @@ from madpo_theory import METHODS, MarginSchedule, Method, Weighting, audit, cli
 from madpo_theory.audit import Row, Sheet, method_of_function
 from madpo_theory.audit.page import fragment, tables, write_html
 from madpo_theory.audit.questions import QUESTIONS
+from madpo_theory.files import SUFFIX
 from madpo_theory.methods import Cdpo, Dpo, Ipo, Madpo, Simpo
 from madpo_theory.ops import torch_world
 
@@ -283,7 +284,7 @@ def test_the_command_prints_and_writes(tmp_path, capsys):
     assert json.loads(places[0].read_text(encoding="utf-8"))["settings"]["beta"] == 0.2
     written = list(places[2].iterdir())
     assert written and all(json.loads(path.read_text())["method"] for path in written)
-    assert not [path for path in tmp_path.rglob("*.tmp")]
+    assert not [path for path in tmp_path.rglob(f"*{SUFFIX}")]
 
 
 def test_two_side_by_side(tmp_path, capsys):

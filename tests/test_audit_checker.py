@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -90,25 +91,59 @@ def test_another_expression_than_the_statement_is_refused(certificates):
 
 def test_a_formula_that_was_changed_is_refused(certificates):
     forged = copy.deepcopy(certificates["madpo", "sensitivity"])
-    power = next(n for n in forged["formula"] if n[0] == "sum" and len(n[1][1]) == 1)
-    power[1][1][0] = "9/10"
-    refused(forged, "is not the statement|differ")
+    knee = [n for n in forged["formula"] if n[0] == "sum" and len(n[1][1]) == 1][-1]
+    knee[1][1][0] = "9/10"
+    refused(forged, "is not the statement")
 
 
-def test_branches_that_only_claim_to_meet_are_refused(certificates):
-    step = [
-        ["variable", "h", []], ["number", "0", []], ["number", "1", []],
-        ["where", True, [0, 2, 1]],
+def bump(value, at="1/2", half="1/200"):
+    """`value` for |h - at| < half, else 0; called joined."""
+    center, radius = map(Fraction, (at, half))
+    gap = ["sum", [str(radius**2), ["-1"]], [2]]
+    return [
+        ["variable", "h", []], ["sum", [str(-center), ["1"]], [0]], ["power", 2, [1]], gap,
+        ["number", "0", []], ["number", str(value), []], ["where", True, [3, 5, 4]],
     ]  # fmt: skip
-    certificate = {
-        "format": checker.FORMAT, "method": "forged", "row": "slope", "formula": step,
-        "variables": ["h"], "statement": [["derivative", [0, 0, False], []]], "expression": step,
-        "zero": None, "positive": None, "order": ["h"], "domain": {"h": ["-1.0", "1.0"]},
-        "lower": 0.0, "witness": None, "upper": 1.0, "boxes": [[[-1.0, 1.0]]],
-    }  # fmt: skip
-    refused(certificate, "called joined differ by")
-    step[3][1] = False
-    checker.check(certificate)
+
+
+def test_branches_that_only_claim_to_meet_hide_nothing(small):
+    """The mean-value form at a middle beyond the bump, with slopes 0, would not see it."""
+    for at in ("1/2", "3", "1/1000"):
+        formula = bump(100, at)
+        step = changed(small, formula=formula, expression=formula, witness=None, upper=100.0)
+        checker.check(step)
+        refused(changed(step, upper=99.0), "cannot confirm the bound")
+
+
+def test_an_expression_that_leaves_the_statement_in_one_branch_is_refused(small, monkeypatch):
+    """The statement's largest value, 0.368 at h = 1, is cut out of the expression."""
+    hollow = bump(1, "1", "4/5")
+    formula = small["formula"]
+    shift = len(hollow)
+    moved = [[k, v, [a + shift for a in args]] for k, v, args in formula]
+    last = shift + len(moved) - 1
+    cut = [*hollow[:-1], ["number", "1/10", []], *moved, ["where", False, [3, shift - 1, last]]]
+    forged = changed(small, expression=cut, upper=0.34, witness=None)
+    refused(forged, "not the statement")
+    monkeypatch.setattr(checker, "_same", lambda *arguments: None)
+    refused(forged, "not the statement at h = ")
+    refused(changed(small, upper=0.34, witness=None), "cannot confirm the bound")
+    monkeypatch.setattr(checker, "_same_in_branches", lambda *arguments: None)
+    checker.check(forged)
+
+
+def test_an_expression_that_leaves_the_formulas_branch_out_is_refused(small):
+    """The formula is 9 beyond 20, where no point of rule 2 lies, and the expression goes on."""
+    formula = [
+        ["variable", "h", []], ["sum", ["-20", ["1"]], [0]], ["number", "9", []],
+        ["number", "0", []], ["where", False, [1, 2, 3]],
+    ]  # fmt: skip
+    forged = changed(
+        small, formula=formula, expression=[["number", "0", []]], upper=0.5, witness=None,
+        domain={"h": ["0.0", "60.0"]}, boxes=[[[0.0, 25.0]], [[25.0, 60.0]]],
+    )  # fmt: skip
+    refused(forged, "not the statement at h = 42.5")
+    checker.check(changed(forged, expression=formula, upper=9.0))
 
 
 def test_a_witness_must_reach_lower_inside_the_domain(certificates):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from madpo_theory import MarginSchedule, log_weight, log_weight_ratio, weight
 from madpo_theory.certify import QUANTITIES, certify, check, checker, supremum, write_certificate
 from madpo_theory.certify.enclosure import Box, enclose, precision
+from madpo_theory.weights import WEIGHTS
 
 RELEASED = MarginSchedule.released(exact=True)
 CLASS = MarginSchedule.class_defaults(exact=True)
@@ -184,3 +185,28 @@ def test_giving_up_is_an_error_not_a_bound():
 def test_unknown_quantity_is_refused():
     with pytest.raises(ValueError, match="must be one of"):
         certify("fame", RELEASED)
+
+
+FALLING = MarginSchedule(c_max=2, c_min=0, lam=1000, tau=1)
+
+
+@pytest.mark.parametrize("beyond", [0.003, 0.004])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("published", "sensitivity"),
+        ("published", "target_slope_min"),
+        ("bounded_ratio", "sensitivity"),
+        ("bounded_ratio", "target_slope_min"),
+    ],
+)
+def test_a_bound_on_a_slopes_tail_holds_and_is_nearly_attained(kind, name, beyond):
+    """Where c falls a thousand times as fast as it is large: half the bound would be false."""
+    far, step = 1 + beyond, 1e-7
+    ratio = [log_weight_ratio(far + d, WEIGHTS[kind].of(FALLING)) for d in (-step, step)]
+    slope = (ratio[1] - ratio[0]) / (2 * step)
+    value = abs(slope) if name == "sensitivity" else -(1 + slope)
+    tail = checker._QUANTITIES[kind][name][3]
+    bound = float(tail(checker._Schedule(2, 0, 1000, 1), arb(far)))
+    # The bound takes e^-x for e^-x/(1 + e^-x)^2, x = 3 or 4, and 1/2 for sigma(-c h), c = 2 e^-x.
+    assert 0.7 * bound < value < bound

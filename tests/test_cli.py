@@ -7,6 +7,7 @@ import pytest
 
 import madpo_theory
 from madpo_theory import cli, clone, extensions
+from madpo_theory.files import write_text
 
 
 def test_no_command_prints_usage(capsys):
@@ -53,13 +54,35 @@ def test_wrong_input_is_refused_with_its_name(arguments, message, capsys, tmp_pa
     assert not list(tmp_path.rglob("*.*")), "nothing was written"
 
 
-def test_interrupted_work_says_how_to_go_on(monkeypatch, capsys):
-    def interrupted(_):
+def test_stopped_work_says_what_is_left_of_it(monkeypatch, capsys, tmp_path):
+    def stopped(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.COMMANDS, "figures", interrupted)
-    assert cli.main(["figures"]) == 130
-    assert "goes on" in capsys.readouterr().err
+    def stopped_late(_):
+        write_text(tmp_path / "a.txt", "all of it")
+        raise KeyboardInterrupt
+
+    said = {}
+    for name, command in (
+        ("figures", stopped),
+        ("weights", stopped_late),
+        ("simulate", cli.goes_on(lambda _: stopped_late(_))),
+    ):
+        monkeypatch.setitem(cli.COMMANDS, name, command)
+        assert cli.main([name]) == 130
+        said[name] = capsys.readouterr().err
+    assert said == {
+        "figures": "madpo: stopped; nothing was written\n",
+        "weights": f"madpo: stopped; the last file written is {tmp_path / 'a.txt'}\n",
+        "simulate": "madpo: stopped; the same command goes on from here\n",
+    }
+
+
+def test_the_commands_that_go_on_are_those_that_keep_what_is_done():
+    every = cli.COMMANDS | dict(extensions.COMMANDS)
+    assert {name for name, command in every.items() if getattr(command, "goes_on", False)} == {
+        "simulate", "sentiment", "study", "reproduce",
+    }  # fmt: skip
 
 
 def test_the_newest_finished_experiment_is_found(tmp_path, monkeypatch):

@@ -526,7 +526,7 @@ def test_files_that_are_no_pairs_are_refused(tmp_path):
     (tmp_path / "dict" / "dataset_dict.json").write_text("{}")
     for name, words in {
         "nowhere.parquet": "there is no such file",
-        "a.txt": "must end in .parquet, .jsonl, .csv",
+        "a.txt": "must end in one of .parquet, .arrow, .jsonl, .csv, .tsv",
         "empty.csv": "holds no rows",
         "none.jsonl": "holds no rows",
         "broken.parquet": "cannot be read",

@@ -257,13 +257,18 @@ def test_no_legend_of_the_recorded_study_is_cut_off(name):
         assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
 
 
-def test_without_an_experiment_its_figure_is_skipped_and_that_is_said(tmp_path):
-    said = []
+def test_without_an_experiment_its_figure_is_skipped_and_that_is_said(tmp_path, monkeypatch):
     names = ["weight_and_coefficient", "reward_kl"]
-    paths = make_figures(tmp_path, experiment=None, names=names, say=said.append)
+    few = {name: FIGURES[name] for name in names}
+    monkeypatch.setattr("madpo_theory.show.figures.figures", lambda: few)
+    said = []
+    paths = make_figures(tmp_path, experiment=None, say=said.append)
     assert {path.stem for path in paths} == {"weight_and_coefficient"}
     assert len(said) == 1 and "reward_kl" in said[0] and "madpo sentiment" in said[0]
     assert not (tmp_path / "reward_kl.png").exists()
+    with pytest.raises(ValueError, match="figure reward_kl shows the experiment run, and there is"):
+        make_figures(tmp_path / "none", experiment=None, names=names)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
@@ -284,7 +289,7 @@ def test_refuses_bad_summaries(tmp_path, make, words):
         make_figures(tmp_path / "out", experiment=folder, names=["reward_kl"])
     for word in [*words, str(folder / "summary.parquet"), "madpo sentiment"]:
         assert word in str(error.value)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_refuses_missing_truncated_and_unnamed(tmp_path):

@@ -19,7 +19,10 @@ from madpo_theory.claims import CLAIMS, FILES, verify
 
 SENTENCES = ("statement", "reading", "condition", "counterexample")
 # arXiv numbers, names of claims, and logarithms of whole numbers are not results
-NOT_RESULTS = r"\d{4}\.\d{4,5}|\b(?:[SCTLRBNA]|RM)\d+\b|log\(? ?\d+|TRL \d[\d.]*"
+NOT_RESULTS = (
+    r"\d{4}\.\d{4,5}|\b(?:[SCTLRBNA]|RM)\d+\b|log\(? ?\d+|TRL \d[\d.]*"
+    r"|Theorem \d+\.\d+|equations? \d+"
+)
 TYPED = r"\d+\.\d+|\d+(?:\.\d+)? ?\\?%|(?<![\w^_{])(?:[5-9]|\d{2,})(?![\w}])|\d+(?:\.\d+)?e-?\d+"
 
 
@@ -39,15 +42,18 @@ def tree_of(claim):
     return ast.parse(Path(MODULES[claim.id].__file__).read_text())
 
 
-def name_of(node):
-    """The name that a statement assigns; "" if it is of another kind."""
-    simple = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    return node.targets[0].id if simple else ""
+def names_of(node):
+    """The names that a statement assigns, one or several side by side; else none."""
+    if not isinstance(node, ast.Assign):
+        return []
+    (target, *_) = node.targets
+    sides = target.elts if isinstance(target, ast.Tuple) else [target]
+    return [side.id for side in sides if isinstance(side, ast.Name)]
 
 
 def sentences(tree):
     """The expressions behind the sentences of a module's claim."""
-    (call,) = (n.value for n in tree.body if name_of(n) == "CLAIM")
+    (call,) = (n.value for n in tree.body if "CLAIM" in names_of(n))
     return {k.arg: k.value for k in call.keywords if k.arg in SENTENCES}
 
 
@@ -94,23 +100,35 @@ class Printed:
         return f"{self.claim.id}-{self.constant}{where}={self.text}"
 
 
+def homes_of_constants(claim):
+    """{name of a constant: the claim in whose module it is typed}: itself, or a roll-up's part."""
+    tree, owners = tree_of(claim), {name: i for i, name in FILES.items()}
+    numeric = (n for n in tree.body if names_of(n) and holds_a_number(n.value))
+    typed = {name for n in numeric for name in names_of(n) if name.isupper()}
+    homes = dict.fromkeys(typed, claim)
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module in owners:
+            (part,) = (c for c in CLAIMS if c.id == owners[node.module])
+            homes |= {alias.name: part for alias in node.names}
+    return homes
+
+
 def numbers_in(claim):
-    """Every :class:`Printed` of a claim whose constant is typed in its module."""
-    tree = tree_of(claim)
-    typed = {name_of(n) for n in tree.body if name_of(n).isupper() and holds_a_number(n.value)}
-    module, found = MODULES[claim.id], {}
-    for expression in sentences(tree).values():
+    """Every :class:`Printed` of a claim whose constant is typed in its module or in a part's."""
+    homes, module, found = homes_of_constants(claim), MODULES[claim.id], {}
+    for expression in sentences(tree_of(claim)).values():
         for field in parts(expression)[1]:
             value = field.value
             place = ast.literal_eval(value.slice) if isinstance(value, ast.Subscript) else None
             constant = ast.unparse(value if place is None else value.value)
-            if constant in typed:
+            if constant in homes:
                 number = vars(module)[constant]
                 number = number if place is None else number[place]
                 text = format(
                     number, ast.unparse(field.format_spec)[2:-1] if field.format_spec else ""
                 )
-                found[constant, place] = Printed(claim, constant, place, text, unit_of(text))
+                printed = Printed(homes[constant], constant, place, text, unit_of(text))
+                found[constant, place, text] = printed
     return list(found.values())
 
 
@@ -121,7 +139,7 @@ def unit_of(text):
     return 10.0 ** (int(exponent or 0) - decimals - 2 * text.endswith("%"))
 
 
-PRINTED = [number for claim in CLAIMS for number in numbers_in(claim)]
+PRINTED = list(dict.fromkeys(number for claim in CLAIMS for number in numbers_in(claim)))
 MOVED = "{constant} += {step}"
 MOVED_INSIDE = """
 {constant} = dict({constant}) if isinstance({constant}, dict) else list({constant})
@@ -132,7 +150,7 @@ MOVED_INSIDE = """
 def moved(number, by):
     """The claim of the module's source with the constant moved by so many units."""
     tree = tree_of(number.claim)
-    (index,) = (k for k, node in enumerate(tree.body) if name_of(node) == number.constant)
+    (index,) = (k for k, node in enumerate(tree.body) if number.constant in names_of(node))
     template = MOVED if number.place is None else MOVED_INSIDE
     change = template.format(constant=number.constant, place=number.place, step=by * number.unit)
     tree.body[index + 1 : index + 1] = ast.parse(change).body

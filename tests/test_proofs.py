@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def sources(tmp_path):
     """A copy of the proofs without what was compiled; skips where Coq is missing."""
     folder = tmp_path / "proofs"
     folder.mkdir()
-    for name in ("Makefile", "audit", "axioms.txt", "_CoqProject", *ROOMS):
+    for name in ("Makefile", "audit", "axioms.txt", "statements.txt", "_CoqProject", *ROOMS):
         shutil.copy(PROOFS / name, folder)
     try:
         check()
@@ -100,13 +101,15 @@ def test_what_computes_with_care_is_what_was_printed(world):
         assert getattr(world, name).func is getattr(stable, name)
 
 
+def theorems_of(room):
+    """The theorems that a file states, in its order."""
+    text = (PROOFS / room).read_text()
+    return [f"{Path(room).stem}.{name}" for name in re.findall(r"^Theorem (\w+)", text, re.M)]
+
+
 def test_every_theorem_is_cited_and_every_citation_is_a_theorem():
     cited = [theorem for _, evidence in PIECES for theorem in evidence.uses]
-    stated = [
-        f"{Path(room).stem}.{name}"
-        for room in ROOMS
-        for name in re.findall(r"^Theorem (\w+)", (PROOFS / room).read_text(), re.M)
-    ]
+    stated = [theorem for room in ROOMS for theorem in theorems_of(room)]
     assert sorted(cited) == sorted(stated)
     required = "S1 S2 S3 S4 T1 T2 T3 T4 T5 T6 L1 L5 R1 R2 R6 B1 B2 B3 N1 N2 N3".split()
     assert {claim.id for claim, _ in PIECES} >= set(required)
@@ -140,7 +143,7 @@ def test_what_was_read_is_what_coq_said(sources):
     reals = {"sig_forall_dec", "sig_not_dec", "functional_extensionality_dep", "classic"}
     assert {name.split(".")[1] for name in found.axioms["Target"]} <= reals
     statement = found.statements["Schedule", "S1_at_tau"]
-    assert statement.endswith("valid s -> coefficient s (tau s) = 1")
+    assert statement.endswith("Generated.coefficient s (Generated.tau s) = 1")
 
 
 def knee_at_twice_tau(self, xp, h):
@@ -203,6 +206,97 @@ def test_what_is_not_proved_is_refused(text, sources):
     (sources / "_CoqProject").write_text("-R . Madpo\nCheat.v\n")
     with pytest.raises(ValueError, match=CHEATS[text]):
         check(sources)
+
+
+def source_of(folder, *rooms):
+    """What the files of a folder say, without their proofs and lemmas."""
+    command = ["sh", "audit", "source", *(room.removesuffix(".v") for room in rooms)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_changed_source_is_noticed_without_coq():
+    committed = (PROOFS / "statements.txt").read_text().partition("\n")[2]
+    source, _, read = committed.partition("theorem ")
+    assert source == source_of(PROOFS, *ROOMS), "`make -C proofs statements`, and read the diff"
+    named = re.findall(r"^theorem (.+)$", "theorem " + read, re.M)
+    assert named == [use for room in ROOMS for use in theorems_of(room)]
+
+
+@pytest.mark.parametrize(
+    ("room", "was", "now"),
+    [
+        (
+            "Released",
+            "0.0313 <= weight (log_weight released) h",
+            "0 <= weight (log_weight released) h",
+        ),
+        ("Target", "Hypothesis ok : valid s.", "Hypothesis ok : False."),
+        ("Schedule", "1 < c_max s /\\ 0 <= c_min s", "1 < c_max s /\\ 1 <= c_min s"),
+        ("Weight", "Notation published s := ", "Notation published s := 1 + "),
+    ],
+    ids=["weakened", "premise", "definition", "notation"],
+)
+def test_the_source_of_a_statement_is_all_that_it_says(room, was, now, tmp_path):
+    text = (PROOFS / f"{room}.v").read_text()
+    shutil.copy(PROOFS / "audit", tmp_path)
+    (tmp_path / f"{room}.v").write_text(text.replace(was, now))
+    assert text.count(was) == 1 and source_of(tmp_path, room) != source_of(PROOFS, room)
+
+
+TIED = """\
+From Coq Require Import Reals Lra.
+From Madpo Require Import Sigmoid Generated.
+Open Scope R_scope.
+Definition low (x : R) : Prop := x < 2.
+Section Tied.
+Variable x : R.
+Theorem bounded : low x -> 0 < exp x /\\ x < 2.
+Proof. split; [apply exp_pos | assumption]. Qed.
+End Tied.
+"""
+STATED, PROOF = TIED.splitlines()[6:8]
+
+
+@pytest.fixture
+def tied(sources):
+    """A folder with one theorem, its statement committed."""
+    for room in ("Sigmoid", "Generated"):
+        for end in (".v", ".vo", ".vok", ".vos", ".glob"):
+            shutil.copy2(PROOFS / (room + end), sources)  # with its time, so that it stays compiled
+    (sources / "_CoqProject").write_text("-R . Madpo\nSigmoid.v\nGenerated.v\nTied.v\n")
+    (sources / "Tied.v").write_text(TIED)
+    subprocess.run(["make", "-C", sources, "statements"], capture_output=True, check=True)
+    assert check(sources).statements["Tied", "bounded"].endswith("0 < exp x /\\ x < 2")
+    return sources
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"0 < exp x": "0 <= exp x", "apply exp_pos": "left; apply exp_pos"},
+         "theorem .*0 <= exp x"),
+        ({"Variable x : R.": "Variable x : R.\nHypothesis no : False.", PROOF: "Proof. easy. Qed."},
+         "theorem .*False -> .*low x"),
+        ({STATED: "Theorem bounded : True.", PROOF: "Proof. easy. Qed."}, "theorem .*True"),
+        ({"x < 2.\nSection": "x < 1.\nSection", "| assumption": "| unfold low in *; lra"},
+         "definition .*x < 1"),
+        ({"Section": "Definition exp (x : R) := 1.\nSection", "apply exp_pos": "unfold exp; lra"},
+         "theorem .*0 < Tied.exp x"),
+        ({"Section": 'Notation "x < y" := (x <= y) : R_scope.\nSection',
+          "apply exp_pos": "left; apply exp_pos"}, "theorem .*0 <= exp x"),
+        ({"Variable": "Hypothesis no : False.\nVariable"}, "source .*Hypothesis no : False"),
+    ],
+    ids=["weakened", "premise", "true", "definition", "shadowed", "notation", "premise in waiting"],
+)  # fmt: skip
+def test_a_changed_statement_is_refused(changes, said, tied):
+    text = TIED
+    for was, now in changes.items():
+        assert was in text
+        text = text.replace(was, now, 1)
+    (tied / "Tied.v").write_text(text)
+    with pytest.raises(ValueError, match=f"proofs: {said}.*and in statements.txt;.*x < 2"):
+        check(tied)
 
 
 def test_without_coq_the_packages_are_named(tmp_path, monkeypatch):

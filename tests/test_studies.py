@@ -168,9 +168,9 @@ def test_worlds_from_a_file(tmp_path):
     ("options", "words"),
     [
         (["nois"], "study must be one of displacement, field, frontier, noise"),
-        (["noise", "--workers", "-1"], "workers >= 0"),
-        (["noise", "--worlds", "0"], "worlds >= 1"),
-        (["noise", "--seed", "-2"], "seed >= 0"),
+        (["noise", "--workers", "-1"], "0 <= workers"),
+        (["noise", "--worlds", "0"], "1 <= worlds <= 1000000"),
+        (["noise", "--seed", "-2"], "0 <= seed"),
         (["noise", "--device", "abacus"], "device = 'abacus'"),
         (["noise", "--rewards", "nowhere.csv"], "nowhere.csv"),
         (["noise", "--cluster", "nonsense"], "cluster = 'nonsense'"),

@@ -195,10 +195,10 @@ def test_number_worlds_and_versions_are_of_the_key(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"worlds": 0}, ValueError, "worlds >= 1"),
+        ({"worlds": 0}, ValueError, "1 <= worlds <= 1000000"),
         ({"worlds": 2.5}, TypeError, "worlds must be an integer"),
         ({"worlds": True}, TypeError, "worlds must be an integer"),
-        ({"worlds": 1, "seed": -1}, ValueError, "seed >= 0"),
+        ({"worlds": 1, "seed": -1}, ValueError, "0 <= seed"),
     ],
 )
 def test_bad_numbers_are_refused_before_anything_runs(tmp_path, options, error, words):

@@ -240,6 +240,21 @@ def test_arb_contains_the_exact_value_and_all_values_of_a_wide_ball(name, w):
 
 
 @every
+@pytest.mark.parametrize("radius", (1, 10, 1000, 1e6))
+def test_a_ball_of_any_width_has_a_finite_enclosure(w, radius):
+    """Where the weight is positive at 0; where it is 0, log w has no number there."""
+    if math.isinf(log_weight(0.0, w)):
+        return
+    for center in (0.0, 0.75 * radius):
+        ball = arb(center, radius)
+        for function in (log_weight, weight, log_weight_ratio):
+            enclosure = function(ball, w)
+            assert enclosure.is_finite(), function
+            for h in np.linspace(center - radius, center + radius, 9):
+                assert enclosure.overlaps(function(arb(float(h)), w))
+
+
+@every
 def test_arb_series_and_autograd_give_the_derivative(w):
     for h in (-12.0, -2.5, -0.125, 0.5, 6.9375):
         for name in ("log_weight", "log_weight_ratio", "weight"):

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from madpo_theory import MarginSchedule, cli, weight
 from madpo_theory.diagnose import Reading, write_weights
 from madpo_theory.diagnose import weights as module
-from madpo_theory.diagnose.formats import Csv, Jsonl
+from madpo_theory.formats.text import Csv, Jsonl
 from madpo_theory.weights import BoundedRatioWeight, ScaledWeight, Weighting, weighting_named
 
 H = np.round(64 * drawn_margins(500)) / 64 + 1 / 128
@@ -132,7 +132,7 @@ def test_text_keeps_every_character(tmp_path, end):
 )
 def test_a_spliced_object_has_one_more_entry(entries, value):
     text = json.dumps(entries) + "\n"
-    assert json.loads(Jsonl.with_column(None, text, "weight", value, 1)) == {
+    assert json.loads(Jsonl.with_column(None, text, "weight", value)) == {
         **entries, "weight": value,
     }  # fmt: skip
 
@@ -141,7 +141,7 @@ def test_a_spliced_object_has_one_more_entry(entries, value):
 def test_a_spliced_record_has_one_more_cell(cells):
     buffer = io.StringIO()
     csv.writer(buffer).writerow(cells)
-    text = Csv.with_column(None, buffer.getvalue(), "weight", 0.5, 1)
+    text = Csv.with_column(Csv, buffer.getvalue(), "weight", 0.5)
     assert next(csv.reader(io.StringIO(text, newline=""))) == [*cells, "0.5"]
 
 
@@ -261,7 +261,7 @@ def test_the_label_turns_the_margin_but_not_the_columns(tmp_path):
          ["weight = 'published' cannot be made", "gamma = 0.3", "leave out"]),
         (["-o", "o.parquet", "--offset", "turns"], ["has a column 'turns'", "--offset NAME"]),
         (["-o", "o.parquet", "--offset", "weight"], ["offset = 'weight' is the column of the w"]),
-        (["-o", "o.parquet", "--clip", "1"], ["clip = 1 is of the offset", "(--offset)"]),
+        (["-o", "o.parquet", "--clip", "1"], ["clip = 1 is of an offset", "--offset NAME"]),
         (["-o", "o.parquet", "--offset", "d", "--clip", "0"], ["clip = 0.0 breaks the rule"]),
         (["-o", "o.parquet", "--lam", "-1"], ["lam = -1.0 breaks the rule 0 < lam"]),
         (["-o", "o.parquet", "--c-max", "1"], ["c_max = 1.0 breaks the rule 1 < c_max"]),
@@ -296,7 +296,7 @@ def test_a_weighting_is_taken_as_it_is(tmp_path):
 def test_an_entry_of_that_name_further_down_is_refused(tmp_path):
     source = tmp_path / "p.jsonl"
     source.write_text('{"margin": 1}\n{"margin": 2, "weight": 3}\n')
-    with pytest.raises(ValueError, match="row 2: has an entry 'weight'; choose another name"):
+    with pytest.raises(ValueError, match="has a column 'weight'; choose another name"):
         write_weights(source, tmp_path / "o.jsonl")
     assert list(tmp_path.iterdir()) == [source]
 
@@ -325,7 +325,7 @@ def test_the_offset_beside_the_weight(tmp_path, kind):
 
 def test_an_offset_of_a_weight_of_zero_must_be_held(tmp_path):
     source = write_pairs(tmp_path, "csv", {"margin": [1.0, -2.0, 3.0]})
-    with pytest.raises(ValueError, match=r"the offset of the margin 1 is inf, as its weight is 0;"):
+    with pytest.raises(ValueError, match="column margin: the offset of a margin of 1 is inf"):
         write_weights(source, tmp_path / "o.csv", weight=Believed(), offset="offset")
     assert list(tmp_path.iterdir()) == [source]
     made = write_weights(source, tmp_path / "o.csv", weight=Believed(), offset="offset", clip=2.5)

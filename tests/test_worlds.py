@@ -313,7 +313,7 @@ def test_rewards_come_from_files(tmp_path, suffix):
         ((3, ("q", "b", 1.0, "")), "row 4, column reference_probability: every row has one"),
         ((1, ("p", "a", 1.0, 0.5)), "row 2, column response: prompt 'p' has 'a' twice"),
         ((1, ("r", "a", 1.0, 0.5)), "row 1, column prompt: 'p' has one response"),
-        ((2, ("q", "a", 1.0)), "row 3: has another number of cells"),
+        ((2, ("q", "a", 1.0)), "row 3: has 3 cells, the header 4"),
     ],
 )
 def test_a_file_says_where_it_is_wrong(tmp_path, row, rule):
@@ -329,11 +329,11 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "z.jsonl").write_text('{"prompt": "p", "response": "a"}\n')
     (tmp_path / "empty.csv").write_text("prompt,response,reward\n")
     for name, rule in (
-        ("x.jsonl", "row 1: not JSON"),
+        ("x.jsonl", "row 1: is not JSON"),
         ("y.jsonl", "row 1: must be an object"),
-        ("z.jsonl", "row 1, column reward: missing"),
+        ("z.jsonl", "no column 'reward'; the columns are prompt, response"),
         ("empty.csv", "holds no rows"),
-        ("rewards.txt", "must end in one of .csv, .jsonl, .parquet"),
+        ("rewards.txt", "must end in one of .parquet, .arrow, .jsonl, .csv, .tsv"),
     ):
         with pytest.raises(ValueError, match=rule):
             read_rewards(tmp_path / name)

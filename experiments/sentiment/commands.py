@@ -5,14 +5,16 @@ from pathlib import Path
 
 import tyro
 
-from madpo_theory.cli import FIGURES, REPORT, RESULTS, RUNS, parsed, recorded, verify
+from madpo_theory.cli import FIGURES, REPORT, RESULTS, RUNS, goes_on, parsed, recorded, verify
 from madpo_theory.clone import needed
+from madpo_theory.files import check_output, must_be_writable
 
 from . import PRESETS, SentimentConfig, run
 
 __all__ = ["reproduce", "sentiment", "study"]
 
 
+@goes_on
 def sentiment(arguments):
     """Run the sentiment experiment of a preset, with any setting overridden."""
     from madpo_theory.align.processes import is_main
@@ -28,6 +30,7 @@ def sentiment(arguments):
         prog="madpo sentiment --preset {cpu,smoke,paper} --root RUNS",
         description=f"The sentiment experiment. Defaults below: preset {chosen.preset}.",
     )
+    must_be_writable(chosen.root)
     result = run(config, root=chosen.root)
     if not is_main():
         return 0
@@ -36,6 +39,7 @@ def sentiment(arguments):
     return 0
 
 
+@goes_on
 @parsed
 def study(
     results: Path = RESULTS,
@@ -66,7 +70,12 @@ def study(
     from .predictions import judged
     from .tables import reading
 
+    check_output(page)
+    if not set(seeds) or not set(seeds) <= set(runs_of.SEEDS):
+        raise ValueError(f"--seeds must be among {', '.join(map(str, runs_of.SEEDS))}, got {seeds}")
     runs = [config for config in runs_of.STUDY if config.seed in seeds]
+    if compare is not None:
+        runs_of.load_tables(compare)
     left = runs_of.record(results, root=root, runs=runs, limit=limit)
     for row in judged(results):
         print(f"{row['id']} {row['verdict']}: {row['quantity']}: {told(row)}")
@@ -79,6 +88,7 @@ def study(
     return 0
 
 
+@goes_on
 @parsed
 def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
     """Verify the claims, run the experiment, draw the figures, write the report.
@@ -93,9 +103,11 @@ def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
 
     if preset not in PRESETS:
         raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {preset!r}")
+    for folder in (REPORT, FIGURES, root):
+        must_be_writable(folder)
     ledger = REPORT / "ledger.json"
     disagree = verify(json=ledger, certificates=REPORT / "certificates")
-    sources = {"experiment": run(PRESETS[preset], root=root).path, "results": recorded(RESULTS)}
+    sources = {"experiment": run(PRESETS[preset], root=root).path, "results": recorded(None)}
     make_figures(FIGURES, **sources)
     page = write_report(
         REPORT / "index.html",

@@ -5,7 +5,6 @@ method. :func:`record` runs what a results folder lacks and adds each run to its
 finished, so it may be stopped at any moment; a run that the folder holds is not run again.
 """
 
-import fcntl
 import functools
 import hashlib
 import json
@@ -16,7 +15,7 @@ from pathlib import Path
 from madpo_theory.align.config import TIERS, MarginConfig
 from madpo_theory.align.extras import optional
 from madpo_theory.align.store import SCHEMA, canonical, environment, say
-from madpo_theory.files import replacing
+from madpo_theory.files import held, must_be_writable, replacing
 
 from . import PRESETS, SentimentConfig, run
 
@@ -124,15 +123,19 @@ def record(folder, *, root=Path("runs"), runs=STUDY, limit=None):
     Several processes may record into one folder if none of their runs have a stage in common that
     is not finished yet: those of different seeds, once the scorer is trained.
     """
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit = {limit} breaks the rule limit >= 0; 0 only judges what is there")
     left = [config for config in runs if not recorded(folder, config)]
+    if left[:limit]:
+        must_be_writable(folder)
+        must_be_writable(root)
     commit()  # now, while it is the code that runs
     for number, config in enumerate(left[:limit], 1):
         (name,) = config.align.methods
         say(f"run {run_id(config)} ({number} of {len(left)}): {name}, {config.tier}, {config.seed}")
         result = run(config, root)
         Path(folder).mkdir(parents=True, exist_ok=True)
-        with open(Path(folder) / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with held(Path(folder) / ".lock"):
             add(folder, config, result)
     return max(0, len(left) - (len(left) if limit is None else limit))
 
@@ -195,9 +198,9 @@ def add(folder, config, result):
         "env.json": environment() | {"commit": commit(), "seconds": float(rows["seconds"].iloc[0])},
     }
     for file, value in about.items():
-        known = json.loads((folder / file).read_text()) if (folder / file).is_file() else {}
+        known = json.loads((folder / file).read_text("utf-8")) if (folder / file).is_file() else {}
         with replacing(folder / file) as path:
-            path.write_text(lines_of(known | {name: value}))
+            path.write_text(lines_of(known | {name: value}), "utf-8")
     for table, new in fresh.items():
         path = folder / f"{table}.parquet"
         old = [pandas.read_parquet(path)] if path.is_file() else []

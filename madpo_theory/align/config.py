@@ -38,6 +38,25 @@ def require(condition, name, value, rule, fix):
         raise ValueError(f"{name} = {value!r} breaks the rule that {rule}; {fix}")
 
 
+MOST = 10**9
+"""More than anything here counts."""
+
+
+def counted(config, **lowest):
+    """Refuse settings that are no numbers of things, each with its least."""
+    for name, least in lowest.items():
+        value = getattr(config, name)
+        rule = f"it lies in {least} ... {MOST:,}"
+        require(
+            least <= value <= MOST, name, value, rule, "raise it" if value < least else "lower it"
+        )
+
+
+def seeded(config):
+    """Refuse a seed that tables cannot keep."""
+    require(0 <= config.seed < 2**63, "seed", config.seed, "it lies in 0 ... 2^63 - 1", "change it")
+
+
 @dataclass(frozen=True)
 class PrecisionConfig:
     """Where and in which number format the models run."""
@@ -89,7 +108,12 @@ class DataConfig:
     """Name of the task that reads the rows, see :mod:`madpo_theory.align.tasks`."""
 
     def __post_init__(self):
-        require(self.min_words >= 1, "min_words", self.min_words, "it is at least 1", "raise it")
+        counted(self, min_words=1)
+        for setting in fields(self):
+            if setting.type is Rows:
+                first, last = rows = getattr(self, setting.name)
+                rule = f"it is FIRST LAST with 0 <= FIRST <= LAST <= {MOST:,}"
+                require(0 <= first <= last <= MOST, setting.name, rows, rule, "correct it")
 
 
 @dataclass(frozen=True)
@@ -126,9 +150,7 @@ class TrainConfig:
     """Gradient checkpointing: less memory, one more forward pass in every update."""
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "accumulation", "checkpoint_every", "bucket"):
-            value = getattr(self, name)
-            require(value >= 1, name, value, "it is at least 1", "raise it")
+        counted(self, epochs=1, batch_size=1, accumulation=1, checkpoint_every=1, bucket=1)
         for name in ("lr", "clip", "eps"):
             value = getattr(self, name)
             require(math.isfinite(value) and value > 0, name, value, "it is positive", "raise it")
@@ -166,6 +188,10 @@ class ScorerConfig:
     )
     """Its optimization."""
 
+    def __post_init__(self):
+        seeded(self)
+        counted(self, crop_words=1, test_words=1, max_tokens=3, examples=1)
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -183,14 +209,7 @@ class ModelConfig:
     """Scale of the adapters, divided by the rank."""
 
     def __post_init__(self):
-        require(self.rank >= 1, "rank", self.rank, "it is at least 1", "raise it")
-        require(
-            self.first_adapted_layer >= 0,
-            "first_adapted_layer",
-            self.first_adapted_layer,
-            "it counts layers from 0",
-            "raise it",
-        )
+        counted(self, min_count=0, first_adapted_layer=0, rank=1, alpha=1)
 
 
 @dataclass(frozen=True)
@@ -209,16 +228,8 @@ class GenerateConfig:
     """Prompts in one batch of generation."""
 
     def __post_init__(self):
-        for name in ("new_tokens", "pairs", "held_out_pairs", "batch_size"):
-            value = getattr(self, name)
-            require(value >= 1, name, value, "it is at least 1", "raise it")
-        require(
-            self.prompt_tokens >= 2,
-            "prompt_tokens",
-            self.prompt_tokens,
-            "a prompt has a start token and at least one more",
-            "raise it",
-        )
+        # a prompt has a start token and at least one more
+        counted(self, prompt_tokens=2, new_tokens=1, pairs=1, held_out_pairs=1, batch_size=1)
 
 
 @dataclass(frozen=True)
@@ -299,6 +310,10 @@ class EvaluateConfig:
     level: float = 0.95
     """Coverage of an interval."""
 
+    def __post_init__(self):
+        counted(self, prompts=1, resamples=1)
+        require(0 < self.level < 1, "level", self.level, "it lies in (0, 1)", "change it")
+
 
 @dataclass(frozen=True)
 class SentimentConfig:
@@ -332,4 +347,6 @@ class SentimentConfig:
     """The evaluation."""
 
     def __post_init__(self):
+        seeded(self)
+        counted(self, sft_examples=1)
         require(self.tier in TIERS, "tier", self.tier, f"it is one of {TIERS}", "choose one")

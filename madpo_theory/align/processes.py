@@ -10,6 +10,7 @@ import os
 from contextlib import contextmanager
 from datetime import timedelta
 
+from ..leash import follow_launcher
 from .extras import optional
 
 __all__ = ["device_of", "is_main", "mine", "solo", "summed", "wait"]
@@ -25,6 +26,7 @@ def group():
         return None
     import torch
 
+    follow_launcher()
     cpu = not torch.cuda.is_available()
     return optional("accelerate").PartialState(cpu=cpu, timeout=PATIENCE)
 

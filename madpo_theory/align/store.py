@@ -6,7 +6,6 @@ written to a temporary name and moved into place; the manifest, written last, ho
 of each file and marks the run as finished.
 """
 
-import fcntl
 import functools
 import hashlib
 import json
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
-from ..files import RunError, replacing
+from ..files import RunError, clear_abandoned, held, replacing
 from ..registry import Named
 from . import processes
 from .extras import optional
@@ -26,6 +25,7 @@ from .extras import optional
 __all__ = ["Run", "RunError", "canonical", "key_of", "stage"]
 
 MANIFEST = "manifest.json"
+CONFIG = "config.json"
 CHECKPOINT = "checkpoint.safetensors"
 LOCK = ".lock"
 UNCHECKED = {MANIFEST, CHECKPOINT, LOCK, "env.json", "timing.json"}
@@ -98,7 +98,7 @@ class Run:
     def manifest(self):
         """SHA-256 by file name of a finished run, or None."""
         try:
-            text = (self.path / MANIFEST).read_text()
+            text = (self.path / MANIFEST).read_text("utf-8")
         except FileNotFoundError:
             return None
         try:
@@ -111,6 +111,8 @@ class Run:
         manifest = self.manifest()
         if manifest is None:
             return False
+        if not manifest.keys() - {CONFIG}:
+            raise self.damaged(MANIFEST, "the files of a finished run", "none")
         for name, expected in manifest.items():
             path = self.path / name
             if not path.is_file():
@@ -122,8 +124,7 @@ class Run:
     def finish(self):
         """Write the manifest: from here on the run is complete and read-only."""
         if processes.is_main():
-            for path in self.path.glob(".*.tmp"):
-                path.unlink()
+            clear_abandoned(self.path)
             files = {
                 str(path.relative_to(self.path)): digest(path)
                 for path in sorted(self.path.rglob("*"))
@@ -153,16 +154,16 @@ class Run:
 
     def write_json(self, name, value):
         text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
-        self._write(name, lambda path: path.write_text(text))
+        self._write(name, lambda path: path.write_text(text, "utf-8"))
 
     def read_json(self, name):
         with self._reading(name) as path:
-            return json.loads(path.read_text())
+            return json.loads(path.read_text("utf-8"))
 
     def write_lines(self, name, rows):
         """JSON Lines, written whole."""
         text = "".join(canonical(row) + "\n" for row in rows)
-        self._write(name, lambda path: path.write_text(text))
+        self._write(name, lambda path: path.write_text(text, "utf-8"))
 
     def write_tensors(self, name, tensors, metadata=None):
         save_file = optional("safetensors.torch").save_file
@@ -244,7 +245,7 @@ def stage(function=None, *, together=False):
     def cached(root, config, *parents):
         name = function.__name__
         run = Run(Path(root) / key_of(name, config, [parent.key for parent in parents]))
-        finished, resumed = run.check(), run.has("config.json")
+        finished, resumed = run.check(), run.has(CONFIG)
         processes.wait()  # all have looked, nobody has written
         if finished:
             say(f"{run.key}: cached")
@@ -255,7 +256,7 @@ def stage(function=None, *, together=False):
             run.write_json("env.json", environment())
             settings = json.loads(canonical(config))
             run.write_json(
-                "config.json",
+                CONFIG,
                 {"stage": name, "config": settings, "parents": [p.key for p in parents]},
             )
         with alone(run), timed(run):
@@ -277,14 +278,12 @@ def alone(run):
     if not processes.is_main():
         yield
         return
-    with open(run.path / LOCK, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    with held(run.path / LOCK, wait=False) as mine:
+        if not mine:
             raise RunError(
                 f"another process is computing {run.path}; wait for it, or give this one another "
                 "root"
-            ) from error
+            )
         yield
 
 

@@ -12,16 +12,17 @@ the search. It refuses a certificate, by a ValueError of one line, unless
    100,000 nodes, of known kinds, in order, on those variables, with numbers as exact text;
 2. the `expression` that is bounded is the statement: at points, both agree to 2^-150, the statement
    by Taylor series of the formula in Arb;
-3. branches that are called joined meet: at their branch points, to 2^-150;
-4. the boxes are a partition of the domain, with no gap and no overlap;
-5. on every box the expression stays below `upper`, or a constraint leaves the box out: by interval
-   arithmetic rounded outward, elementary functions by Arb, and the mean-value form, cutting a box
-   into at most a few thousand where that takes it;
+3. the boxes are a partition of the domain, with no gap and no overlap;
+4. on every box the expression stays below `upper`, or a constraint leaves the box out: by interval
+   arithmetic rounded outward, elementary functions by Arb, and, where no branch may jump, the
+   mean-value form, cutting a box into at most a few thousand where that takes it;
+5. the expression is the statement in every combination of branches, the formula's and its own, that
+   decided a box: at the middle of one such box, as in rule 2;
 6. the `witness`, where there is one, lies in the domain, satisfies `positive`, and reaches `lower`.
 
 So upper is certified of the expression everywhere; that the expression is the statement is tested,
-as is that branches meet. `lower` is certified at the witness; where there is none, nothing is said
-of it.
+on each of its analytic pieces. `lower` is certified at the witness; where there is none, nothing is
+said of it.
 """
 
 import functools
@@ -78,14 +79,14 @@ def check(certificate):
     with ctx.workprec(BITS):
         for said_, bounded in pairs:
             _same(formula, tuple(certificate["variables"]), said_, bounded, tuple(order))
-            _joined(bounded)
-        _joined(formula)
     boxes = np.array(certificate["boxes"]).reshape(-1, len(order), 2)
     _partition(boxes, domain)
     with ctx.workprec(80):
-        _below(expression, limits, order, boxes, certificate["upper"])
+        decided = _below(expression, limits, order, boxes, certificate["upper"])
         if certificate["witness"] is not None:
             _reached(expression, limits["positive"], order, domain, certificate)
+    with ctx.workprec(BITS):
+        _same_in_branches(formula, certificate["variables"], pairs, order, decided)
 
 
 # ------------------------------------------------------------------------------- 1. types
@@ -244,13 +245,17 @@ def _same(formula, variables, statement, expression, order):
         if not (there.is_finite() and said.is_finite()):
             continue  # outside of what the formula is defined for
         told += 1
-        if not abs(there - said) <= arb(2) ** -150 * (1 + abs(said)):
-            where = ", ".join(f"{n} = {x:.6g}" for n, x in point.items())
-            raise ValueError(f"the expression is not the statement at {where}")
+        _agree(there, said, point)
         if told == 16:
             return
     if not told:
         raise ValueError("the statement could be evaluated nowhere")
+
+
+def _agree(there, said, point):
+    if not abs(there - said) <= arb(2) ** -150 * (1 + abs(said)):
+        where = ", ".join(f"{n} = {x:.6g}" for n, x in point.items())
+        raise ValueError(f"the expression is not the statement at {where}")
 
 
 def _at(graph, point, jets=None):
@@ -398,66 +403,7 @@ def _taylor(kind, power, x, order):
     return [found[k] for k in range(order + 1)]
 
 
-# ----------------------------------------------------------------------- 3. joined branches
-
-
-@functools.lru_cache(maxsize=256)
-def _joined(graph):
-    """Refuse branches that are called joined and do not meet where their gap changes its sign."""
-    for kind, value, args in graph:
-        if kind == "where" and value:
-            gap, above, below = (_below_node(graph, a) for a in args)
-            names = sorted({v for k, v, _ in gap + above + below if k == "variable"})
-            for name in {v for k, v, _ in gap if k == "variable"}:
-                for others in (Fraction(-7, 5), Fraction(9, 4)):
-                    point = dict.fromkeys(names, _arb(others))
-                    for low in _crossings(tuple(gap), name, others):
-                        _meets(above, below, point | {name: low})
-
-
-def _below_node(graph, root):
-    """The part of a graph that a node stands on."""
-    needed = {root}
-    for k in range(root, -1, -1):
-        if k in needed:
-            needed.update(graph[k][2])
-    place = {k: m for m, k in enumerate(sorted(needed))}
-    return _Graph(
-        (graph[k][0], graph[k][1], tuple(place[a] for a in graph[k][2])) for k in sorted(needed)
-    )
-
-
-@functools.lru_cache(maxsize=256)
-def _crossings(nodes, name, others):
-    """Where a gap is 0 as `name` goes from -70 to 70, the other variables held."""
-    gap = _Graph(nodes)
-    point = {value: _arb(others) for kind, value, _ in gap if kind == "variable"}
-
-    def f(x):
-        return _at(gap, point | {name: x})
-
-    grid = [arb(k) for k in range(-70, 71)]
-    values = [f(x) for x in grid]
-    crossings = [x for x, a in zip(grid, values, strict=True) if a == 0]
-    for low, high, a, b in zip(grid, grid[1:], values, values[1:], strict=False):
-        if (a < 0 and b > 0) or (b < 0 and a > 0):
-            chord = (low - a * (high - low) / (b - a)).mid()
-            low, high = (chord, chord) if abs(f(chord)) < arb(2) ** -200 else (low, high)
-            while high - low > arb(2) ** -230:
-                middle = ((low + high) / 2).mid()
-                low, high = (middle, high) if (f(middle) < 0) == (a < 0) else (low, middle)
-            crossings.append(low)
-    return crossings
-
-
-def _meets(above, below, point):
-    """Refuse branches that differ at a point."""
-    jump = _at(above, point) - _at(below, point)
-    if not abs(jump) < arb(2) ** -150:
-        raise ValueError(f"two branches called joined differ by {float(jump.mid()):.3g}")
-
-
-# --------------------------------------------------------------------------- 4. partition
+# --------------------------------------------------------------------------- 3. partition
 
 
 def _partition(boxes, domain):
@@ -487,7 +433,7 @@ def _partition(boxes, domain):
             stack.append((rows[first:last], part))
 
 
-# ------------------------------------------------------------------------------ 5. bounds
+# ------------------------------------------------------------------------------ 4. bounds
 
 
 class _Range:
@@ -634,8 +580,11 @@ def _slope(kind, x, value):
     return _monotone("exp", half * root)
 
 
-def _ranges(graph, order, boxes, slopes):
-    """(value, [slope by each variable]) of a graph over boxes; slopes are None if not wanted."""
+def _ranges(graph, order, boxes, slopes, sides=None):
+    """(value, [slope by each variable]) of a graph over boxes; slopes are None if not wanted.
+
+    Of each branch, its side is appended to `sides`: 1, -1, or 0 where it has none.
+    """
     n, zero = len(boxes), _Range(np.zeros(len(boxes)), np.zeros(len(boxes)))
     all_ = _Range(np.full(n, -np.inf), np.full(n, np.inf))
     found = []
@@ -662,7 +611,7 @@ def _ranges(graph, order, boxes, slopes):
             slope = _Range.of(Fraction(value), n) * (x[0].power(value - 1) if value != 2 else x[0])
             made = x[0].power(value), _combined([(d[0], slope)])
         elif kind in ("minimum", "where"):
-            made = _branch(kind, value, x, d, all_)
+            made = _branch(kind, x, d, all_, sides)
         elif kind == "pulse":
             inside = (x[0].low <= 0) & (x[0].high >= 0)
             made = _Range(np.zeros(n), np.where(inside, np.inf, 0)), {k: all_ for k in d[0]}
@@ -695,7 +644,7 @@ def _combined(parts):
     return found
 
 
-def _branch(kind, joined, x, d, all_):
+def _branch(kind, x, d, all_, sides):
     """Value and slopes of a minimum or a branch: of one side, or of both where the gap has no
     sign."""
     if kind == "minimum":
@@ -704,6 +653,8 @@ def _branch(kind, joined, x, d, all_):
     else:
         gap, (above, below), (da, db), gaps = x[0], x[1:], d[1:], d[0]
     over, under = gap.low >= 0, gap.high <= 0
+    if sides is not None:
+        sides.append(over.astype(np.int8) - (under & ~over))
     zero = _Range(np.zeros(len(over)), np.zeros(len(over)))
 
     def put(a, b, between):
@@ -715,7 +666,7 @@ def _branch(kind, joined, x, d, all_):
     slopes = {}
     for k in {**da, **db, **gaps}:
         a, b = da.get(k, zero), db.get(k, zero)
-        loose = kind == "where" and not joined and k in gaps
+        loose = kind == "where" and k in gaps  # the branches need not meet
         slopes[k] = put(a, b, all_ if loose else a.hull(b))
     return put(above, below, middle), slopes
 
@@ -785,16 +736,20 @@ def _bounded(graph, order, boxes):
 
 
 def _below(expression, limits, order, boxes, upper):
-    """Refuse unless the expression is <= upper wherever the constraints hold."""
-    seen = 0
+    """The boxes that decide that the expression is <= upper wherever the constraints hold.
+
+    ValueError if it may not be.
+    """
+    seen, decided = 0, []
     for _ in range(ROUNDS + 1):
         seen += len(boxes)
         if seen > MOST:
             break
         plain, _ = _ranges(expression, order, boxes, False)
+        decided.append(boxes[plain.high <= upper])
         boxes = boxes[~(plain.high <= upper)]
         if not len(boxes):
-            return
+            return np.concatenate(decided)
         value, slopes, reached = _bounded(expression, order, boxes)
         open_ = ~(value.high <= upper)
         if not any(limits.values()) and (reached > upper).any():
@@ -805,8 +760,9 @@ def _below(expression, limits, order, boxes, upper):
                 open_ &= (
                     (inside.low <= 0) & (inside.high >= 0) if kind == "zero" else inside.high > 0
                 )
+        decided.append(boxes[~open_])
         if not open_.any():
-            return
+            return np.concatenate(decided)
         boxes = _halves(boxes[open_], [slope.size()[open_] for slope in slopes])
     raise ValueError(f"cannot confirm the bound {upper} on {boxes[0].tolist()}")
 
@@ -827,6 +783,39 @@ def _halves(boxes, sizes):
     left, right = boxes.copy(), boxes.copy()
     left[rows, side, 1] = right[rows, side, 0] = middle[rows, side]
     return np.concatenate([left, right])
+
+
+# ------------------------------------------------------------------------- 5. all branches
+
+
+def _same_in_branches(formula, variables, pairs, order, boxes):
+    """Refuse expressions that differ from their statements in some combination of branches."""
+    sides, whole = [], np.full(len(boxes), np.inf)
+    for _, bounded in pairs:
+        _ranges(bounded, order, boxes, False, sides)
+    for sign in (1, -1):  # a statement speaks of the formula at minus the point, too
+        ends = [
+            boxes[:, order.index(name)] if name in order else np.stack([-whole, whole], 1)
+            for name in variables
+        ]
+        mirrored = np.stack([sign * side[:, ::sign] for side in ends], 1)
+        _ranges(formula, variables, mirrored, False, sides)
+    if not sides:
+        return
+    with np.errstate(invalid="ignore"):
+        middles = boxes.mean(2)
+    low, high = boxes[:, :, 0], boxes[:, :, 1]
+    middles = np.where(np.isinf(high), np.where(np.isinf(low), 1.0, low + 1.0), middles)
+    middles = np.where(np.isinf(low) & np.isfinite(high), high - 1.0, middles)
+    _, first = np.unique(np.stack(sides, 1), axis=0, return_index=True)
+    for k in first:
+        point = dict(zip(order, middles[k].tolist(), strict=True))
+        point |= {name: 0.75 for name in variables if name not in point}
+        jets = _jets(formula, tuple(variables), tuple(point.items()))
+        for statement, bounded in pairs:
+            there, said_ = _at(bounded, jets.point), _at(statement, jets.point, jets)
+            if there.is_finite() and said_.is_finite():
+                _agree(there, said_, point)
 
 
 # ---------------------------------------------------------------------------- 6. witness

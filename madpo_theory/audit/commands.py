@@ -9,6 +9,8 @@ from typing import Annotated
 
 import tyro
 
+from ..files import check_output, must_be_writable
+
 __all__ = ["audit"]
 
 WRONG = (TypeError, AttributeError, ArithmeticError, LookupError, NameError, SyntaxError)
@@ -66,11 +68,11 @@ def audit(
         raise ValueError("--all writes a Markdown page; say where, as in --page sheets.md")
     if not 0 < seconds < math.inf:
         raise ValueError(f"--seconds {seconds:g} must be > 0 and finite; 10 is the default")
-    for path in (json, html, page):
-        if path is not None and path.is_dir():
-            raise ValueError(f"{path} is a folder; give the path of a file")
+    check_output(json, html, page)
     if certificates is not None and certificates.exists() and not certificates.is_dir():
         raise ValueError(f"--certificates {certificates} is a file; give the path of a folder")
+    if certificates is not None:
+        must_be_writable(certificates)
     if all:
         print(_every(page, json, quick=quick, seconds=seconds))
         return 0

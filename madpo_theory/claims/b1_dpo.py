@@ -10,12 +10,15 @@ from ..losses import dpo
 from ..ops.arb_world import sigmoid
 from ..simulate import fit_pairs
 from ..targets import dpo_target
-from .evidence import must, property_test, proved, simulated, symbolic
+from .evidence import foil, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, expected_loss, h_true, m, sigma
-from .settings import LABELS, margins, target_scores
+from .settings import LABELS, margins, scaled, target_scores
+
+LARGER = "the target is 5 % larger"
 
 
+@foil(LARGER, dpo_target=scaled(1.05))
 @symbolic("DPO's expected loss is stationary exactly at beta m = h*")
 def b1_stationary():
     slope = sp.diff(expected_loss(dpo), m)
@@ -33,6 +36,7 @@ def b1_stationary():
     )
 
 
+@foil(LARGER, dpo_target=scaled(1.05))
 @property_test("DPO's slope vanishes at h* and nowhere else", "B1")
 def b1_numeric(h=margins(30.0), away=st.floats(1e-3, 5), beta=st.floats(0.01, 10)):
     with precision(300):  # enough to see e^-35 beside 1
@@ -49,6 +53,7 @@ def b1_numeric(h=margins(30.0), away=st.floats(1e-3, 5), beta=st.floats(0.01, 10
         must(left[1] < 0 < right[1] and least[1].contains(0))
 
 
+@foil("the target is 1 % larger", dpo_target=scaled(1.01))
 @simulated("DPO trained on labels", "h*, 30 pairs")
 def b1_trained():
     h = np.linspace(-5, 5, 30)

@@ -9,12 +9,15 @@ from scipy.special import expit
 from ..losses import ipo
 from ..simulate import fit_pairs
 from ..targets import ipo_target
-from .evidence import must, property_test, proved, simulated, symbolic
+from .evidence import foil, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, expected_loss, h_true, m, sigma
-from .settings import LABELS, margins
+from .settings import LABELS, margins, scaled
+
+LARGER = "the target is 5 % larger"
 
 
+@foil(LARGER, ipo_target=scaled(1.05))
 @symbolic("IPO's expected loss is stationary exactly at m = tanh(h*/2)/(2 beta)")
 def b2_stationary():
     risk = expected_loss(ipo)
@@ -28,6 +31,7 @@ def b2_stationary():
     )
 
 
+@foil(LARGER, ipo_target=scaled(1.05))
 @property_test("|m*| <= 1/(2 beta), increasing in h*", "B2")
 def b2_bounded(h=margins(1e4), step=margins(10.0), beta=st.floats(1e-3, 10)):
     target = ipo_target(h, beta)
@@ -39,6 +43,7 @@ def b2_bounded(h=margins(1e4), step=margins(10.0), beta=st.floats(1e-3, 10)):
     must(abs(slope) <= 16 * 2**-52 / beta)  # of two slopes of up to 2/beta that cancel
 
 
+@foil("the target is 1 % larger", ipo_target=scaled(1.01))
 @simulated("IPO trained on labels", "tanh(h*/2)/(2 beta), 30 pairs")
 def b2_trained():
     h, beta = np.linspace(-5, 5, 30), 0.1
@@ -48,6 +53,7 @@ def b2_trained():
     return "ipo", (fit.m - ipo_target(h, beta)) / error
 
 
+@foil(LARGER, ipo_target=scaled(1.05))
 @symbolic("IPO in both conventions: summed, and averaged over the response's tokens")
 def b2_conventions():
     n_1, n_2 = sp.symbols("n_1 n_2", positive=True)

@@ -7,30 +7,62 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from ..losses import beta_dpo, beta_dpo_beta, beta_dpo_margins, dpo
-from .evidence import must, property_test, proved, simulated, symbolic
+from .evidence import foil, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
-from .regimes import m, sigma
-from .settings import LABELS, margins
+from .regimes import beta, m, sigma
+from .settings import margins, scaled
 
 PAIR = sp.symbols("h_1 h_2", positive=True)
+ALPHA = sp.Symbol("alpha", positive=True)
+RUNNING = sp.Symbol("M_0", real=True)
+LABELS = 2_000  # to a pair: each is an entry of the batch
+RESTED = 1e-9  # of a margin: what descent may leave
 
 
-@symbolic("within a batch every beta gives m_i/m_j = h_i/h_j")
-def b4_ratio():
-    batch = sp.Symbol("beta_batch", positive=True)
+def settled(h, batch):
+    """Where the pairs of a batch rest at its temperature."""
+    return h / batch
+
+
+def settled_temperature(mean, beta, alpha, running, root):
+    """That of a batch at rest, of mean margin M = `mean`/b: b = beta (1 + alpha (M - M0))."""
+    free = beta * (1 - alpha * running)
+    return (free + root(free**2 + 4 * beta * alpha * mean)) / 2
+
+
+@foil("the pairs rest 5 % further out", settled=scaled(1.05))
+@foil("the batch's temperature is 5 % higher", beta_dpo_beta=scaled(1.05))
+@symbolic("B4: two pairs and their temperature at rest: m_i = h_i/b, one b > 0 for both")
+def b4_rest():
+    mean = sum(PAIR) / 2  # of the margins times b
+    rule = {"beta": beta, "alpha": ALPHA, "running_mean": RUNNING}
+    b, other = (settled_temperature(mean, *rule.values(), root) for root in (sp.sqrt, _negative))
+    at_rest = sum(settled(h, b) for h in PAIR) / 2
+    batch = beta_dpo_beta(at_rest, variant="madpo", **rule)  # raw margins, no clamp
+    yield "b = beta (1 + alpha (M - M0)) of the margins h/b", sp.expand((batch - b) * b), sp.S(0)
+    yield "the other root b' has b b' = -beta alpha M b", sp.expand(b * other), -beta * ALPHA * mean
+    yield "so that one is positive", sp.Gt(beta * ALPHA * mean, 0)
+    held = sp.Symbol("b", positive=True)
     for h in PAIR:
-        win, loss = dpo(m, 0, 0, 0, beta=batch)[0], dpo(0, m, 0, 0, beta=batch)[0]
+        win, loss = dpo(m, 0, 0, 0, beta=held)[0], dpo(0, m, 0, 0, beta=held)[0]
         slope = sp.diff(sigma(h) * win + sigma(-h) * loss, m)
-        yield f"stationary at m = {h}/beta_batch", slope.subs(m, h / batch), sp.Integer(0)
+        yield f"stationary at m = {h}/b", slope.subs(m, settled(h, held)), sp.S(0)
         yield (
-            "and nowhere else: dR/dm = beta (sigma(beta m) - sigma(h))",
+            "and nowhere else: dR/dm = b (sigma(b m) - sigma(h))",
             slope,
-            batch * (sigma(batch * m) - sigma(h)),
+            held * (sigma(held * m) - sigma(h)),
         )
-    yield "m_1/m_2", (PAIR[0] / batch) / (PAIR[1] / batch), PAIR[0] / PAIR[1]
 
 
-@property_test("the batch's loss is DPO's at one beta, whose slopes vanish at h/beta", "B4")
+def _negative(x):
+    return -sp.sqrt(x)
+
+
+@foil("the batch's temperature is 5 % higher", beta_dpo_beta=scaled(1.05))
+@foil("the slopes vanish 5 % further out", settled=scaled(1.05))
+@property_test(
+    "the batch's loss is DPO's at one beta, whose slopes vanish at h/beta", "B4", examples=100
+)
 def b4_numeric(
     h=st.lists(margins(8.0), min_size=2, max_size=6),
     alpha=st.floats(0, 2),
@@ -47,36 +79,53 @@ def b4_numeric(
     losses, *_ = beta_dpo(m, zero, zero, zero, beta=beta, **settings)
     must(torch.equal(losses, -torch.nn.functional.logsigmoid(batch * m)))
     if batch > 1e-2:
-        m = (h / batch).requires_grad_(True)
+        m = settled(h, batch).requires_grad_(True)
         won, lost = (dpo(*pair, zero, zero, beta=batch)[0] for pair in ((m, zero), (zero, m)))
         (slope,) = torch.autograd.grad((p * won + (1 - p) * lost).sum(), m)
         must(slope.abs().max() <= 1e-14 * (1 + batch))
 
 
-@simulated("a batch trained with beta-DPO's loss", "m_i/m_j = h_i/h_j, 20 pairs in one batch")
+RULE = {"beta": 0.1, "alpha": 0.6, "running_mean": 1.0}
+
+
+def rests(h, p):
+    """Margins of a batch at rest: `h` are the logits of its labels' frequencies `p`."""
+    return settled(h, settled_temperature(np.mean((2 * p - 1) * h), *RULE.values(), np.sqrt))
+
+
+def _own_temperatures(true):
+    """For a foil: every pair has the temperature that its own margin would give a batch."""
+    return lambda h, p: np.array([true(*one)[0] for one in np.transpose([h, p])[..., None]])
+
+
+@foil("the loss is plain DPO's", beta_dpo=lambda true: lambda *lp, **rule: dpo(*lp, beta=0.1))
+@foil("every pair has a temperature of its own", rests=_own_temperatures)
+@foil("the pairs rest 5 % further out", settled=scaled(1.05))
+@simulated(
+    "beta-DPO's loss descended on one batch, 20 pairs of 2000 labels each, from m = 0",
+    "m_i = h_i/b at the batch's one temperature",
+)
 def b4_trained():
-    h = np.linspace(0.5, 5, 20)
+    h = np.linspace(0.5, 3, 20)
     p = expit(h)
-    wins = np.random.default_rng(np.random.SeedSequence(81)).binomial(LABELS, p) / LABELS
-    share, zero = torch.as_tensor(wins), torch.zeros(len(h), dtype=torch.float64)
-    m, batch = zero.clone(), 0.1
-    for _ in range(200):  # alternate: the batch's beta from its margins, margins from that beta
-        m = torch.logit(share) / batch
-        fresh = beta_dpo_beta(m.mean(), beta=0.1, alpha=0.01, running_mean=20.0)
-        batch = 0.5 * batch + 0.5 * float(fresh)
-    m.requires_grad_(True)
-    settings = {"alpha": 0.01, "running_mean": 20.0}
-    won, *_ = beta_dpo(m, zero, zero, zero, **settings)
-    (slope_won,) = torch.autograd.grad(won.sum(), m)
-    used = float(beta_dpo(m, zero, zero, zero, **settings)[1][0] / m.detach()[0])
-    expected = -used * torch.sigmoid(-used * m)
-    if not torch.allclose(slope_won, expected.detach(), rtol=1e-12, atol=0):
-        raise RuntimeError("the loss does not hold one temperature for the batch")
-    # ratios to the last pair, and the sampling error of a logit (delta method)
-    ratio = (m / m[-1]).detach().numpy()
-    error = np.sqrt(1 / (p * (1 - p) * LABELS))
-    spread = np.sqrt((error / h[-1]) ** 2 + (error[-1] * h / h[-1] ** 2) ** 2)
-    return f"beta_batch settles at {used:.4f}", ((ratio - h / h[-1]) / spread)[:-1]
+    wins = np.random.default_rng(np.random.SeedSequence(81)).binomial(LABELS, p)
+    label = torch.as_tensor(np.arange(LABELS) < wins[:, None])  # an entry a label
+    m = torch.zeros(len(h), dtype=torch.float64)
+    zero = torch.zeros(label.numel(), dtype=torch.float64)
+    rate = torch.as_tensor(6 / (p * (1 - p)))  # over curvatures b^2 p (1 - p), b < 0.4
+    for _ in range(80):
+        m.requires_grad_(True)
+        entries = torch.where(label, m[:, None], -m[:, None]).ravel()
+        loss = beta_dpo(entries, zero, zero, zero, **RULE)[0].sum() / LABELS
+        (slope,) = torch.autograd.grad(loss, m)
+        m = m.detach() - rate * slope
+    share = wins / LABELS
+    must(np.abs(m.numpy() / rests(np.log(share / (1 - share)), share) - 1).max() < RESTED)
+    step = 1e-5 * np.eye(len(h))
+    moved = [rests(h + e, expit(h + e)) - rests(h - e, expit(h - e)) for e in step]
+    error = np.sqrt((np.array(moved) ** 2 / 4e-10 / (LABELS * p * (1 - p))[:, None]).sum(0))
+    b = settled_temperature(np.mean((2 * p - 1) * h), *RULE.values(), np.sqrt)
+    return f"b = {b:.3f}, beta = {RULE['beta']}", (m.numpy() - rests(h, p)) / error
 
 
 CLAIM = Claim(
@@ -90,7 +139,7 @@ CLAIM = Claim(
     verdict="holds",
     uses=("B1", "C1"),
     evidence=(
-        b4_ratio,
+        b4_rest,
         b4_numeric,
         b4_trained,
         proved("Baselines", "B4_proportional"),

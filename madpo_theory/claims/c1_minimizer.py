@@ -37,7 +37,8 @@ from .settings import (
 HARD = ("log_weight", "offset", "temperature")
 UNHEEDED = "labels are unheeded"  # hard ones are none
 simpo = METHODS["simpo"]
-UNEVEN, SETTLES = (2, 1), 0.42  # temperatures at h and at -h; where a pair of h* = 0 settles, nats
+UNEVEN = (2, 1)  # temperatures at h and at -h
+SETTLES = 0.42  # where a pair of h* = 0 settles then, nats
 
 
 @wrong_forms(UNHEEDED)

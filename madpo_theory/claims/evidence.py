@@ -39,7 +39,6 @@ __all__ = [
     "property_test",
     "proved",
     "ranges_of",
-    "scaled",
     "simulated",
     "slope_range",
     "symbolic",
@@ -91,15 +90,6 @@ def foil(statement, **false):
         return evidence
 
     return decorate
-
-
-def scaled(by):
-    """For :func:`foil`: a function whose results are so many times those of the true one."""
-
-    def change(true):
-        return lambda *of, **named: by * true(*of, **named)
-
-    return change
 
 
 def _forget(names):
@@ -400,8 +390,9 @@ def certified_slopes(name, method, *, least, most):
 def proved(file, *theorems):
     """Evidence that Coq accepts the theorems of a file of ``proofs/`` on this machine.
 
-    It disagrees if a proof does not compile, is not there, or is about other formulas than the
-    code's; where Coq is missing it is not checked.
+    It disagrees if a proof does not compile, is not there, says something else than the committed
+    ``proofs/statements.txt`` or is about other formulas than the code's; where Coq is missing it is
+    not checked.
     """
 
     def evidence():

@@ -107,5 +107,6 @@ CLAIM = Claim(
         r1_lipschitz,
         r1_trained,
         proved("Released", "R1_released", "R1_released_tight"),
+        proved("Tails", "tail_stretch", "tail_slope", "tail_sensitivity"),
     ),
 )

@@ -90,5 +90,6 @@ CLAIM = Claim(
         r2_sign,
         proved("Robustness", "R2_closed_form", "R2_influence", "R2_shift", "R2_sign"),
         proved("Released", "R2_released_upper", "R2_released_lower"),
+        proved("Tails", "tail_value", "tail_influence"),
     ),
 )

@@ -13,7 +13,7 @@ from ..certify.enclosure import precision
 from ..schedule import MarginSchedule
 from ..theory.linear import LinearRisk, fit_linear, gradient_change, minimizer_change
 from ..weights import weight
-from .evidence import certified, enclosed, foil, must, observed, property_test, symbolic
+from .evidence import certified, enclosed, foil, must, observed, property_test, proved, symbolic
 from .ledger import Claim
 from .regimes import sigma, z
 from .settings import RELEASED, SEEDS, gentle_schedules, random_design, scaled, to_digit
@@ -169,6 +169,7 @@ CLAIM = Claim(
     evidence=(
         r4_steps,
         certified("L_w, released", "weight_slope", RELEASED, **to_digit(L_W, 1e-5)),
+        proved("Tails", "tail_weight_slope"),
         r4_gradients,
         r4_bounds,
         r4_not_at_a_point,

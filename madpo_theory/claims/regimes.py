@@ -13,7 +13,7 @@ from ..ops import sympy_world
 from ..schedule import MarginSchedule
 from ..theory.efficiency import pair_information
 from ..weights import weight
-from .evidence import symbolic
+from .evidence import foil, symbolic
 
 
 def kappa(schedule):
@@ -78,6 +78,17 @@ def expected_loss(loss):
     return sigma(h_true) * first + sigma(-h_true) * second
 
 
+def five_percent_more(true):
+    """For a foil: (a, b), a 5 % larger."""
+
+    def changed(*pair):
+        a, b = true(*pair)
+        return sp.Rational(21, 20) * a, b
+
+    return changed
+
+
+@foil("a is 5 % larger", pair_information=five_percent_more)
 @symbolic("information per pair: a^2/b = sigma(h*) sigma(-h*), whatever the weight")
 def information_identity():
     for name, h, s in REGIMES:

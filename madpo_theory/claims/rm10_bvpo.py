@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ..certify.enclosure import precision
 from ..simulate.gradients import TraceBandit, best_mixing, mixed_error
-from .evidence import foil, must, property_test, scaled, simulated, symbolic
+from .evidence import foil, must, property_test, simulated, symbolic
 from .ledger import Claim
-from .settings import SEEDS
+from .settings import SEEDS, scaled, to_digits
 
 DRAWS = 100_000
 ALPHA, T, E, X = sp.symbols("alpha T E X", real=True)
@@ -136,6 +136,8 @@ def rm10_unbiased_at_the_reference(seed=SEEDS, move=st.floats(0.3, 3)):
 
 
 HARMED_FROM, LARGEST = 12, 64  # pairs a batch
+# Of the largest: mean squared errors of either gradient, of the mixture at 1/2, and alpha*.
+TRACE, EMPTY, HALF, BEST_WEIGHT = 0.0021, 0.0236, 0.0066, 0.928
 
 
 def _half_harms(exact):
@@ -153,6 +155,14 @@ def rm10_drawn():
     one = WORLD.mixing()
     harmed = [n for n in range(1, LARGEST + 1) if _half_harms(one.of_batch(n))]
     must(harmed == list(range(HARMED_FROM, LARGEST + 1)), f"1/2 harms batches of {harmed} pairs")
+    largest = one.of_batch(LARGEST)
+    for found, said, places in (
+        (largest.trace, TRACE, 4),
+        (largest.empty, EMPTY, 4),
+        (largest.error(0.5), HALF, 4),
+        (largest.best, BEST_WEIGHT, 3),
+    ):
+        must(to_digits(found, said, places), f"{found} at {LARGEST} pairs, not {said}")
     for pairs in (1, LARGEST):
         exact, count = one.of_batch(pairs), DRAWS // pairs
         of_trace, of_empty = (
@@ -179,15 +189,18 @@ CLAIM = Claim(
     reading="The optimum is right, but 1/2 is not it: a weight helps iff it lies between "
     "2 alpha* - 1 and 2 alpha*, so 1/2 does iff alpha* is within 1/4 and 3/4; as the batch grows "
     "the bias of the empty trace stays, alpha* goes to 1 (at pi = pi_ref), and in our bandit 1/2 "
-    "is worse than no mixture from 12 pairs on, three times so at 64. Use it instead of MADPO when "
+    f"is worse than no mixture from {HARMED_FROM} pairs on, three times so at {LARGEST}. Use it "
+    f"instead of MADPO when "
     "answers come by way of sampled thinking traces and batches are small.",
     source="arXiv 2510.05095, abstract, equations from a secondary source; optimum derived here",
     assumptions="pairs given; traces of the data from the reference's posterior; "
     "E|g_t - g_e|^2 > 0",
     verdict="conditional",
     condition=r"$1/4 < \alpha^* < 3/4$",
-    counterexample="a bandit of 3 traces and 2 answers at pi = pi_ref, batches of 64 pairs: T = "
-    "0.0021, E = 0.0236, alpha* = 0.928; MSE 0.0066 at 1/2, 0.0021 of the trace gradient alone",
+    counterexample="a bandit of 3 traces and 2 answers at pi = pi_ref, batches of "
+    f"{LARGEST} pairs: T = {TRACE:.4f}, E = {EMPTY:.4f}, alpha* = {BEST_WEIGHT:.3f}; MSE "
+    f"{HALF:.4f} "
+    f"at 1/2, {TRACE:.4f} of the trace gradient alone",
     evidence=(
         rm10_optimum,
         rm10_biases,

@@ -15,6 +15,7 @@ from .ledger import Claim
 
 Z, H = sp.symbols("z h", real=True)
 TAU = sp.Symbol("tau", positive=True)
+DEFAULT, LIMIT, PUSH = 0.05, 0.102, 0.784  # DiscoPOP's tau, where its slope turns, the slope there
 CHOSEN, REJECTED = sp.symbols("rho_w rho_l", real=True)
 
 
@@ -27,6 +28,14 @@ def rm12_formulas():
         sp.diff(loss, Z).subs(Z, 0),
         (1 - sp.log(2)) / (4 * TAU) - sp.Rational(3, 4),
     )
+    slope = sp.diff(loss, Z).subs(Z, 0)
+    for text, found, said, places in (
+        ("its default tau", sp.Rational(str(METHODS["discopop"]().tau)), DEFAULT, 3),
+        ("where its slope turns", (1 - sp.log(2)) / 3, LIMIT, 3),
+        ("its slope there", slope.subs(TAU, sp.Rational(str(DEFAULT))), PUSH, 3),
+    ):
+        away = sp.Abs(found - sp.Rational(str(said)))
+        yield f"{text}: {said}", sp.Lt(away, sp.Rational(1, 2 * 10**places))
     soft = METHODS["sppo"](beta=1)
     yield (
         "SPPO with the model's probabilities does not change if the label is turned",
@@ -131,12 +140,14 @@ CLAIM = Claim(
     statement=r"Released code is the paper's formula. It is not for DiscoPOP at its default: "
     r"$(1 - s) \ell(z) + s e^{-z}$, $s = \sigma(z/\tau)$, has the slope $\frac{1 - \log 2}{4 "
     r"\tau} - \frac{3}{4}$ at $z = 0$, which is positive for $\tau < (1 - \log 2)/3 \approx "
-    r"0.102$. TRL's $\alpha$-divergence drops a response beyond $e^{80}$; its SPPO regresses on "
+    rf"{LIMIT:.3f}$. TRL's $\alpha$-divergence drops a response beyond $e^{80}$; its SPPO "
+    rf"regresses on "
     r"the label where the paper regresses on a probability (of a reward model of the pair: then "
     r"the label counts for nothing); its BCO has no running mean and lies above DPO by $\log(1 + "
     r"\frac{a + b}{1 + a b})$; its IPO divides by length, so that it asks for $|y|$ times the "
     r"margin. Cal-DPO's code halves the squares.",
-    reading="What matters: DiscoPOP's first step at tau = 0.05 is toward the rejected response; "
+    reading=f"What matters: DiscoPOP's first step at tau = {DEFAULT:.2f} is toward the rejected "
+    f"response; "
     "IPO's tau of a paper is none of TRL's; SPPO in TRL is a loss of hard labels. What hardly "
     "does: Cal-DPO's halved squares. AMaPO's and alpha-DPO's differences are RM1 and RM2, BMC's "
     "is RM4.",
@@ -144,7 +155,8 @@ CLAIM = Claim(
     assumptions="each method as it stands in `methods/`, whose value and gradient the tests hold "
     "against TRL's own code",
     verdict="fails",
-    counterexample="DiscoPOP at tau = 0.05: slope +0.784 at z = 0, where DPO's is -0.5",
+    counterexample=f"DiscoPOP at tau = {DEFAULT:.2f}: slope {PUSH:+.3f} at z = 0, where DPO's is "
+    f"-1/2",
     uses=("B2",),
     evidence=(rm12_formulas, rm12_bco, rm12_ipo, rm12_clamp, rm12_cal),
 )

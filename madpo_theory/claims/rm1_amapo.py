@@ -14,7 +14,7 @@ from ..methods.amapo import steepness
 from ..ops import arb_world, sympy_world
 from .evidence import enclosed, foil, must, property_test, symbolic
 from .ledger import Claim
-from .settings import margins
+from .settings import margins, to_digits
 
 PAPER, RELEASED = METHODS["amapo"], METHODS["amapo_released"]
 
@@ -96,6 +96,11 @@ def rm1_batches(r=st.lists(margins(4.0), min_size=3, max_size=8), beta=st.floats
     must((steps <= 0).all() if mean > 0 else (steps >= 0).all() and margin.max() < beta)
 
 
+# A batch whose ranked pair is the last: its variance, that pair's margin, the log-odds of its push,
+# that push, and the push of the worst ranked.
+BATCH, VARIANCE, MARGIN, LOG_ODDS, PUSH, WORST = (-3, -2, 2), 7, 6.2, 4.2, 0.985, 0.953
+
+
 @foil("the released code is the formula", PAPER=lambda _: RELEASED)
 @enclosed(
     "AMaPO, beta = 2, margins (-3, -2, 2): the ranked pair is pushed harder than misranked ones",
@@ -103,7 +108,7 @@ def rm1_batches(r=st.lists(margins(4.0), min_size=3, max_size=8), beta=st.floats
 )
 def rm1_reversed():
     with precision():
-        r, beta = (arb(-3), arb(-2), arb(2)), arb(2)
+        r, beta = tuple(map(arb, BATCH)), arb(2)
         mean = sum(r, arb(0)) / 3
         spread = (sum(((x - mean) ** 2 for x in r), arb(0)) / 2) ** (arb(1) / 2)
         paper, released = (
@@ -115,6 +120,14 @@ def rm1_reversed():
         gaps = paper[2] - paper[0], released[0] - released[2]  # 0.0329 and 0.8683
         ranges = (("0.0325", "0.0332"), ("0.868", "0.8687"))
         inside = [arb(low) < x < arb(high) for x, (low, high) in zip(gaps, ranges, strict=True)]
+        margin = PAPER(beta=beta).offset(arb_world, r[2], mean, spread)
+        inside += [
+            (spread * spread).overlaps(arb(VARIANCE)),
+            to_digits(margin, MARGIN, 1),
+            to_digits(margin - r[2], LOG_ODDS, 1),
+            to_digits(paper[2], PUSH, 3),
+            to_digits(paper[0], WORST, 3),
+        ]
         return text, all(inside)
 
 
@@ -135,9 +148,9 @@ CLAIM = Claim(
     source="arXiv 2511.09385 (formula from a secondary source) and its released code",
     assumptions="batch statistics held in the gradient",
     verdict="fails",
-    counterexample="beta = 2, a batch of margins r = (-3, -2, 2), mean -1, deviation sqrt 7: the "
-    "ranked pair r = 2 gets the margin 6.2 and the gradient sigma(4.2) = 0.985; the worst ranked, "
-    "r = -3, gets none, and sigma(3) = 0.953",
+    counterexample=f"beta = 2, a batch of margins r = {BATCH}, mean -1, deviation sqrt {VARIANCE}: "
+    f"the ranked pair r = 2 gets the margin {MARGIN:.1f} and the gradient sigma({LOG_ODDS:.1f}) = "
+    f"{PUSH:.3f}; the worst ranked, r = -3, gets none, and sigma(3) = {WORST:.3f}",
     uses=("C5",),
     evidence=(rm1_margins, rm1_batches, rm1_reversed),
 )

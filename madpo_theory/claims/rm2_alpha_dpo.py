@@ -13,9 +13,9 @@ from ..methods import METHODS, Slots, slot_target
 from ..methods.amapo import steepness
 from ..ops import arb_world, numpy_world, sympy_world
 from ..risk import logistic_slope
-from .evidence import foil, must, property_test, scaled, simulated, symbolic
+from .evidence import foil, must, property_test, simulated, symbolic
 from .ledger import Claim
-from .settings import LABELS, lone_target, margins
+from .settings import LABELS, lone_target, margins, scaled
 
 alpha_dpo, simpo = METHODS["alpha_dpo"], METHODS["simpo"]
 

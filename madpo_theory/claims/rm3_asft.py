@@ -13,7 +13,7 @@ from ..ops import sympy_world
 from .evidence import enclosed, foil, must, property_test, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
-from .settings import margins
+from .settings import margins, to_digits
 
 asft, dpo, orpo = (METHODS[name] for name in ("asft", "dpo", "orpo"))
 LAM = sp.Symbol("lambda", positive=True)
@@ -165,6 +165,10 @@ def rm3_losses(won=st.floats(-50, -1e-6), lost=st.floats(-50, -1e-6), lam=st.flo
         must((of_asft - of_orpo).rad() < 1e-60)
 
 
+POLICY, RISE, FALL, TIMES = (0.5, 0.2, 0.3), 0.35, 0.26, 2.5
+LAMBDA, FAR = "0.1", ("0.05", "0.9", "0.05")
+
+
 @foil("ASFT is DPO", asft=lambda _: lambda lam: dpo())
 @enclosed(
     "p = (0.5, 0.2, 0.3), chosen first: DPO's speeds by logits, enclosed and by autograd; ASFT's, "
@@ -173,11 +177,12 @@ def rm3_losses(won=st.floats(-50, -1e-6), lost=st.floats(-50, -1e-6), lam=st.flo
 )
 def rm3_counterexample():
     with precision():
-        won, lost = arb("0.5"), arb("0.2")
+        won, lost = map(arb, map(str, POLICY[:2]))
         rise, fall = won * (1 - won + lost), lost * (1 + won - lost)
-        inside = arb("0.3499") < rise < arb("0.3501") and arb("0.2599") < fall < arb("0.2601")
-    _, by_dpo = probability_rates(dpo(), np.log([0.5, 0.2, 0.3]))
-    _, by_asft = probability_rates(asft(lam=0.1), np.log([0.05, 0.9, 0.05]))
+        inside = to_digits(rise, RISE, 4) and to_digits(fall, FALL, 4)
+        inside &= to_digits(won / lost, TIMES, 4)
+    _, by_dpo = probability_rates(dpo(), np.log(POLICY))
+    _, by_asft = probability_rates(asft(lam=float(LAMBDA)), np.log(np.array(FAR, dtype=float)))
     inside &= abs(-by_dpo[0] / by_dpo[1] - float(rise / fall)) < 1e-12
     text = f"{float(rise):.4f} c and {float(fall):.4f} c; ASFT {by_asft[0]:.4f}, {-by_asft[1]:.4f}"
     return text, inside and by_asft[0] + by_asft[1] < -0.04
@@ -205,8 +210,9 @@ CLAIM = Claim(
     assumptions="0 < p_w, p_l < 1; speeds of gradient flow on one pair, a token each, every "
     "response's logit a parameter of its own",
     verdict="fails",
-    counterexample="p = (0.5, 0.2, 0.3), chosen first: p_w rises by 0.35 c, p_l falls by 0.26 c; "
-    "the partial derivatives say 2.5 times as fast. ASFT, lambda = 0.1, at (0.05, 0.9, 0.05): "
-    "p_l falls faster",
+    counterexample=f"p = {POLICY}, chosen first: p_w rises by {RISE:.2f} c, p_l falls by "
+    f"{FALL:.2f} c; the partial derivatives say {TIMES:.1f} times as fast. ASFT, lambda = "
+    f"{LAMBDA}, "
+    f"at ({', '.join(FAR)}): p_l falls faster",
     evidence=(rm3_identities, rm3_speeds, rm3_dpo, rm3_asft, rm3_losses, rm3_counterexample),
 )

@@ -21,10 +21,10 @@ from ..simulate.making import (
     draw_sequence_law,
 )
 from ..theory.value import optimal_policy
-from .evidence import enclosed, foil, must, property_test, scaled, simulated, symbolic
+from .evidence import enclosed, foil, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
-from .settings import LABELS, SEEDS
+from .settings import LABELS, SEEDS, scaled, to_digits
 
 PAPER, RELEASED = METHODS["bmc"], METHODS["bmc_released"]
 DELTA = sp.Symbol("delta", positive=True)
@@ -145,22 +145,30 @@ def rm4_bridged(seed=SEEDS, share=st.floats(0.1, 0.9)):
         must((off <= 2 * fit.radius + 1e-12) == rests)
 
 
+START, BETA, ABOVE = "0.001", "0.1", "0.65"  # p_ref, where training starts; and where else it may
+LOW, HIGH, BY_DPO = 0.449, 0.816, 0.999998
+
+
 @foil("the margin is 5 % more", likely_margin=scaled(1.05))
 @enclosed(
-    "the paper's weights, p_ref = 0.001, h* = 2, beta = 0.1, delta = 2: three resting points",
-    "beta m - h* is below 0 at p = 0.44, above at 0.46 and 0.56, below at 0.58 and 0.81, above at "
-    "0.82: p rests near 0.449, leaves 0.571, rests near 0.816",
+    f"the paper's weights, p_ref = {START}, h* = 2, beta = {BETA}, delta = 2: three resting points",
+    f"beta m - h* changes its sign upward within 0.0005 of {LOW:.3f} and of {HIGH:.3f}, where p "
+    "rests, and downward between 0.56 and 0.58, left of where it starts",
 )
 def rm4_three():
     with precision():
-        reference, p = arb("0.001"), [arb(x) for x in ("0.44", "0.46")]
+        reference, step = arb(START), arb("0.0005")
+        p = [arb(str(LOW)) + s * step for s in (-1, 1)]
         # Below 1/2 the other response is the likelier one: its weight is 1 + 1/(1 - p).
-        low = [-likely_margin(arb_world, 1 - x, 1 - reference) / 10 - 2 for x in p]
-        likely = [arb(x) for x in ("0.56", "0.58", "0.81", "0.82")]
-        high = [likely_margin(arb_world, x, reference) / 10 - 2 for x in likely]
+        beta = arb(BETA)
+        low = [-beta * likely_margin(arb_world, 1 - x, 1 - reference) - 2 for x in p]
+        likely = [arb("0.56"), arb("0.58"), arb(ABOVE)]
+        likely += [arb(str(HIGH)) + s * step for s in (-1, 1)]
+        high = [beta * likely_margin(arb_world, x, reference) - 2 for x in likely]
+        dpo = arb_world.sigmoid((reference / (1 - reference)).log() + 2 / beta)
         signs = [1 if v > 0 else -1 if v < 0 else 0 for v in (*low, *high)]
         text = ", ".join(v.str(3, radius=False) for v in (*low, *high))
-        return text, signs == [-1, 1, 1, -1, -1, 1]
+        return text, signs == [-1, 1, 1, -1, -1, -1, 1] and to_digits(dpo, BY_DPO, 6)
 
 
 def _rest(reference, wins, method):
@@ -219,7 +227,8 @@ CLAIM = Claim(
     assumptions="exact sequences of equal length, places that differ by token; free logits for "
     "each prefix; weights held in the gradient",
     verdict="fails",
-    counterexample="one-token responses, p_ref = 0.001, h* = 2, beta = 0.1, delta = 2, the paper's "
-    "weights: small steps from p = 0.001 rest at 0.449, from 0.65 at 0.816; DPO rests at 0.999998",
+    counterexample=f"one-token responses, p_ref = {START}, h* = 2, beta = {BETA}, delta = 2, the "
+    f"paper's weights: small steps from p = {START} rest at {LOW:.3f}, from {ABOVE} at "
+    f"{HIGH:.3f}; DPO rests at {BY_DPO:.6f}",
     evidence=(rm4_two_tokens, rm4_sequences, rm4_unlikely, rm4_bridged, rm4_three, rm4_trained),
 )

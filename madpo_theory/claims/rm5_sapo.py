@@ -19,13 +19,15 @@ from ..simulate.making import (
     segment_starts,
     tempered,
 )
-from .evidence import foil, must, property_test, scaled, simulated, symbolic
+from .evidence import foil, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, sigma
-from .settings import SEEDS
+from .settings import SEEDS, scaled
 
 STAY = sp.Symbol("s", positive=True)
 X, REFERENCE = sp.symbols("x x_ref", real=True)
+SEGMENT, TEMPERATURE = "256", "0.7"  # of the released code
+PART = 8  # of beta, the slope at s = 3/4
 STICKY = np.log(np.array([[3, 1], [1, 3]]) / 8)  # the second token is the first with s = 3/4
 
 
@@ -56,6 +58,8 @@ def rm5_two_tokens():
         own = slope.subs(REFERENCE, X).subs(at_data)
         expected = beta / 2 * (sp.Rational(1, 2) - STAY) if name == "first" else sp.Integer(0)
         yield f"slope at policy = reference = data, {name} token regenerated", own, expected
+        if name == "first":
+            yield f"at s = 3/4: -beta/{PART}", own.subs(STAY, sp.Rational(3, 4)), -beta / PART
     kept = sp.diff(_expected(first, _two_tokens(X), _two_tokens(REFERENCE)), X)
     yield (
         "with a reference that follows, the slope is the same at every x: no rest",
@@ -133,7 +137,11 @@ def rm5_sharpens(seed=SEEDS, shape=SHAPES, at=st.floats(0, 1)):
 def rm5_conditions(seed=SEEDS, start=st.integers(0, 2)):
     rng = np.random.default_rng(seed)
     law, other = (draw_sequence_law(rng, 2, 3) for _ in range(2))
-    broken = ((law, averaged(law, other, 0.5)), (law, tempered(law, 0.7)), (other, law))
+    broken = (
+        (law, averaged(law, other, 0.5)),
+        (law, tempered(law, float(TEMPERATURE))),
+        (other, law),
+    )
     for reference, generator in broken:
         pairs = segment_pairs(law, generator, [(start, 3)])
         found = np.abs(dpo_gradient(law, reference, pairs, beta=1.0)).max()
@@ -149,8 +157,8 @@ def rm5_conditions(seed=SEEDS, start=st.integers(0, 2)):
     "RM5, up to 2000 tokens",
 )
 def rm5_released(length=st.integers(1, 2000)):
-    suffixes = {length - stop for _, stop in segment_starts(length, 256, kept=3)}
-    must((0 in suffixes) == (length <= 256))
+    suffixes = {length - stop for _, stop in segment_starts(length, int(SEGMENT), kept=3)}
+    must((0 in suffixes) == (length <= int(SEGMENT)))
 
 
 @foil("the gradient is 5 % more", dpo_gradient=scaled(1.05))
@@ -211,10 +219,12 @@ CLAIM = Claim(
     r"the end (SPIN). Else descent sharpens the suffix, by $\frac{\beta}{2} [I + L]$ along the "
     r"logits, I and L the mutual and the lautum information of a one-token suffix and its segment; "
     r"and with a reference that follows the policy it never rests.",
-    reading="The suffix that SAPO keeps (of every response of more than 256 tokens; of others "
-    "all is regenerated) fits its own segment in the chosen response and not in the rejected one, "
-    "so that training goes on past the data: two tokens that agree with probability 0.75 agree "
-    "ever more. Its sampling temperature of 0.7 and an average that lags move the policy off the "
+    reading=f"The suffix that SAPO keeps (of every response of more than {SEGMENT} tokens; of "
+    "others all is regenerated) fits its own segment in the chosen response and not in the "
+    "rejected one, "
+    "so that training goes on past the data: two tokens that agree with probability 3/4 agree "
+    f"ever more. Its sampling temperature of {TEMPERATURE} and an average that lags move the "
+    f"policy off the "
     "data too. "
     "Use it instead of MADPO when there are good responses and neither pairs nor a reward model, "
     "with whole responses or segments to the end.",
@@ -226,7 +236,7 @@ CLAIM = Claim(
     condition="segments reach the end or what follows is independent of them; generator = policy "
     "(no lag, temperature 1, no truncation); reference = policy",
     counterexample="two tokens, the second the first with probability 3/4, the first regenerated: "
-    "slope -beta/8 in the log-odds of agreement",
+    f"slope -beta/{PART} in the log-odds of agreement",
     evidence=(
         rm5_two_tokens,
         rm5_stationary,

@@ -19,9 +19,10 @@ from ..simulate.making import (
 from ..theory.value import optimal_policy
 from .evidence import foil, must, observed, property_test, simulated, symbolic
 from .ledger import Claim
-from .settings import SEEDS
+from .settings import SEEDS, to_digits
 
-SFT, REWARDS, BETA = np.log([0.7, 0.2, 0.07, 0.03]), np.array([0.0, 0.5, 1.0, 1.5]), 0.5
+SHARES, SCORES, BETA = (".7", ".2", ".07", ".03"), ("0", ".5", "1", "1.5"), 0.5
+SFT, REWARDS = np.log(np.array(SHARES, dtype=float)), np.array(SCORES, dtype=float)
 TARGET = np.exp(optimal_policy(REWARDS, SFT, beta=BETA))
 RATE = np.exp(SFT + (REWARDS - REWARDS.max()) / BETA).sum()
 
@@ -109,6 +110,8 @@ APART = {  # total variation, by (candidates, accepted)
     (64, 64): 0.4038,
 }
 MERGED = {64: 0.3493, 5000: 0.3777}  # one accepted, by candidates
+ACCEPTED = 0.118  # the rate
+MERGED_LAW, OPTIMAL = (0.055, 0.122, 0.270, 0.553), (0.296, 0.230, 0.219, 0.255)
 
 
 @foil("each distance is 5 % more", APART=lambda true: {at: 1.05 * tv for at, tv in true.items()})
@@ -132,6 +135,9 @@ def rm7_numbers():
     text += "; merged " + ", ".join(f"{n} -> 1: {tv:.4f}" for n, tv in merged.items())
     told = [(apart[at], APART[at]) for at in APART] + [(merged[n], MERGED[n]) for n in MERGED]
     agrees = all(abs(found - said) <= 5e-5 for found, said in told)  # to the digits that are told
+    law = merged_law(SFT, REWARDS, candidates=64, num=1).law
+    for found, said in ((law, MERGED_LAW), (TARGET, OPTIMAL), ([RATE], [ACCEPTED])):
+        agrees &= all(to_digits(x, y, 3) for x, y in zip(found, said, strict=True))
     return f"{text}; acceptance rate {RATE:.4f}", agrees
 
 
@@ -163,8 +169,9 @@ CLAIM = Claim(
     r"num = N they have the law $\pi_{sft}$. As printed, equal candidates merged, and as distinct "
     r"draws in any way, they are not draws of $\pi^*$: all K of K responses are uniform.",
     reading="Draw until candidates x acceptance rate is at least twice num, and keep equal "
-    "candidates apart: at 64 to 8 and a rate of 0.118 the accepted ones are 0.041 off in total "
-    "variation, at 128 to 8 0.0006; merged, the best of four responses gets 0.55 in place of 0.25. "
+    f"candidates apart: at a rate of {ACCEPTED:.3f} eight of sixty-four candidates are "
+    f"{APART[64, 8]:.3f} off in total variation, of twice as many {APART[128, 8]:.4f}; merged, the "
+    f"best of four responses gets {MERGED_LAW[3]:.3f} in place of {OPTIMAL[3]:.3f}. "
     "Use it instead of MADPO when responses can still be drawn and scored: it chooses which pairs "
     "exist, and leaves what a label asks for as DPO has it.",
     source="arXiv 2309.06657, Theorem 1 and Algorithm 1; laws derived here",
@@ -172,7 +179,8 @@ CLAIM = Claim(
     verdict="conditional",
     condition="equal candidates stay apart and N grows at a fixed num; at a finite N they are off "
     "by no more than the bound, and by much where num is not far below $N q$",
-    counterexample="pi_sft = (.7, .2, .07, .03), r = (0, .5, 1, 1.5), beta = .5, 64 merged "
-    "candidates, num = 1: (.055, .122, .270, .553), not (.296, .230, .219, .255)",
+    counterexample=f"pi_sft = ({', '.join(SHARES)}), r = ({', '.join(SCORES)}), beta = 1/2, "
+    "sixty-four merged candidates, num = 1: "
+    f"({', '.join(map(str, MERGED_LAW))}), not ({', '.join(map(str, OPTIMAL))})",
     evidence=(rm7_two_arms, rm7_apart, rm7_merged, rm7_numbers, rm7_drawn),
 )

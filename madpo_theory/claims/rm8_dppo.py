@@ -20,9 +20,9 @@ from ..simulate.gradients import (
     ranked,
     self_normalized,
 )
-from .evidence import foil, must, property_test, scaled, simulated, symbolic
+from .evidence import foil, must, property_test, simulated, symbolic
 from .ledger import Claim
-from .settings import SEEDS
+from .settings import SEEDS, scaled
 
 P, Q = sp.symbols("P Q", positive=True)
 V = sp.symbols("v_1 v_2", real=True)

@@ -20,9 +20,9 @@ from ..simulate.gradients import (
     score_gradient,
     share,
 )
-from .evidence import enclosed, foil, must, property_test, scaled, simulated, symbolic
+from .evidence import enclosed, foil, must, property_test, simulated, symbolic
 from .ledger import Claim
-from .settings import SEEDS
+from .settings import SEEDS, scaled, to_digits
 
 DRAWS = 100_000
 PAPER, PRINTED, RELEASED = Bapo(), Bapo(of=net_share), BapoReleased()
@@ -60,6 +60,7 @@ def rm9_slope():
     )
 
 
+RULE, SLOPE = 0.032, -0.051
 COUNTER = ("1/2", "2/5", "1/10"), ("6/5", "-9/5", "6/5")
 
 
@@ -70,7 +71,7 @@ def balls(texts):
 @foil("the slope is 5 % more", entropy_slope=scaled(1.05))
 @enclosed(
     "pi = (1/2, 2/5, 1/10), A = (6/5, -9/5, 6/5), on policy: the rule says up, entropy goes down",
-    "rule in (0.032, 0.033), slope in (-0.051, -0.050), and H falls for steps from 2^-10 to 1",
+    f"rule {RULE:.3f}, slope {SLOPE:.3f}, and H falls for steps from 2^-10 to 1",
 )
 def rm9_counterexample():
     with precision():
@@ -87,7 +88,7 @@ def rm9_counterexample():
 
         for power in range(11):
             falls &= bool(entropy(arb(2) ** -power) < entropy(arb(0)))
-        agrees = arb("0.032") < rule < arb("0.033") and arb("-0.051") < slope < arb("-0.050")
+        agrees = to_digits(rule, RULE, 3) and to_digits(slope, SLOPE, 3)
         text = f"rule {rule.str(4, radius=False)}, slope {slope.str(4, radius=False)}"
         return f"{text}, H falls: {falls}", agrees and falls
 
@@ -229,6 +230,10 @@ def rm9_sampled():
     return "; ".join(text), np.array(scores)
 
 
+def listed(values):
+    return ", ".join(f"{value:.3g}" for value in values)
+
+
 CLAIM = Claim(
     id="RM9",
     statement=r"BAPO: raising $c_{high}$ and then $c_{low}$ brings the positive samples' share of "
@@ -243,12 +248,14 @@ CLAIM = Claim(
     source="arXiv 2510.18927, equations 5-8, algorithm 1, appendix B; the authors' released code",
     assumptions="tabular softmax, exact expectations; masses, ratios and advantages as they come",
     verdict="fails",
-    counterexample="pi = (1/2, 2/5, 1/10), A = (6/5, -9/5, 6/5), on policy: the rule predicts "
-    "dH/d eta = +0.032, it is -0.051 (appendix B loses the factor pi between its propositions 1 "
+    counterexample=f"pi = ({', '.join(COUNTER[0])}), A = ({', '.join(COUNTER[1])}), on policy: the "
+    f"rule predicts dH/d eta = {RULE:+.3f}, it is {SLOPE:.3f} (appendix B loses the factor pi "
+    f"between its propositions 1 "
     "and 2); the sign is right for two answers, and where A X is monotone in pi. Two answers of "
-    "ratio 1, A = 1 and -1, the latter twice as long: share 1/3, whatever the bounds. Ratios (4, "
-    "0.4, 1.5, 0.7) drawn from (0.05, 0.35, 0.3, 0.3), rewards (1, 0.55, 0, 0.2): the search ends "
-    "at (0.6, 2.05) with the gradient that it began with",
+    "ratio 1, A = 1 and -1, the latter twice as long: share 1/3, whatever the bounds. Ratios "
+    f"({listed(STALE.ratio)}) drawn from ({listed(STALE.sampler)}), rewards "
+    f"({listed(STALE.rewards)}): the search ends at ({ENDED[0]:.1f}, {ENDED[1]:.2f}) with the "
+    f"gradient that it began with",
     evidence=(
         rm9_slope,
         rm9_counterexample,

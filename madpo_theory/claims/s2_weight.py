@@ -84,9 +84,11 @@ def s2_positive(case=scheduled_margins(1e4), step=st.floats(1e-12, 1)):
 
 CLAIM = Claim(
     id="S2",
-    statement=r"The weight $w$ is positive, bounded and continuous, $w(0) = 1$, with a kink "
+    statement=r"In real numbers the weight $w$ is positive, bounded and continuous, $w(0) = 1$, "
+    r"with a kink "
     r"at $h = -\tau$: right slope $-\sigma(\tau) \lambda \tau \kappa'$, left slope $0$.",
-    reading="No pair is thrown away, and the weight has no jump; but it has a corner.",
+    reading="No pair is thrown away, and the weight has no jump; but it has a corner, and a weight "
+    "too small for the floating point that trains is 0 there, of which madpo diagnose warns.",
     source="arXiv 2510.05342 (A1); slope derived here",
     assumptions="any valid schedule",
     figure="weight_and_coefficient",

@@ -57,9 +57,9 @@ SMALLEST = "-log of the smallest weight", "log_weight_min"
 
 CLAIM = Claim(
     id="S3",
-    statement=rf"$w < {BOUND}$. At the released schedule $w \in [{LEAST:.4f}, {MOST:.4f}]$: the "
+    statement=rf"$w < 2$. At the released schedule $w \in [{LEAST:.4f}, {MOST:.4f}]$: the "
     r"weight acts by suppressing labels that the reward model disputes, $-\tau < h < 0$.",
-    reading=f"No pair weighs {BOUND} or more. At the released schedule hard pairs gain "
+    reading="No pair weighs 2 or more. At the released schedule hard pairs gain "
     f"{MOST - 1:.0%} at most, while labels that the reward model disputes lose up to "
     f"{1 - LEAST:.0%}; with the released script's c_max = 4 such a label can weigh as little as "
     f"{LEAST_4:.5f}.",

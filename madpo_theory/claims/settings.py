@@ -76,6 +76,11 @@ def margin_of(c, schedule):
 # -- foils ----------------------------------------------------------------------------------------
 
 
+def to_digits(found, said, places):
+    """Whether a number, or each of a ball, is the one said when rounded to so many decimals."""
+    return abs(found - said) <= 0.5 * 10.0**-places
+
+
 def scaled(factor):
     """For a foil: a number, or what a function returns, times a factor."""
 

@@ -8,18 +8,20 @@ import contextlib
 import functools
 import re
 import shutil
-import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import clone
+from .. import clone, leash
+from ..files import held
 from .definitions import generated
 
 __all__ = ["PROOFS", "Checked", "NotChecked", "check", "compile_meanwhile"]
 
 PROOFS = clone.folder("proofs")
-_BLOCK = re.compile(r"^(theorem|axioms) (.+)\n((?:(?!theorem |axioms ).*\n)*)", re.M)
+_BLOCK = re.compile(
+    r"^(theorem|definition|axioms) (.+)\n((?:(?!theorem |definition |axioms ).*\n)*)", re.M
+)
 
 
 class NotChecked(Exception):
@@ -30,7 +32,8 @@ class NotChecked(Exception):
 class Checked:
     """What coqc accepted on this machine.
 
-    `statements` maps (file, theorem) to Coq's statement of it; `axioms` maps a file to what its
+    `statements` maps (file, theorem) to Coq's statement of it, which is that of the committed
+    ``proofs/statements.txt``; `axioms` maps a file to what its
     theorems, and those of its group, rest on: names of the allowed list ``proofs/axioms.txt``.
     """
 
@@ -42,8 +45,8 @@ def check(folder=PROOFS):
     """Compile the proofs of `folder`, unless that is done already, and audit them.
 
     Returns :class:`Checked`. Raises :class:`NotChecked` where Coq is missing, and ValueError with
-    the compiler's words if a proof fails, rests on an axiom that is not allowed, or is about
-    other formulas than those of the code.
+    the compiler's words if a proof fails, rests on an axiom that is not allowed, says something
+    else than ``statements.txt`` (it shows both), or is about other formulas than those of the code.
     """
     folder = folder and Path(folder)
     if folder is None or shutil.which("make") is None or not (folder / "Makefile").is_file():
@@ -60,17 +63,15 @@ def check(folder=PROOFS):
         done = _make(folder, "all")
         if done.returncode:
             said = (done.stdout + done.stderr).strip().splitlines()
-            raise ValueError("; ".join(line for line in said if "make" not in line)[-600:])
+            lines = (line.strip() for line in said if not line.startswith("make"))
+            raise ValueError("; ".join(lines)[-1200:])
         return _read(folder / "audit.txt")
 
 
 @contextlib.contextmanager
 def _alone(folder):
     """One compiler at a time."""
-    import fcntl  # as make, where POSIX is
-
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held(folder / ".lock"):
         yield
 
 
@@ -97,16 +98,16 @@ def checked_once():
 
 def _make(folder, target):
     command = ["make", "--no-print-directory", "-C", str(folder), target]
-    return subprocess.run(command, capture_output=True, text=True)
+    return leash.run(command)
 
 
 def _read(record):
     statements, axioms = {}, {}
     for kind, head, body in _BLOCK.findall(record.read_text()):
         if kind == "theorem":
-            file, name = head.split()
+            file, name = head.split(".")
             statements[file, name] = " ".join(body.split())
-        else:
+        elif kind == "axioms":
             _, *files = head.split()
             found = re.findall(r"^(\w[\w.]*)(?= :|$)", body, re.M)
             axioms |= dict.fromkeys(files, tuple(sorted(found)))

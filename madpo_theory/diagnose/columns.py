@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..formats import listing, short
 from ..schedule import LARGEST
 
-__all__ = ["Columns", "columns_of", "margins_of"]
+__all__ = ["Columns", "columns_of", "margin_line", "margins_of"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,15 @@ class Columns:
         return text if self.label is None else f"{text}, turned to the label {self.label}"
 
 
+def margin_line(columns, scale, guessed):
+    """What the margin is made of, for people: `columns` as text, and whether nobody named them."""
+    scaled = "" if scale == 1 else f", times {scale:g}"
+    return f"{columns}{scaled}{' (guessed; --margin or --rewards names others)' * guessed}"
+
+
 MARGINS = ("margin", "margins", "model_margin", "reward_margin", "score_margin")
+LABEL = "first_chosen"
+"""Name of the label that a file may have; no other is guessed."""
 _REWARD = re.compile("reward|score|rating", re.IGNORECASE)
 
 
@@ -39,19 +48,24 @@ def _partners(names, one, other):
 
 def columns_of(names, reading, where):
     """The :class:`Columns` that a :class:`Reading` asks for, or the only ones that suggest it."""
-    listing = f"the columns are {', '.join(names)}"
     asked = (reading.margin,) if reading.margin is not None else reading.rewards
     for name in (*(asked or ()), *filter(None, (reading.label,))):
         if name not in names:
-            raise ValueError(f"{where}: there is no column {name!r}; {listing}")
+            raise ValueError(f"{where}: there is no column {short(name)}; {listing(names)}")
     if asked:
         return Columns(tuple(asked), reading.label)
     names = list(dict.fromkeys(names))
     margins = [(name,) for name in names if name in MARGINS]
     oriented = margins + _partners(names, "chosen", "rejected")
     turned = _partners(names, "first", "second")
-    if reading.label is None and not oriented and "first_chosen" in names:
-        candidates, label = turned, "first_chosen"
+    if reading.label is None and LABEL in names and not oriented:
+        candidates, label = turned, LABEL
+    elif reading.label is None and LABEL in names and margins and not turned:
+        raise ValueError(
+            f"{where}: {margins[0][0]} may point to the chosen response or, as there is {LABEL}, "
+            f"to the first; margin (--margin {margins[0][0]}) says the chosen one, label (--label "
+            f"{LABEL}) the first"
+        )
     else:
         candidates, label = (oriented if reading.label is None else margins + turned), reading.label
     if len(candidates) == 1:
@@ -60,7 +74,7 @@ def columns_of(names, reading, where):
     found = "".join(f", {' - '.join(c)}" for c in candidates).removeprefix(", ")
     raise ValueError(
         f"{where}: {what}{f' ({found})' if found else ''}; name it with margin (--margin NAME) or "
-        f"rewards (--rewards CHOSEN REJECTED); {listing}"
+        f"rewards (--rewards CHOSEN REJECTED); {listing(names)}"
     )
 
 

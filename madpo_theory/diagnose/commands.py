@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from ..files import check_output
 from ..methods import method_from
 from ..schedule import MarginSchedule
 from .reading import Reading
@@ -56,11 +57,11 @@ def diagnose(
 ) -> int:
     """Say what MADPO, or any method, would do to preference pairs, before anything is trained.
 
-    PAIRS is a Parquet, JSONL or CSV file, or a folder that datasets' save_to_disk wrote, with one
-    row for each pair. Without --method, the schedule's weights are compared. Exit status: 0 if
-    there is nothing to mend, 1 with warnings (1 % of the pairs where the target falls, an infinite
-    target, an ESS below --ess, a D above --bound, margins that labels contradict or would scale by
-    more than 1.25), 2 for wrong use.
+    PAIRS is a Parquet, Arrow, JSONL, CSV or TSV file, or a folder that datasets' save_to_disk
+    wrote, with one row for each pair. Without --method, the schedule's weights are compared. Exit
+    status: 0 if there is nothing to mend, 1 with warnings (1 % of the pairs where the target falls,
+    an infinite target, an ESS below --ess, a D above --bound, margins that labels contradict or
+    would scale by more than 1.25), 2 for wrong use.
 
     Args:
         pairs: the file or folder.
@@ -86,6 +87,7 @@ def diagnose(
             f"--set {assignments[0]} is a setting of no method; name one with --method, or set the "
             "schedule with --c-max, --c-min, --lam and --tau"
         )
+    check_output(json, html)
     found = diagnose(
         pairs, None if schedule == Released else schedule.made(), weight=weight, reading=reading,
         beta=beta, ess=ess, bound=bound, gamma=gamma,
@@ -119,11 +121,12 @@ def weights(
     label: train log(1 + exp(offset - beta m)) of it, unweighted.
 
     PAIRS as in `madpo diagnose`. The schedule is recorded in the Parquet file's metadata, under the
-    key madpo_theory, or beside a JSONL or CSV file in OUT.schedule.json.
+    key madpo_theory, or beside a JSONL, CSV or TSV file in OUT.schedule.json.
 
     Args:
         pairs: the file or folder.
-        out: .parquet for Parquet and folders, .jsonl for JSONL, .csv for CSV.
+        out: .parquet for Parquet, Arrow and folders, else the suffix of PAIRS; where it is a
+            symbolic link, the file that it points to.
         weight: a name, such as bounded-ratio, target-shaped or efficient, or path/to/file.py:Class
             for one of your own; made with the schedule.
         gamma: exponent of the target-shaped weight's target, between 0 and 1; by default its own.
@@ -135,13 +138,15 @@ def weights(
     """
     from .weights import write_weights
 
+    check_output(out)
     made = write_weights(
         pairs, out, schedule.made(), weight=weight, reading=reading, gamma=gamma, mean_one=mean_one,
         column=column, offset=offset, clip=clip, force=force,
     )  # fmt: skip
     print(f"{made.path}: {made.pairs:,} pairs, {made.label} weights in column {column}")
     if offset is not None:
-        print(f"their offsets in column {offset}: train these or the weights, not both")
+        print(f"their offsets in column {offset}: train with these or with the weights, not both")
+    print(f"margin: {made.margin}")
     if made.dropped:
         print("left out: " + ", ".join(f"{number:,} {reason}" for reason, number in made.dropped))
     if made.sidecar is not None:

@@ -4,6 +4,8 @@ import json
 import math
 from dataclasses import dataclass, field, is_dataclass
 
+import numpy as np
+
 from ..files import replacing
 from ..ops import check_number
 from ..schedule import MarginSchedule
@@ -21,6 +23,10 @@ FALLING = 0.01
 """Share of the pairs on a falling stretch above which it is a warning."""
 MISCALIBRATED = 1.25
 """Factor between fitted and calibrated scale above which, beyond doubt, it is a warning."""
+
+
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""A weight below it is 0, or has lost its digits, where losses are computed in float32."""
 
 
 @dataclass(frozen=True)
@@ -223,6 +229,11 @@ def _warnings(labels, own, asked, ess, bound):
         )
     if own.ess is not None and own.ess < ess:
         yield f"ESS: the weights are worth {own.ess:.1%} of the pairs, less than {ess:.0%}"
+    if own.smallest is not None and 0 < own.smallest < SMALLEST:
+        yield (
+            f"weights: the smallest, {own.smallest:.3g}, is 0 in float32, so that training leaves "
+            "such a pair out; a smaller c_max or tau keeps it"
+        )
     if bound is not None and (own.influence is None or own.influence > bound):
         far = "without bound" if own.influence is None else f"by {own.influence:.2f} nats"
         yield f"D: a wrong reward model can move a target {far}, more than {bound:g}"

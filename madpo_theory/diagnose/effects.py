@@ -260,11 +260,14 @@ def _of_weights(sketch, method, schedule):
     logs = log_weight(h, weighting)
     with np.errstate(over="ignore"):  # the efficient weight of a pair may be e^D
         weights = np.exp(logs)
+    smallest = weights.min()
+    if smallest == 0 and logs.min() > -math.inf:  # 0 is for a pair that is meant to be left out
+        smallest = np.nextafter(0.0, 1.0)
     where = suppressed_where(weighting, schedule)
     some = logs.max() > -math.inf
     return {
         "mean": sketch.mean(weights),
-        "smallest": float(weights.min()),
+        "smallest": float(smallest),
         "largest": float(weights.max()),
         "ess": effective_sample_size(np.exp(logs - logs.max()), n) / sketch.pairs if some else 0.0,
         "suppressed": sum(sketch.share(low, high) for low, high in where),

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..formats import ROWS, Table, named, opened, short
 from ..ops import check_number
 from .columns import Columns, columns_of, margins_of
-from .formats import FORMATS, ROWS, ArrowFolder, Memory
 
 __all__ = ["Pairs", "Reading"]
 
@@ -43,13 +43,30 @@ class Reading:
             )
 
 
+class Memory(Table):
+    """An array of margins, as a table with one column."""
+
+    def __init__(self, margins):
+        margins = np.asarray(margins)
+        if margins.dtype.kind not in "fiu" or margins.ndim != 1:
+            raise TypeError(
+                f"margins must be real numbers in one dimension, got {margins.dtype} of shape "
+                f"{margins.shape}; pass one margin for each pair, or the path of a file"
+            )
+        self.names, self.margins = ["margins"], margins.astype(np.float64)
+
+    def parts(self, names, label, *, whole, rows):
+        for start in range(0, len(self.margins), rows or ROWS):
+            yield {"margins": self.margins[start : start + (rows or ROWS)]}, None
+
+
 class Pairs:
     """Pairs of a file, or an array of margins: iterate :meth:`margins` or :meth:`rows`.
 
     Parameters
     ----------
-    source : Parquet, JSONL or CSV, by the suffix of its name, or a folder of Arrow files; or an
-        array (n,) of margins.
+    source : a file of one of :data:`~madpo_theory.formats.FORMATS`, by the suffix of its name, or
+        a folder of Arrow files; or an array (n,) of margins.
     reading : how margins are read.
 
     Attributes
@@ -67,28 +84,29 @@ class Pairs:
             self.format, self.name, self.columns = Memory(source), "margins", Columns(("margins",))
             self.where = lambda row, column: f"{column}, index {row}"
             return
-        path = Path(source)
-        self.name, suffix = str(path), path.suffix.lower()
-        self.where = lambda row, column: f"{path}, row {row + 1}, column {column}"
-        if path.is_dir():
-            self.format = ArrowFolder(path)
-        elif not path.exists():
-            raise ValueError(f"pairs = {path}: there is no such file or folder; correct it")
-        elif suffix in FORMATS:
-            self.format = FORMATS[suffix](path)
-        else:
-            raise ValueError(
-                f"pairs = {path} must end in {', '.join(FORMATS)}, or be a folder that datasets' "
-                "save_to_disk wrote; convert it"
-            )
-        names = self.format.names
-        if not names:
-            raise ValueError(f"{path}: holds no rows; give one row for each pair")
-        self.columns = columns_of(names, reading, path)
+        self.name = str(source)
+        self.where = lambda row, column: f"{source}, row {row + 1}, column {named(column)}"
+        self.format = opened(source, "pairs", folders=True)
+        self.columns = columns_of(self.format.names, reading, source)
         for name in self.columns.names:
-            if names.count(name) > 1:
-                raise ValueError(f"{path}: has the column {name!r} twice; rename one of them")
-            self.format.check(name)
+            self.format.require_numbers(name, label=name == self.columns.label)
+
+    def _same_columns(self):
+        """ValueError if columns that only later rows have make what the margin is doubtful."""
+        late = self.format.late
+        if not late or not self.columns.guessed:
+            return
+        try:
+            found = columns_of([*self.format.names, *late], self.reading, self.name)
+        except ValueError:
+            found = None
+        if found != self.columns:
+            name, row = min(late.items(), key=lambda item: item[1])
+            raise ValueError(
+                f"{self.name}, row {row}: has a column {short(name)}, which the first rows lack, "
+                "and with it the margin is another, or unclear; name it with margin (--margin "
+                "NAME) or rewards (--rewards CHOSEN REJECTED)"
+            )
 
     def margins(self, rows=None):
         """Arrays of margins toward the observed labels, nats, in batches of about `rows`."""
@@ -112,10 +130,13 @@ class Pairs:
 
     def _read(self, *, whole, rows):
         self.dropped.clear()
-        first = 0
-        for values, payload in self.format.parts(self.columns, whole=whole, rows=rows):
+        first, columns = 0, self.columns
+        for values, payload in self.format.parts(
+            columns.names, columns.label, whole=whole, rows=rows
+        ):
+            self._same_columns()
             margins, kept = margins_of(
-                values, self.columns, self.reading,
+                values, columns, self.reading,
                 lambda row, column, first=first: self.where(first + row, column),
             )  # fmt: skip
             if kept is not None:

@@ -4,6 +4,7 @@ import math
 import textwrap
 
 from ..weights import weight
+from .columns import margin_line
 
 __all__ = ["effect_rows", "offset_rows", "schedule_text", "settings_text", "target_rows", "text"]
 
@@ -158,10 +159,8 @@ def text(diagnosis):
 def _about(d):
     """Lines on the margins and the labels."""
     m, c = d.margins, d.calibration
-    scaled = "" if d.scale == 1 else f", times {d.scale:g}"
-    guessed = " (guessed; --margin or --rewards names others)" if d.guessed else ""
     yield f"{d.source}: {d.pairs:,} pairs"
-    yield f"margin       {d.columns}{scaled}{guessed}"
+    yield f"margin       {margin_line(d.columns, d.scale, d.guessed)}"
     if d.dropped:
         yield "left out     " + ", ".join(f"{number:,} {reason}" for reason, number in d.dropped)
     ties = f", {m.ties:,} ties" if m.ties else ""

@@ -1,4 +1,4 @@
-"""A file of pairs with the weight of each pair's loss, and the offset that does its work."""
+"""A file of pairs with the weight of each pair's loss, or the offset that does its work, beside."""
 
 import json
 from contextlib import ExitStack, contextmanager
@@ -9,13 +9,14 @@ import numpy as np
 
 from .. import __version__
 from ..files import replacing
+from ..formats import named, pyarrow
 from ..methods import OffsetMadpo
 from ..ops import numpy_world
 from ..schedule import MarginSchedule, check_schedule
 from ..weights import ScaledWeight
 from ..weights import weight as weight_of
+from .columns import margin_line
 from .effects import asked_weighting
-from .formats import pyarrow
 from .reading import Pairs, Reading
 from .sketch import sketch
 
@@ -33,7 +34,8 @@ class WeightedPairs:
     ----------
     path : the file. sidecar : the file with the schedule; None where it is in `path` itself.
     pairs : rows written. dropped : (reason, number) of the rows left out.
-    label : of the weight, for people. record : the schedule and all that makes the weights again.
+    label, margin : of the weight, and what the margin is made of, for people.
+    record : the schedule and all that makes the weights again.
     """
 
     path: Path
@@ -41,6 +43,7 @@ class WeightedPairs:
     pairs: int
     dropped: tuple
     label: str
+    margin: str
     record: dict
 
 
@@ -61,13 +64,14 @@ def write_weights(
 ):
     """Write the pairs of a file with the weight of each, w(h): every other column, the same order.
 
-    And, if asked, with the offset delta(h) that has the same targets with weights of 1 (N5).
+    And, if asked, with the offset delta(h), which has the same targets with weights of 1 (N5).
 
     Parameters
     ----------
     source : a file of pairs, see :class:`~.reading.Pairs`.
-    out : .parquet for Parquet and Arrow folders, .jsonl for JSONL, .csv for CSV. The schedule is
-        recorded in the Parquet file's metadata (key ``madpo_theory``), or in OUT.schedule.json.
+    out : .parquet for Parquet, Arrow and its folders, else the suffix of `source`; where it is a
+        symbolic link, the file that it points to. The schedule is recorded in the Parquet file's
+        metadata (key ``madpo_theory``), or in OUT.schedule.json.
     schedule : MarginSchedule; default the released one with c_max = 4.
     weight : a name in WEIGHTS or path/to/file.py:Class, made with the schedule, or a Weighting, or
         a MarginSchedule for its published weight.
@@ -75,9 +79,9 @@ def write_weights(
     gamma : exponent of the target-shaped weight's target; no other weight has it.
     mean_one : scale the weights to the mean 1 over the file; reads it twice. The mean is that over
         the cells of a :class:`~.sketch.MarginSketch`, within 1e-6 of 1.
-    column : name of the new column.
-    offset : name of a second one, :class:`~madpo_theory.methods.OffsetMadpo`'s offset, nats; None
-        for none. clip : nats, > 0, within which it is held.
+    column : name of the new column, not empty.
+    offset : name of a second one, the offset of :class:`~madpo_theory.methods.OffsetMadpo`, nats;
+        None for none. clip : nats, > 0, within which it is held.
     force : overwrite what is there.
     rows : rows to a batch; the result does not depend on it.
 
@@ -91,6 +95,16 @@ def write_weights(
             f"source must be the path of a file, got {type(source).__qualname__}; for an array of "
             "margins call madpo_theory.weights"
         )
+    columns = {"column": column} | ({} if offset is None else {"offset": offset})
+    for option, name in columns.items():
+        if not name.strip():
+            raise ValueError(
+                f"{option} = {name!r} breaks the rule that a column has a name; give one"
+            )
+    if offset == column:
+        raise ValueError(f"offset = {offset!r} is the column of the weights; name another")
+    if offset is None and clip is not None:
+        raise ValueError(f"clip = {clip:g} is of an offset; name its column (--offset NAME)")
     settings = {} if gamma is None else {"gamma": gamma}
     weighting, made_from = asked_weighting(weight, schedule, **settings)
     label = weighting.title
@@ -102,20 +116,10 @@ def write_weights(
     if out.suffix.lower() != suffix:
         raise ValueError(f"out = {out} must end in {suffix}, like what {source} holds; rename it")
     sidecar = None if suffix == ".parquet" else out.with_name(f"{out.name}.schedule.json")
-    columns = {"column": column} | ({} if offset is None else {"offset": offset})
-    for option, name in columns.items():
-        if name in pairs.format.names:
-            raise ValueError(
-                f"{source}: has a column {name!r}; choose another name with {option} "
-                f"(--{option} NAME)"
-            )
-    if offset == column:
-        raise ValueError(f"offset = {offset!r} is the column of the weights; name another")
-    if offset is None and clip is not None:
-        raise ValueError(
-            f"clip = {clip:g} is of the offset; name its column with offset (--offset)"
-        )
     method = OffsetMadpo(weighting, clip)
+    _must_be_new(columns, pairs.format.names, lambda name: str(source))
+    if sidecar is None:
+        _must_hold(pairs.format)
     for path in filter(None, (out, sidecar)):
         if path.exists() and (not force or path.is_dir()):
             raise ValueError(f"out = {path} is there already; force (--force) overwrites a file")
@@ -131,7 +135,7 @@ def write_weights(
         "clip": clip,
         "version": __version__,
     }
-    count = 0
+    count = total = 0
     with ExitStack() as files:
         if sidecar is not None:
             beside = files.enter_context(replacing(sidecar))
@@ -140,28 +144,70 @@ def write_weights(
         writer = _parquet_writer if sidecar is None else _text_writer
         with writer(temporary, pairs.format, tuple(columns.values()), record) as write:
             for margins, kept, rows_of in pairs.rows(rows):
+                late = pairs.format.late
+                _must_be_new(columns, late, lambda name, late=late: f"{source}, row {late[name]}")
                 if kept is None:
                     kept = np.ones(len(margins), dtype=bool)
-                values = [weight_of(margins[kept], weighting)]
+                values = [_weights(pairs, margins, kept, weighting, total)]
                 if offset is not None:
-                    values.append(_offsets(margins[kept], method))
+                    values.append(_offsets(pairs, margins, kept, method, total))
                 write(rows_of, kept, values)
                 count += int(kept.sum())
+                total += len(kept)
     dropped = tuple(sorted(pairs.dropped.items()))
-    return WeightedPairs(out, sidecar, count, dropped, label, record)
+    margin = margin_line(pairs.columns, reading.scale, pairs.columns.guessed)
+    return WeightedPairs(out, sidecar, count, dropped, label, margin, record)
 
 
-def _offsets(margins, method):
-    """The offsets of margins, nats; ValueError where a weight of 0 asks for an infinite one."""
-    with np.errstate(invalid="ignore"):
-        found = method.offset(numpy_world, margins)
-    bad = ~np.isfinite(found)
-    if bad.any():
+def _must_be_new(columns, taken, where):
+    """ValueError if a new column's name is one of those taken; `where(name)` says where it is."""
+    for option, name in columns.items():
+        if name in taken:
+            raise ValueError(
+                f"{where(name)}: has a column {name!r}; choose another name with {option} "
+                f"(--{option} NAME)"
+            )
+
+
+def _weights(pairs, margins, kept, weighting, first):
+    """The weights of the margins that are kept; a weight that no float holds is a ValueError."""
+    with np.errstate(over="ignore"):  # refused below, with its row
+        found = weight_of(margins[kept], weighting)
+    return _finite(found, "weight", "choose another weight", pairs, margins, kept, first)
+
+
+def _offsets(pairs, margins, kept, method, first):
+    """Their offsets, nats; a weight of 0 asks for an infinite one, which is a ValueError."""
+    with np.errstate(invalid="ignore"):  # refused below, with its row
+        found = method.offset(numpy_world, margins[kept])
+    return _finite(found, "offset", "hold it with clip (--clip)", pairs, margins, kept, first)
+
+
+def _finite(found, what, mended, pairs, margins, kept, first):
+    """`found` of the margins that are kept, or a ValueError with the first row that is not finite;
+    `first` is the row that the batch begins with."""
+    wrong = ~np.isfinite(found)
+    if wrong.any():
+        row = first + int(np.flatnonzero(kept)[np.argmax(wrong)])
         raise ValueError(
-            f"the offset of the margin {margins[bad][0]:g} is {found[bad][0]}, as its weight is "
-            "0; hold it with clip (--clip NATS), or choose a positive weight"
+            f"{pairs.where(row, ', '.join(pairs.columns.rewards))}: the {what} of a margin of "
+            f"{margins[row - first]:g} is {found[wrong][0]}, and must be finite; lower scale "
+            f"(--scale), or {mended}"
         )
     return found
+
+
+def _must_hold(source):
+    """ValueError with the first column that Parquet cannot hold, such as one of empty objects."""
+    pa = pyarrow()
+    for field in source.schema:
+        try:
+            pyarrow(".parquet").ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+        except pa.ArrowException:
+            raise ValueError(
+                f"{source.path}, column {named(field.name)}: holds {str(field.type)[:60]}, which "
+                "Parquet cannot hold; drop the column"
+            ) from None
 
 
 @contextmanager
@@ -169,10 +215,7 @@ def _parquet_writer(path, source, names, record):
     """write(batch, kept, values of each new column) into a Parquet file; metadata: the record."""
     pa = pyarrow()
     metadata = (source.schema.metadata or {}) | {METADATA: json.dumps(record).encode()}
-    schema = source.schema
-    for name in names:
-        schema = schema.append(pa.field(name, pa.float64()))
-    schema = schema.with_metadata(metadata)
+    schema = pa.schema([*source.schema, *(pa.field(n, pa.float64()) for n in names)], metadata)
 
     def write(batch, kept, values):
         if not kept.all():
@@ -187,16 +230,13 @@ def _parquet_writer(path, source, names, record):
 @contextmanager
 def _text_writer(path, source, names, record):
     """write(texts, kept, values of each new column): each text with them put in, else as it was."""
-    row = 0
 
     def write(texts, kept, values):
-        nonlocal row
-        values = zip(*(column.tolist() for column in values), strict=True)
+        rows = zip(*(column.tolist() for column in values), strict=True)
         for text, keep in zip(texts, kept.tolist(), strict=True):
-            row += 1
             if keep:
-                for name, value in zip(names, next(values), strict=True):
-                    text = source.with_column(text, name, value, row)
+                for name, value in zip(names, next(rows), strict=True):
+                    text = source.with_column(text, name, value)
                 file.write(text)
 
     with open(path, "w", newline="", encoding="utf-8") as file:

@@ -92,10 +92,15 @@ def _check_batch(margins):
         raise ValueError(f"margins must be 1-D with at least one pair, got shape {shape}")
 
 
+def log_keep(margin, mean, std):
+    """log of the odds with which the filter draws a pair: -(M - mean)^2/(2 std^2)."""
+    return -(((margin - mean) / std) ** 2) / 2
+
+
 def beta_dpo_keep(margins, state, *, fraction=0.8, generator):
     """beta-DPO's filter: keep a fraction of the batch, drawn without replacement.
 
-    Pair i is drawn with probability proportional to ``exp(-(M_i - mean)^2 / (2 std^2))``.
+    Pair i is drawn with probability proportional to e^:func:`log_keep`, a normal density.
 
     Parameters
     ----------
@@ -111,7 +116,7 @@ def beta_dpo_keep(margins, state, *, fraction=0.8, generator):
     check_number("fraction", fraction, "0 < fraction <= 1", lambda v: (v > 0) & (v <= 1))
     _check_batch(margins)
     size = max(1, int(fraction * len(margins)))
-    logits = -(((margins.detach().double() - state.mean) / state.std) ** 2) / 2
+    logits = log_keep(margins.detach().double(), state.mean, state.std)
     # Gumbel top-k draws without replacement from exp(logits) without ever exponentiating:
     # margins far from the mean, whose probabilities underflow, still have a place in the order.
     uniform = torch.rand(

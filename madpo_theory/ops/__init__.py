@@ -14,9 +14,9 @@ Arb ball, power series    :mod:`~madpo_theory.ops.arb_world`    certify
 
 Every world has the same primitives: ``exp expm1 log log1p sigmoid softplus tanh sinh asinh minimum
 where_greater stop_gradient``, the number ``infinity``, ``number`` and ``lift``, which bring
-settings and arguments into it, and three whose numerical care is their whole point,
-``exp_difference(a, b, b - a) = e^-a - e^-b``, ``logistic(a, k) = 1/(1 + k e^a)`` and
-``mobius_exp(a, k) = (1 - e^a)/(1 + k e^a)``.
+settings and arguments into it, ``evaluate``, which takes a formula to them, and three whose
+numerical care is their whole point, ``exp_difference(a, b, b - a) = e^-a - e^-b``, ``logistic(a,
+k) = 1/(1 + k e^a)`` and ``mobius_exp(a, k) = (1 - e^a)/(1 + k e^a)``.
 """
 
 import functools
@@ -121,8 +121,12 @@ def elementwise(*names, same_shape=False):
             values = {n: bound.arguments[n] for n in names}
             xp = world_of(**values)
             lifted, lower = xp.lift(values, same_shape)
-            bound.arguments.update(lifted)
-            result = formula(xp, *bound.args, **bound.kwargs)
+
+            def evaluated(values):
+                bound.arguments.update(values)
+                return formula(xp, *bound.args, **bound.kwargs)
+
+            result = xp.evaluate(evaluated, lifted)
             return tuple(map(lower, result)) if isinstance(result, tuple) else lower(result)
 
         function.formula = formula

@@ -14,6 +14,8 @@ from flint import arb, arb_series, fmpq
 from . import not_finite_error, of_sympy
 
 infinity = arb.pos_inf()
+FINEST = 2.0**-20
+"""Radius of a ball that is not halved any more."""
 
 
 def exp(x):
@@ -121,7 +123,7 @@ def where_greater(x, threshold, above, below):
             f"a power series of order {order} straddles a branch point, where only the first "
             "derivative has an enclosure; split the ball at the branch point or use order 2"
         )
-    return arb_series([above[i].union(below[i]) for i in range(order)], prec=order)
+    return _hull(above, below)
 
 
 def stop_gradient(x):
@@ -139,6 +141,58 @@ def number(value, like):
     if sympy is not None and isinstance(value, sympy.Expr):
         return of_sympy(value, lambda p, q: arb(fmpq(p, q)), exp, log)
     return arb(value)
+
+
+def evaluate(formula, values):
+    """formula(values); where the balls are too wide for it, the hull over halves of the widest.
+
+    On a ball that straddles a branch each branch is evaluated beyond the margins that it is meant
+    for, where it may be no number; on halves that only touch it, it is not. What is not finite on a
+    ball of radius FINEST either, as around a weight of 0, is returned as it is.
+    """
+    result = formula(values)
+    halved = _halved(formula, values, result)
+    return result if halved is None else halved
+
+
+def _halved(formula, values, result):
+    """The result, or the hull over halves of the ball that is; None where one is not finite."""
+    if all(c.is_finite() for part in _parts(result) for c in _coefficients(part)):
+        return result
+    name = max(values, key=lambda n: _constant(values[n]).rad())
+    ball = _constant(values[name])
+    if not ball.rad() > FINEST:
+        return None
+    found = []
+    for end in (ball.lower(), ball.upper()):
+        half = values | {name: _at(values[name], ball.mid().union(end))}
+        found.append(_halved(formula, half, formula(half)))
+        if found[-1] is None:
+            return None
+    hulls = tuple(map(_hull, *map(_parts, found)))
+    return hulls if isinstance(result, tuple) else hulls[0]
+
+
+def _parts(result):
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _coefficients(x):
+    return list(x) if isinstance(x, arb_series) else [x]
+
+
+def _at(x, ball):
+    """A value with another ball for its constant term."""
+    if isinstance(x, arb):
+        return ball
+    return arb_series([ball, *list(x)[1:]], prec=x.prec)
+
+
+def _hull(x, y):
+    if isinstance(x, arb):
+        return x.union(y)
+    order = min(x.prec, y.prec)
+    return arb_series([x[i].union(y[i]) for i in range(order)], prec=order)
 
 
 def lift(values, same_shape):

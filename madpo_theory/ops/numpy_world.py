@@ -33,6 +33,11 @@ def number(value, like):
     return float(value)
 
 
+def evaluate(formula, values):
+    """formula(values)."""
+    return formula(values)
+
+
 def lift(values, same_shape):
     """Arrays of one floating dtype, and the function that gives results back as they came."""
     arrays = {name: np.asarray(value) for name, value in values.items()}

@@ -56,6 +56,11 @@ def number(value, like):
     return sp.sympify(value)
 
 
+def evaluate(formula, values):
+    """formula(values)."""
+    return formula(values)
+
+
 def lift(values, same_shape):
     """Expressions, refused if SymPy knows them to be infinite, NaN or not real."""
     expressions = {name: sp.sympify(value) for name, value in values.items()}

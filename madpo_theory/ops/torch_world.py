@@ -47,6 +47,11 @@ def number(value, like):
     return float(value)
 
 
+def evaluate(formula, values):
+    """formula(values)."""
+    return formula(values)
+
+
 def lift(values, same_shape):
     """Tensors of one floating dtype, and the function that gives results back as they came."""
     strong = {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}

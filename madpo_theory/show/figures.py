@@ -103,7 +103,11 @@ def make_figures(out, *, experiment, results=None, names=None, say=None):
     for name in chosen:
         if name not in known:
             raise ValueError(f"no figure is called {name!r}; choose among {', '.join(known)}")
-    out.mkdir(parents=True, exist_ok=True)
+        if names is not None and known[name].source and folders[known[name].source] is None:
+            what, command = SOURCES[known[name].source]
+            raise ValueError(
+                f"figure {name} shows the {what}, and there is none; make one with `{command}`"
+            )
     written = []
     for name in chosen:
         figure = known[name]

@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .. import leash
 from ..extensions import STUDIES
+from ..files import must_be_writable
 from .predictions import told
 
 __all__ = ["StudyResult", "executor_of", "judge_again", "read_results", "run"]
+
+MOST_WORKERS = 61  # Windows waits for no more; others leave all beyond 64 idle
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def run(names, *, worlds, out, seed=0, device="cpu", rewards=None, executor=None
     check_run(worlds, seed)
     if Path(out).exists() and not Path(out).is_dir():
         raise ValueError(f"out = {out} is a file; name a folder")
+    must_be_writable(out)
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -176,24 +181,16 @@ def executor_of(workers, cluster=None):
 
     The workers of a cluster need this package, and a file of rewards at the same path.
     """
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
     from .study import InProcess
 
     if cluster is not None:
         with _dask(cluster) as client:
             yield client.get_executor()
         return
-    if workers < 0:
-        raise ValueError(f"workers = {workers} breaks the rule workers >= 0")
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers else InProcess()
-    with pool as executor:
-        try:
-            yield executor
-        except BaseException:
-            executor.shutdown(cancel_futures=True)
-            raise
+    if not 0 <= workers <= MOST_WORKERS:
+        raise ValueError(f"workers = {workers} breaks the rule 0 <= workers <= {MOST_WORKERS}")
+    with leash.workers(workers) if workers else InProcess() as executor:
+        yield executor
 
 
 def _dask(address):

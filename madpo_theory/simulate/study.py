@@ -68,9 +68,9 @@ def run_study(study, *, worlds, out, seed=0, executor=None, device="cpu", progre
     Parameters
     ----------
     study : :class:`Study`.
-    worlds : number of worlds, >= 1; world w is the same for every number of them.
+    worlds : number of worlds, 1 to a million; world w is the same for every number of them.
     out : folder; the table is out/NAME.parquet, finished parts are kept in out/parts.
-    seed : >= 0.
+    seed : 0 to 2^63 - 1.
     executor : any ``concurrent.futures.Executor``, a cluster's among them; by default the work is
         done in this process. Parts in one process take turns, so threads gain nothing.
     device : torch device of the solvers.
@@ -101,10 +101,12 @@ def run_study(study, *, worlds, out, seed=0, executor=None, device="cpu", progre
 
 def check_run(worlds, seed):
     """Refuse numbers that are none of a run."""
-    for name, value, least in (("worlds", worlds, 1), ("seed", seed, 0)):
+    # parts are listed before they are done, and a table keeps 63 bits of a seed
+    for name, value, least, most in (("worlds", worlds, 1, 10**6), ("seed", seed, 0, 2**63 - 1)):
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError(f"{name} must be an integer, got {value!r}")
-        check_number(name, value, f"{name} >= {least}", lambda v, least=least: v >= least)
+        rule = f"{least} <= {name} <= {most}"
+        check_number(name, value, rule, lambda v, low=least, high=most: low <= v <= high)
 
 
 def _run(executor, measure, todo, seed, device, bar):

@@ -132,6 +132,9 @@ def log_weight(xp, h, weighting):
 def weight(xp, h, weighting):
     """Weight of a pair's loss, w(h) = e^(log_weight(h)); positive, the published one below 2.
 
+    It is rounded to 0 where e^(log w) is below the smallest number of h's type: in float32 from
+    log w = -104 on.
+
     Parameters, kinds and errors as in :func:`log_weight`. Source: arXiv 2510.05342.
     """
     return xp.exp(log_weight.formula(xp, h, weighting))

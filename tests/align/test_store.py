@@ -116,6 +116,15 @@ def test_a_damaged_manifest_is_an_error(tmp_path, text):
         numbers(tmp_path, Settings())
 
 
+@pytest.mark.parametrize("keep", [(), ("config.json",)])
+def test_a_manifest_that_lists_no_result_is_not_trusted(tmp_path, keep):
+    run = numbers(tmp_path, Settings())
+    files = {k: v for k, v in run.manifest().items() if k in keep}
+    (run.path / "manifest.json").write_text(json.dumps({"files": files}))
+    with pytest.raises(RunError, match=r"manifest\.json: expected the files .*delete the folder"):
+        numbers(tmp_path, Settings())
+
+
 def test_a_disagreeing_manifest_is_an_error(tmp_path):
     run = numbers(tmp_path, Settings())
     manifest = json.loads((run.path / "manifest.json").read_text())

@@ -14,26 +14,58 @@ from collections import defaultdict
 
 import pytest
 from hypothesis import Phase, settings
-from mutants import MODULES, ROOT, path_of
+from mutants import ROOMS, ROOT, path_of
 
-SUITE = (
-    "tests/test_ops.py",
-    "tests/test_schedule.py",
-    "tests/test_weight.py",
-    "tests/test_weights.py",
-    "tests/test_losses.py",
-    "tests/test_methods.py",
-    "tests/test_seam.py",
-    "tests/align/test_preference.py",
-    "tests/test_targets.py",
-    "tests/test_risk.py",
-    "tests/test_invalid_input.py",
-    "tests/golden",
-    "tests/test_claims.py::test_evidence_agrees",
-)
+SUITES = {
+    "formulas": (
+        "tests/test_ops.py",
+        "tests/test_schedule.py",
+        "tests/test_weight.py",
+        "tests/test_weights.py",
+        "tests/test_losses.py",
+        "tests/test_methods.py",
+        "tests/test_seam.py",
+        "tests/align/test_preference.py",
+        "tests/test_targets.py",
+        "tests/test_risk.py",
+        "tests/test_invalid_input.py",
+        "tests/golden",
+        "tests/test_claims.py::test_evidence_agrees",
+    ),
+    "certificates": (
+        "tests/test_forgeries.py",
+        "tests/test_certify.py",
+        "tests/test_certify_boxes.py",
+        "tests/test_audit_checker.py",
+    ),
+    # What judges the judge: not whether the claims' evidence agrees.
+    "ledger": (
+        "tests/test_ledger.py",
+        *(
+            f"tests/test_claims.py::{test}"
+            for test in (
+                "test_a_roll_up_stands_as_its_weakest_part",
+                "test_a_roll_up_without_its_parts_is_refused",
+                "test_evidence_for_a_falsehood_disagrees",
+                "test_an_error_is_no_evidence_either_way",
+                "test_a_claim_of_which_nothing_was_checked_is_said_to_be",
+                "test_a_folder_that_cannot_be_written_is_no_contradiction",
+                "test_a_foil_changes_what_the_evidence_finds_and_puts_it_back",
+                "test_which_ends_of_a_certificate_are_compared",
+                "test_slopes_come_with_certificates_that_the_sheets_checker_accepts",
+                "test_simplified_is_zero_exactly_for_identities",
+                "test_a_claim_with_an_unfounded_verdict_is_refused",
+                "test_json_has_the_published_shape",
+                "test_verify_exits_non_zero_on_disagreement",
+            )
+        ),
+    ),
+}
+"""What has a say in the mutants of a room."""
 LEDGER = "tests/test_claims.py"
 EXAMPLES = 25
-LEDGER_SECONDS = 3.0
+SECONDS = 3.0
+"""Slower tests, without a mutant and traced, are not asked."""
 
 
 class Mutated(importlib.abc.MetaPathFinder):
@@ -107,6 +139,8 @@ OPTIONS = (
 
 def run(mutant, stages, limits):
     """The test that notices the mutant, or None; `stages` are lists of tests, run in order."""
+    if f"madpo_theory.{mutant.module}" in sys.modules:
+        raise RuntimeError(f"{mutant.module} is imported already: no test would see the mutant")
     sys.meta_path.insert(0, Mutated(mutant.module, mutant.source))
     for order in stages:
         if not order:
@@ -122,15 +156,24 @@ def run(mutant, stages, limits):
     return None
 
 
+def run_by_hand(mutant, tests):
+    """The first of the tests, slow ones too, that fails on the mutant, or None."""
+    sys.meta_path.insert(0, Mutated(mutant.module, mutant.source))
+    plugin = Selection()
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    pytest.main([*OPTIONS, *tests], plugins=[plugin])
+    return plugin.killer
+
+
 class Tracing(Selection):
     """The suite without a mutant: how long a test takes, which functions of the library it calls.
 
     A mutant inside a function that a test never calls cannot be noticed by it.
     """
 
-    def __init__(self):
+    def __init__(self, room):
         super().__init__()
-        self.files = {str(path_of(module)): module for module in MODULES}
+        self.files = {str(path_of(module)): module for module in ROOMS[room]}
         self.calls, self.seconds = defaultdict(set), {}
         self.test, self.failed = "", []
 
@@ -153,18 +196,20 @@ class Tracing(Selection):
             self.failed.append(report.nodeid)
 
 
-def baseline():
-    """{tests: {name: {seconds, calls}}, always: [calls at import], failed: [...]}."""
-    plugin = Tracing()
+def baseline(room):
+    """Of a room: {tests: {name: {seconds, calls}}, always: [calls at import], failed: [...]}."""
+    plugin = Tracing(room)
     sys.settrace(plugin.trace)
-    files = [name for name in SUITE if (ROOT / name.split("::")[0]).exists()]
-    code = pytest.main([o for o in OPTIONS if o != "-x"] + files, plugins=[plugin])
+    files = [name for name in SUITES[room] if (ROOT / name.split("::")[0]).exists()]
+    code = pytest.main(
+        [o for o in OPTIONS if o != "-x"] + ["-m", "not slow", *files], plugins=[plugin]
+    )
     sys.settrace(None)
     if plugin.failed or plugin.killer or code != pytest.ExitCode.OK:
         return {"failed": plugin.failed or [plugin.killer or f"exit code {int(code)}"]}
     tests = {
         name: {"seconds": round(plugin.seconds[name], 4), "calls": sorted(plugin.calls[name])}
         for name in plugin.seen
-        if not (name.startswith(LEDGER) and plugin.seconds[name] > LEDGER_SECONDS)
+        if plugin.seconds[name] <= SECONDS
     }
     return {"tests": tests, "always": sorted(plugin.calls[""]), "failed": []}

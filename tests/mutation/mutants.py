@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import random
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _files(folder):
-    """The modules of a room, a file each."""
+    """The modules of a folder, a file each."""
     names = sorted(path.stem for path in (ROOT / "madpo_theory" / folder).glob("*.py"))
     return [f"{folder}.{name}" for name in names if name != "__init__"]
 
 
-MODULES = (
+FORMULAS = (
     "ops",
     "ops.stable",
     "ops.numpy_world",
@@ -35,6 +36,14 @@ MODULES = (
     "targets",
     "risk",
 )
+ROOMS = {
+    "formulas": FORMULAS,
+    "certificates": (*_files("certify"), "audit.checker"),
+    "ledger": ("claims.ledger", "claims.evidence"),
+}
+REQUIRED = {"formulas": 0.97, "certificates": 0.95, "ledger": 0.95}
+"""The share of the mutants of a room that the tests must notice."""
+MODULES = tuple(module for modules in ROOMS.values() for module in modules)
 
 ARITHMETIC = ("Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Pow")
 LOGIC = ("BitOr", "BitAnd", "BitXor")
@@ -82,27 +91,40 @@ def path_of(module):
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def mutants_of(module):
-    """(mutants, number that do not compile) of a module, in the order of its text."""
+def room_of(module):
+    """The room that a module of :data:`MODULES` is in."""
+    return next(room for room, modules in ROOMS.items() if module in modules)
+
+
+def mutants_of(module, sample=None):
+    """(mutants, number that do not compile, number of changes in all), in the order of the text.
+
+    With a `sample` that many changes are drawn, always the same for one text of the module.
+    """
     source = path_of(module).read_text()
     nodes, functions = list(ast_nodes(get_ast(source))), _functions(source)
-    mutants, broken = [], 0
+    changes = []
     for name in filter(chosen, cosmic_ray.plugins.operator_names()):
         operator = cosmic_ray.plugins.get_operator(name)()
         places = [start for node in nodes for start, _ in operator.mutation_positions(node)]
-        for occurrence, (line, column) in enumerate(places):
-            mutated = mutate_code(source, operator, occurrence)
-            if not _compiles(mutated):
-                broken += 1
-                continue
-            function, code = _innermost(functions, line, column)
-            mutants.append(Mutant(module, name, line, function, code, source, mutated))
+        changes += [(name, operator, i, place) for i, place in enumerate(places)]
+    count = len(changes)
+    if sample is not None and sample < count:
+        changes = random.Random(source).sample(changes, sample)
+    mutants, broken = [], 0
+    for name, operator, occurrence, (line, column) in changes:
+        mutated = mutate_code(source, operator, occurrence)
+        if not _compiles(mutated):
+            broken += 1
+            continue
+        function, code = _innermost(functions, line, column)
+        mutants.append(Mutant(module, name, line, function, code, source, mutated))
     twins = Counter()
     for index, mutant in enumerate(mutants):  # the same change twice in one function
         twins[mutant.key] += 1
         if twins[mutant.key] > 1:
             mutants[index].__dict__["change"] = f"{mutant.change} (#{twins[mutant.key]})"
-    return sorted(mutants, key=lambda m: m.line), broken
+    return sorted(mutants, key=lambda m: m.line), broken, count
 
 
 def _compiles(source):

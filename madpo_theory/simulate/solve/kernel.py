@@ -9,6 +9,7 @@ neighbours. What does not converge here is left to the batched solver, which can
 Arrays over pairs (i, j), i < j, hold row i after row i - 1; `begin` says where a row starts.
 """
 
+import functools
 import math
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,8 +34,17 @@ BELOW_ROOT_HALF = 0x3FE6A09E00000000  # the bits of a number just below the root
 EXPONENT = np.int64(-1 << 52)  # the bits of sign and exponent
 INTEGER = np.int64(0x4330000000000000)  # the bits of 2^52: what is added to them is an integer
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
-inlined = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+
+def compiled(function, **options):
+    """A function compiled when first called, and kept on disk where a folder for that is found."""
+    options |= {"nogil": True, "error_model": "numpy"}
+    try:
+        return njit(function, cache=True, **options)
+    except RuntimeError:  # neither beside this file nor in the home can anything be written
+        return njit(function, **options)
+
+
+inlined = functools.partial(compiled, forceinline=True)
 place = np.uint64  # places in arrays: an unsigned index is not looked at for a sign
 
 
