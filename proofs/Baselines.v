@@ -160,21 +160,6 @@ Proof.
   assert (0 < - beta * (m' - m)) by (apply Rmult_lt_0_compat; lra); lra.
 Qed.
 
-(* beta-DPO's filter keeps a label whose margin is x by a normal density around M0. Held fixed while
-   the loss is differentiated, it moves where the pair settles. *)
-Theorem B5_settles beta s M0 h m : 0 < s -> 2 * M0 / s ^ 2 < beta ->
-  risk_slope (fun x => - ((x - M0) ^ 2 / (2 * s ^ 2))) (beta * m) h m = 0
-  <-> m = h / (beta - 2 * M0 / s ^ 2).
-Proof.
-  intros Hs Hb; rewrite T1_stationary; unfold effective_target, ratio_of.
-  assert (0 < s ^ 2) by now apply pow_lt.
-  replace (- - ((- m - M0) ^ 2 / (2 * s ^ 2)) + - ((m - M0) ^ 2 / (2 * s ^ 2)))
-    with (2 * M0 / s ^ 2 * m) by (field; lra).
-  set (x := 2 * M0 / s ^ 2) in *; split; intros E.
-  - replace h with ((beta - x) * m) by lra; field; lra.
-  - rewrite E; field; lra.
-Qed.
-
 (* Within a batch the optimal margins are as the true ones, whatever its temperature. *)
 Theorem B4_proportional beta h1 h2 m1 m2 : 0 < beta ->
   minimizes (expected (dpo_loss beta) h1) m1 -> minimizes (expected (dpo_loss beta) h2) m2 ->

@@ -180,9 +180,6 @@ Definition cdpo_loss (epsilon z : R) : R :=
 Definition rdpo_loss (epsilon z : R) : R :=
   (- (epsilon * ln (exp z + 1)) + (1 - epsilon) * ln (1 + exp (- z))) / (1 - 2 * epsilon).
 
-Definition clipped_offset (delta : R -> R) (d h : R) : R :=
-  - Rmin d (- Rmin d (delta h)).
-
 Definition simpo_target (gamma h : R) : R :=
   let x1 := (1 / 2) * h in
   x1 + arcsinh (exp gamma * sinh x1).

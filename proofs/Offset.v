@@ -41,10 +41,6 @@ Definition clip (d x : R) : R := Rmax (- d) (Rmin d x).
 Ltac cases := unfold clip, Rmax, Rmin; repeat destruct Rle_dec; unfold Rabs;
   repeat destruct Rcase_abs; lra.
 
-(* The code's. *)
-Theorem clip_printed delta d h : clipped_offset delta d h = clip d (delta h).
-Proof. unfold clipped_offset; cases. Qed.
-
 Theorem clip_odd d x : 0 <= d -> clip d (- x) = - clip d x /\ Rabs (clip d x) <= d.
 Proof. split; cases. Qed.
 

@@ -14,7 +14,7 @@ from ..certify.enclosure import precision
 from ..losses import BetaDPOState, beta_dpo, beta_dpo_keep
 from ..methods.beta_dpo import log_keep
 from ..ops import arb_world, numpy_world
-from .evidence import enclosed, foil, must, property_test, proved, simulated, symbolic
+from .evidence import enclosed, foil, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import beta, h_true, m
 from .settings import margins, scaled
@@ -197,12 +197,5 @@ CLAIM = Claim(
     r"$\beta s^2 > 2 M_0$",
     verdict="holds",
     uses=("B1",),
-    evidence=(
-        b5_filter,
-        b5_rests,
-        b5_discards,
-        b5_frequencies,
-        b5_trained,
-        proved("Baselines", "B5_settles"),
-    ),
+    evidence=(b5_filter, b5_rests, b5_discards, b5_frequencies, b5_trained),
 )

@@ -219,5 +219,13 @@ CLAIM = Claim(
             "C4_errors_enter_by_delta_and_odd_offset",
             "C4_reward_probability",
         ),
+        proved(
+            "Offset",
+            "offset_minimizer",
+            "weight_is_offset",
+            "clip_odd",
+            "clip_best",
+            "clip_lipschitz",
+        ),
     ),
 )

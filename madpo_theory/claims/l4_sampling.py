@@ -11,7 +11,7 @@ from ..schedule import MarginSchedule, coefficient
 from ..simulate.solve.table import fit_table, minimize_table, sampled_wins, weigh_wins
 from ..targets import dpo_target, effective_target
 from ..weights import log_weight_ratio
-from .evidence import enclosed, foil, must, property_test, proved, simulated, symbolic
+from .evidence import enclosed, foil, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import KAPPA, REGIMES, both_weights, c_max, c_min, d, h_true, in_c, lam, sigma, z
 from .settings import (
@@ -263,6 +263,5 @@ CLAIM = Claim(
         l4_moves,
         l4_dpo_control,
         l4_trained,
-        proved("Finite", "L4_any_graph", "L4_superadditive"),
     ),
 )

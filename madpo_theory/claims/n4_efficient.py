@@ -12,7 +12,7 @@ from ..schedule import MarginSchedule
 from ..targets import effective_target
 from ..theory.efficiency import efficient_covariance, target_covariance
 from ..weights import BoundedRatioWeight, EfficientWeight, log_weight_ratio, weight
-from .evidence import foil, must, property_test, proved, simulated, symbolic
+from .evidence import foil, must, property_test, simulated, symbolic
 from .ledger import Claim
 from .regimes import REGIMES, in_c, information_identity, sigma
 from .settings import SEEDS, gentle_schedules, scaled
@@ -101,11 +101,5 @@ CLAIM = Claim(
     verdict="holds",
     figure="corrected_weights",
     uses=("T1", "R6"),
-    evidence=(
-        information_identity,
-        n4_weight,
-        n4_loewner,
-        n4_monte_carlo,
-        proved("Finite", "N4_information", "N4_efficient", "N4_least_variance"),
-    ),
+    evidence=(information_identity, n4_weight, n4_loewner, n4_monte_carlo),
 )

@@ -297,14 +297,6 @@ CLAIM = Claim(
         n5_ratios,
         n5_monte_carlo,
         n5_table,
-        proved(
-            "Offset",
-            "weight_is_offset",
-            "offset_minimizer",
-            "clip_printed",
-            "clip_odd",
-            "clip_best",
-            "clip_lipschitz",
-        ),
+        proved("Offset", "weight_is_offset", "offset_minimizer", "clip_best", "clip_lipschitz"),
     ),
 )

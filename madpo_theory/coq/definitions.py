@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from ..losses import beta_dpo_beta, dpo, ipo, madpo
-from ..methods import Cdpo, Method, OffsetMadpo, Rdpo, Simpo, Slots
+from ..methods import Cdpo, Method, Rdpo, Simpo, Slots
 from ..ops import stable, sympy_world
 from ..order import amplified_limit, beyond_limit, monotone_limit
 from ..risk import pair_risk, risk_curvature, risk_slope
@@ -82,14 +82,14 @@ def generated():
     h, h_true, h_model, z, mean = sp.symbols("h h_true h_model z mean", real=True)
     logps = sp.symbols("chosen rejected ref_chosen ref_rejected", real=True)
     beta, alpha = sp.symbols("beta alpha", positive=True)
-    running, std = sp.Symbol("running", real=True), sp.Symbol("std", positive=True)
+    running = sp.Symbol("running", real=True)
     any_weight, any_ratio, bounded = _AnyWeight(), _AnyRatio(), BoundedRatioWeight(s)
     batch = {"beta": beta, "alpha": alpha, "running_mean": running, "variant": "madpo"}
     weighted = _AnySlots(("log_weight",))
     hard = _AnySlots(("log_weight", "offset", "temperature"))
     soft = _AnySlots(("log_weight", "label", "temperature"))
     every = _AnySlots(("log_weight", "label", "offset", "temperature"))
-    epsilon, gamma, d = sp.symbols("epsilon gamma d", positive=True)
+    epsilon, gamma = sp.symbols("epsilon gamma", positive=True)
     a, b, x, k = *sp.symbols("a b x", real=True), sp.Symbol("k", positive=True)
     of_h, of_weight = "(s : schedule) (h : R)", "(log_w : R -> R)"
     of_hard, of_soft = "(log_w offset : R -> R)", "(log_w agreed disputed : R -> R)"
@@ -149,11 +149,6 @@ def generated():
         ("slot_target", f"{of_slots} {of_target}", every.target(h_true, h)),
         ("cdpo_loss", "(epsilon z : R)", Cdpo(epsilon).margin_loss(sympy_world, z, h)),
         ("rdpo_loss", "(epsilon z : R)", Rdpo(epsilon).margin_loss(sympy_world, z, h)),
-        (
-            "clipped_offset",
-            "(delta : R -> R) (d h : R)",
-            OffsetMadpo(any_ratio, clip=d).offset(sympy_world, h),
-        ),
         ("simpo_target", "(gamma h : R)", Simpo(gamma).target(h)),
     )
     texts = [coq_definition(*definition, of_schedule) for definition in definitions]
