@@ -32,6 +32,7 @@ from madpo_theory.diagnose.effects import BOXES, falling_stretches, robustness
 from madpo_theory.diagnose.page import write_page
 from madpo_theory.diagnose.recommendation import recommend
 from madpo_theory.diagnose.sketch import RESOLUTION, WIDTH, sketch
+from madpo_theory.diagnose.text import offset_rows
 from madpo_theory.methods import Madpo
 from madpo_theory.theory.efficiency import effective_sample_size
 from madpo_theory.theory.temperature import match_temperature
@@ -760,3 +761,24 @@ def test_a_tiny_dispute_fits_the_scale_that_its_likelihood_has():
     exact = brentq(lambda a: margins @ expit(-a * margins), 1e-3, 100, xtol=1e-12)
     # the sketch knows a margin to 1.5e-11, 1.5 % of this one, of which the root takes 1/30
     assert diagnose(margins).calibration.scale == pytest.approx(exact, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "place"), [("published", 0), ("efficient", 3), (MarginSchedule.class_defaults(), -1)]
+)
+def test_the_offset_stands_beside_the_weight(asked, place, tmp_path):
+    """At quantiles, of the weight that was asked for, in the text and on the page."""
+    found = diagnose(MARGINS, weight=asked)
+    own = found.effects[place]
+    for (share, at, shown, offset), (q, h, target) in zip(
+        offset_rows(found), found.targets, strict=True
+    ):
+        delta = log_weight_ratio(h, own.weighting)
+        assert (share, at) == (f"{q:.0%}", f"{h:.3g}")
+        assert (shown, offset) == (f"{weight(h, own.weighting):.3g}", f"{delta:+.3g}")
+        assert target == pytest.approx(h + delta, rel=1e-12, abs=1e-12)
+    rows = [line for line in str(found).splitlines() if line.startswith("  or offset")]
+    assert len(rows) == 1 and rows[0].split()[2:] == [row[3] for row in offset_rows(found)]
+    assert any(f"an ESS of 100 % in the place of {own.ess:.1%}" in note for note in found.notes)
+    page = write_page(found, tmp_path / "page.html").read_text()
+    assert "<th>or offset</th>" in page and f"<td>{rows[0].split()[2]}</td>" in page

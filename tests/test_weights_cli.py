@@ -18,7 +18,7 @@ from madpo_theory import MarginSchedule, cli, weight
 from madpo_theory.diagnose import Reading, write_weights
 from madpo_theory.diagnose import weights as module
 from madpo_theory.formats.text import Csv, Jsonl
-from madpo_theory.weights import BoundedRatioWeight, ScaledWeight, weighting_named
+from madpo_theory.weights import BoundedRatioWeight, ScaledWeight, Weighting, weighting_named
 
 H = np.round(64 * drawn_margins(500)) / 64 + 1 / 128
 COLUMNS = {
@@ -27,6 +27,13 @@ COLUMNS = {
     "turns": [k % 7 for k in range(len(H))],
 }
 SUFFIX = {"parquet": "parquet", "jsonl": "jsonl", "csv": "csv", "folder": "parquet"}
+
+
+class Believed(Weighting):
+    """1 where the reward model agrees with the label, 0 where not."""
+
+    def log_weight(self, xp, h):
+        return xp.where_greater(h, 0, 0.0, -xp.infinity)
 
 
 def read(path):
@@ -252,6 +259,10 @@ def test_the_label_turns_the_margin_but_not_the_columns(tmp_path):
          ["gamma = 2.0 breaks the rule 0 < gamma < 1"]),
         (["-o", "o.parquet", "--gamma", "0.3"],
          ["weight = 'published' cannot be made", "gamma = 0.3", "leave out"]),
+        (["-o", "o.parquet", "--offset", "turns"], ["has a column 'turns'", "--offset NAME"]),
+        (["-o", "o.parquet", "--offset", "weight"], ["offset = 'weight' is the column of the w"]),
+        (["-o", "o.parquet", "--clip", "1"], ["clip = 1 is of an offset", "--offset NAME"]),
+        (["-o", "o.parquet", "--offset", "d", "--clip", "0"], ["clip = 0.0 breaks the rule"]),
         (["-o", "o.parquet", "--lam", "-1"], ["lam = -1.0 breaks the rule 0 < lam"]),
         (["-o", "o.parquet", "--c-max", "1"], ["c_max = 1.0 breaks the rule 1 < c_max"]),
         ([], ["-o"]),
@@ -293,3 +304,30 @@ def test_an_entry_of_that_name_further_down_is_refused(tmp_path):
 def test_an_array_is_no_file(tmp_path):
     with pytest.raises(TypeError, match="source must be the path of a file, got ndarray"):
         write_weights(H, tmp_path / "o.parquet")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_offset_beside_the_weight(tmp_path, kind):
+    """The same target as the weight's, held within a nat; each other column as it was."""
+    source, out = write_pairs(tmp_path, kind, COLUMNS), tmp_path / f"o.{SUFFIX[kind]}"
+    command = ["weights", str(source), "-o", str(out), "--offset", 'o, "1"', "--clip", "1"]
+    assert cli.main([*command, "--weight", "bounded-ratio", "--mean-one"]) == 0
+    found = read(out)
+    assert list(found) == [*COLUMNS, "weight", 'o, "1"']
+    weighting = BoundedRatioWeight(MarginSchedule.released(4))
+    delta = np.log(weight(H, weighting) / weight(-H, weighting))  # whatever the weights' scale
+    wanted = np.clip(delta, -1, 1)
+    offsets = np.array([float(value) for value in found.pop('o, "1"')])
+    np.testing.assert_allclose(offsets, wanted, rtol=1e-12, atol=1e-14)
+    assert (np.abs(offsets) == 1).any() and (np.abs(offsets) < 1).any()
+    assert [str(x) for x in found["margin"]] == list(map(str, H.tolist()))
+
+
+def test_an_offset_of_a_weight_of_zero_must_be_held(tmp_path):
+    source = write_pairs(tmp_path, "csv", {"margin": [1.0, -2.0, 3.0]})
+    with pytest.raises(ValueError, match="column margin: the offset of a margin of 1 is inf"):
+        write_weights(source, tmp_path / "o.csv", weight=Believed(), offset="offset")
+    assert list(tmp_path.iterdir()) == [source]
+    made = write_weights(source, tmp_path / "o.csv", weight=Believed(), offset="offset", clip=2.5)
+    assert read(made.path)["offset"] == ["2.5", "-2.5", "2.5"]
+    assert (made.record["offset"], made.record["clip"]) == ("offset", 2.5)

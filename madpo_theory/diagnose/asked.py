@@ -120,6 +120,12 @@ class AskedWeights:
 
     def notes(self, found, effects):
         published, ratio = effects[:2]
+        own = next(e for e in effects if e.weighting == self.asked)
+        yield (
+            f"the offset delta = log w(h) - log w(-h) in log(1 + exp(delta - beta m)) has the "
+            f"{own.label} targets with weights of 1: an ESS of 100 % in the place of "
+            f"{own.ess:.1%}, and no label suppressed (N5); madpo weights --offset writes it"
+        )
         easy = found.share(self.schedule.tau, math.inf)
         if easy > 0:
             yield (

@@ -111,9 +111,14 @@ def weights(
     gamma: float | None = None,
     mean_one: bool = False,
     column: str = "weight",
+    offset: str | None = None,
+    clip: float | None = None,
     force: bool = False,
 ) -> int:
     """Write preference pairs with the weight of each: every other column, in the same order.
+
+    With --offset also with the offset that has the same targets with weights of 1, and wastes no
+    label: train log(1 + exp(offset - beta m)) of it, unweighted.
 
     PAIRS as in `madpo diagnose`. The schedule is recorded in the Parquet file's metadata, under the
     key madpo_theory, or beside a JSONL, CSV or TSV file in OUT.schedule.json.
@@ -127,6 +132,8 @@ def weights(
         gamma: exponent of the target-shaped weight's target, between 0 and 1; by default its own.
         mean_one: scale the weights to the mean 1 over the file, which is read twice.
         column: name of the new column.
+        offset: name of a second one, log w(h) - log w(-h), nats; by default there is none.
+        clip: nats within which the offset is held, so that no reward model moves a target further.
         force: overwrite what is there.
     """
     from .weights import write_weights
@@ -134,9 +141,11 @@ def weights(
     check_output(out)
     made = write_weights(
         pairs, out, schedule.made(), weight=weight, reading=reading, gamma=gamma, mean_one=mean_one,
-        column=column, force=force,
+        column=column, offset=offset, clip=clip, force=force,
     )  # fmt: skip
     print(f"{made.path}: {made.pairs:,} pairs, {made.label} weights in column {column}")
+    if offset is not None:
+        print(f"their offsets in column {offset}: train with these or with the weights, not both")
     print(f"margin: {made.margin}")
     if made.dropped:
         print("left out: " + ", ".join(f"{number:,} {reason}" for reason, number in made.dropped))

@@ -15,7 +15,7 @@ from ..theory.efficiency import effective_sample_size
 from ..weights import weight
 from .effects import largest_shift, targets_at
 from .recommendation import in_order, with_c_max
-from .text import effect_rows, schedule_text, settings_text, target_rows
+from .text import effect_rows, offset_rows, schedule_text, settings_text, target_rows
 
 __all__ = ["tables", "write_page"]
 
@@ -40,7 +40,7 @@ def write_page(diagnosis, out):
         figures=drawn,
         asked=settings_text(diagnosis),
         recommended=advice and advice.schedule and schedule_text(advice.schedule),
-        targets=list(target_rows(diagnosis)),
+        quantiles=list(offset_rows(diagnosis) if advice else target_rows(diagnosis)),
         names=names,
         rows=rows,
         name=Path(diagnosis.source).name,

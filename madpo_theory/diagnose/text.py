@@ -3,9 +3,10 @@
 import math
 import textwrap
 
+from ..weights import weight
 from .columns import margin_line
 
-__all__ = ["effect_rows", "schedule_text", "settings_text", "target_rows", "text"]
+__all__ = ["effect_rows", "offset_rows", "schedule_text", "settings_text", "target_rows", "text"]
 
 COLUMNS = 100
 
@@ -140,6 +141,15 @@ def target_rows(diagnosis):
         yield f"{share:.0%}", f"{margin:.3g}", shown, change
 
 
+def offset_rows(diagnosis):
+    """(share, margin, weight, offset) of the asked weight at quantiles of the margins, as texts:
+    the weight of such a pair, or the offset that gives it the same target with a weight of 1."""
+    *_, own = (e for e in diagnosis.effects if e.kind == diagnosis.weight)  # what was asked is last
+    for share, margin, target in diagnosis.targets:
+        shown = f"{weight(margin, own.weighting):.3g}"
+        yield f"{share:.0%}", f"{margin:.3g}", shown, f"{target - margin:+.3g}"
+
+
 def text(diagnosis):
     """The diagnosis as plain text, for a terminal."""
     concern = _method if diagnosis.recommendation is None else _schedule
@@ -180,10 +190,7 @@ def _method(d):
     yield f"method       {d.label}: {settings_text(d)}"
     yield from _regimes(d)
     yield ""
-    columns = list(zip(*target_rows(d), strict=True))
-    names = ("quantile", "  margin", "  target", "  change")
-    for name, cells in zip(names, columns, strict=True):
-        yield f"{name:<13}" + "".join(f"{cell:>10}" for cell in cells)
+    yield from _across(("quantile", "  margin", "  target", "  change"), target_rows(d))
     yield ""
     rows = effect_rows(d)[1]
     width = max(len(cell) for _, (cell,), _ in rows)
@@ -202,8 +209,16 @@ def _schedule(d):
         padded = (f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
         yield f"{name:<13}{''.join(padded)}".rstrip()
     yield ""
+    yield from _across(("quantile", "  margin", "  weight", "  or offset"), offset_rows(d))
+    yield ""
     yield "ESS: share of the pairs that the weights are worth. Margins, L and D are in nats:"
     yield "L of target per nat of reward-model error, D of target at worst. --html says more."
+
+
+def _across(names, rows):
+    """Lines, one a name, of what each row says under it."""
+    for name, cells in zip(names, zip(*rows, strict=True), strict=True):
+        yield f"{name:<13}" + "".join(f"{cell:>10}" for cell in cells)
 
 
 def _regimes(d):

@@ -1,4 +1,4 @@
-"""A file of pairs with one more column: the weight of each pair's loss."""
+"""A file of pairs with the weight of each pair's loss, or the offset that does its work, beside."""
 
 import json
 from contextlib import ExitStack, contextmanager
@@ -10,6 +10,8 @@ import numpy as np
 from .. import __version__
 from ..files import replacing
 from ..formats import named, pyarrow
+from ..methods import OffsetMadpo
+from ..ops import numpy_world
 from ..schedule import MarginSchedule, check_schedule
 from ..weights import ScaledWeight
 from ..weights import weight as weight_of
@@ -55,10 +57,14 @@ def write_weights(
     gamma=None,
     mean_one=False,
     column="weight",
+    offset=None,
+    clip=None,
     force=False,
     rows=None,
 ):
     """Write the pairs of a file with the weight of each, w(h): every other column, the same order.
+
+    And, if asked, with the offset delta(h), which has the same targets with weights of 1 (N5).
 
     Parameters
     ----------
@@ -74,6 +80,8 @@ def write_weights(
     mean_one : scale the weights to the mean 1 over the file; reads it twice. The mean is that over
         the cells of a :class:`~.sketch.MarginSketch`, within 1e-6 of 1.
     column : name of the new column, not empty.
+    offset : name of a second one, the offset of :class:`~madpo_theory.methods.OffsetMadpo`, nats;
+        None for none. clip : nats, > 0, within which it is held.
     force : overwrite what is there.
     rows : rows to a batch; the result does not depend on it.
 
@@ -87,8 +95,16 @@ def write_weights(
             f"source must be the path of a file, got {type(source).__qualname__}; for an array of "
             "margins call madpo_theory.weights"
         )
-    if not column.strip():
-        raise ValueError(f"column = {column!r} breaks the rule that a column has a name; give one")
+    columns = {"column": column} | ({} if offset is None else {"offset": offset})
+    for option, name in columns.items():
+        if not name.strip():
+            raise ValueError(
+                f"{option} = {name!r} breaks the rule that a column has a name; give one"
+            )
+    if offset == column:
+        raise ValueError(f"offset = {offset!r} is the column of the weights; name another")
+    if offset is None and clip is not None:
+        raise ValueError(f"clip = {clip:g} is of an offset; name its column (--offset NAME)")
     settings = {} if gamma is None else {"gamma": gamma}
     weighting, made_from = asked_weighting(weight, schedule, **settings)
     label = weighting.title
@@ -100,10 +116,8 @@ def write_weights(
     if out.suffix.lower() != suffix:
         raise ValueError(f"out = {out} must end in {suffix}, like what {source} holds; rename it")
     sidecar = None if suffix == ".parquet" else out.with_name(f"{out.name}.schedule.json")
-    if column in pairs.format.names:
-        raise ValueError(
-            f"{source}: has a column {column!r}; choose another name with column (--column NAME)"
-        )
+    method = OffsetMadpo(weighting, clip)
+    _must_be_new(columns, pairs.format.names, lambda name: str(source))
     if sidecar is None:
         _must_hold(pairs.format)
     for path in filter(None, (out, sidecar)):
@@ -117,6 +131,8 @@ def write_weights(
         "margin": str(pairs.columns),
         "scale": reading.scale,
         "column": column,
+        "offset": offset,
+        "clip": clip,
         "version": __version__,
     }
     count = total = 0
@@ -126,16 +142,16 @@ def write_weights(
             beside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         temporary = files.enter_context(replacing(out))
         writer = _parquet_writer if sidecar is None else _text_writer
-        with writer(temporary, pairs.format, column, record) as write:
+        with writer(temporary, pairs.format, tuple(columns.values()), record) as write:
             for margins, kept, rows_of in pairs.rows(rows):
-                if column in pairs.format.late:
-                    raise ValueError(
-                        f"{source}, row {pairs.format.late[column]}: has a column {column!r}; "
-                        "choose another name with column (--column NAME)"
-                    )
+                late = pairs.format.late
+                _must_be_new(columns, late, lambda name, late=late: f"{source}, row {late[name]}")
                 if kept is None:
                     kept = np.ones(len(margins), dtype=bool)
-                write(rows_of, kept, _weights(pairs, margins, kept, weighting, total))
+                values = [_weights(pairs, margins, kept, weighting, total)]
+                if offset is not None:
+                    values.append(_offsets(pairs, margins, kept, method, total))
+                write(rows_of, kept, values)
                 count += int(kept.sum())
                 total += len(kept)
     dropped = tuple(sorted(pairs.dropped.items()))
@@ -143,17 +159,40 @@ def write_weights(
     return WeightedPairs(out, sidecar, count, dropped, label, margin, record)
 
 
+def _must_be_new(columns, taken, where):
+    """ValueError if a new column's name is one of those taken; `where(name)` says where it is."""
+    for option, name in columns.items():
+        if name in taken:
+            raise ValueError(
+                f"{where(name)}: has a column {name!r}; choose another name with {option} "
+                f"(--{option} NAME)"
+            )
+
+
 def _weights(pairs, margins, kept, weighting, first):
     """The weights of the margins that are kept; a weight that no float holds is a ValueError."""
     with np.errstate(over="ignore"):  # refused below, with its row
         found = weight_of(margins[kept], weighting)
+    return _finite(found, "weight", "choose another weight", pairs, margins, kept, first)
+
+
+def _offsets(pairs, margins, kept, method, first):
+    """Their offsets, nats; a weight of 0 asks for an infinite one, which is a ValueError."""
+    with np.errstate(invalid="ignore"):  # refused below, with its row
+        found = method.offset(numpy_world, margins[kept])
+    return _finite(found, "offset", "hold it with clip (--clip)", pairs, margins, kept, first)
+
+
+def _finite(found, what, mended, pairs, margins, kept, first):
+    """`found` of the margins that are kept, or a ValueError with the first row that is not finite;
+    `first` is the row that the batch begins with."""
     wrong = ~np.isfinite(found)
     if wrong.any():
         row = first + int(np.flatnonzero(kept)[np.argmax(wrong)])
         raise ValueError(
-            f"{pairs.where(row, ', '.join(pairs.columns.rewards))}: the weight of a margin of "
+            f"{pairs.where(row, ', '.join(pairs.columns.rewards))}: the {what} of a margin of "
             f"{margins[row - first]:g} is {found[wrong][0]}, and must be finite; lower scale "
-            "(--scale), or choose another weight"
+            f"(--scale), or {mended}"
         )
     return found
 
@@ -172,16 +211,16 @@ def _must_hold(source):
 
 
 @contextmanager
-def _parquet_writer(path, source, column, record):
-    """write(batch, kept, weights) into a Parquet file with the schedule in its metadata."""
+def _parquet_writer(path, source, names, record):
+    """write(batch, kept, values of each new column) into a Parquet file; metadata: the record."""
     pa = pyarrow()
     metadata = (source.schema.metadata or {}) | {METADATA: json.dumps(record).encode()}
-    schema = source.schema.append(pa.field(column, pa.float64())).with_metadata(metadata)
+    schema = pa.schema([*source.schema, *(pa.field(n, pa.float64()) for n in names)], metadata)
 
-    def write(batch, kept, weights):
+    def write(batch, kept, values):
         if not kept.all():
             batch = batch.filter(pa.array(kept))
-        columns = [*batch.columns, pa.array(weights)]
+        columns = [*batch.columns, *map(pa.array, values)]
         writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
     with pyarrow(".parquet").ParquetWriter(path, schema, compression="zstd") as writer:
@@ -189,15 +228,17 @@ def _parquet_writer(path, source, column, record):
 
 
 @contextmanager
-def _text_writer(path, source, column, record):
-    """write(texts, kept, weights): each text with the weight put in, as it stands otherwise."""
+def _text_writer(path, source, names, record):
+    """write(texts, kept, values of each new column): each text with them put in, else as it was."""
 
-    def write(texts, kept, weights):
-        values = iter(weights.tolist())
+    def write(texts, kept, values):
+        rows = zip(*(column.tolist() for column in values), strict=True)
         for text, keep in zip(texts, kept.tolist(), strict=True):
             if keep:
-                file.write(source.with_column(text, column, next(values)))
+                for name, value in zip(names, next(rows), strict=True):
+                    text = source.with_column(text, name, value)
+                file.write(text)
 
     with open(path, "w", newline="", encoding="utf-8") as file:
-        file.write(source.header(column))
+        file.write(source.header(names))
         yield write

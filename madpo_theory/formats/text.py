@@ -171,7 +171,7 @@ class Jsonl(Text):
         comma = "" if inner.endswith("{") else ", "
         return f"{inner}{comma}{json.dumps(name)}: {value!r}}}{text[len(body) :] or chr(10)}"
 
-    def header(self, name):
+    def header(self, names):
         return ""
 
 
@@ -245,9 +245,9 @@ class Csv(Text):
         body = text.rstrip("\r\n")
         return f"{body}{self.delimiter}{value!r}{text[len(body) :] or chr(10)}"
 
-    def header(self, name):
+    def header(self, names):
         quoted = io.StringIO()
-        csv.writer(quoted, delimiter=self.delimiter).writerow([name])  # which ends in \r\n
+        csv.writer(quoted, delimiter=self.delimiter).writerow(names)  # which ends in \r\n
         line = self.head.rstrip("\r\n")
         end = self.head[len(line) :] or chr(10)
         return f"{line}{self.delimiter}{quoted.getvalue()[:-2]}{end}"
