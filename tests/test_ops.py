@@ -14,6 +14,7 @@ from formulas import FORMULAS, LIBRARY, OF_MARGINS, SCHEDULES
 
 from madpo_theory import MarginSchedule, coefficient, log_weight, log_weight_ratio, weight
 from madpo_theory.ops import arb_world, numpy_world, sympy_world, torch_world, world_of
+from madpo_theory.schedule import excess
 
 DEVICES = ("cpu", *(["cuda"] if torch.cuda.is_available() else []))
 
@@ -80,6 +81,26 @@ def test_sympy_to_fifty_digits(name, schedule):
         assert isinstance(value, sp.Expr)
         with mp.workdps(60):
             assert abs(mp.mpf(str(sp.N(value, 60))) - exact) <= 1e-50 * (1 + abs(exact))
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")  # of an e^a whose inverse is meant
+@pytest.mark.parametrize(
+    "schedule",
+    (
+        MarginSchedule.released(2, exact=True),
+        MarginSchedule(sp.Integer(4), sp.Rational(1, 4), sp.Integer(1), sp.Integer(900)),
+        MarginSchedule(sp.Integer(4), sp.Integer(0), sp.Integer(300), sp.Integer(3)),
+    ),
+)
+def test_a_compiled_expression_is_the_formula_at_every_margin(schedule):
+    """SymPy's expression, compiled for NumPy, where e^|h| or e^(lam tau) leave float64."""
+    h = np.array([-1e8, -1e4, -800, -709.9, -3, 0, 1e-300, 1, 6.9, 30, 709.9, 800, 1e4, 1e8])
+    symbol = sp.Symbol("h", real=True)
+    for function in (coefficient, excess, log_weight, log_weight_ratio, weight):
+        compiled = sp.lambdify(symbol, function(symbol, schedule), "numpy")
+        # The textbook's form cancels: c u is known to 1e-16 of itself, and so is a target.
+        near = pytest.approx(function(h, schedule), rel=1e-13, abs=1e-15 * 900)
+        assert compiled(h) == near, function
 
 
 def ball(number):

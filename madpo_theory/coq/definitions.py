@@ -8,6 +8,7 @@ what speaks of any slots.
 
 import functools
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import sympy as sp
 
@@ -34,6 +35,16 @@ Open Scope R_scope.
 
 Record schedule := Schedule { c_max : R; c_min : R; lam : R; tau : R }.
 """
+
+textbook = SimpleNamespace(
+    **vars(sympy_world)
+    | {
+        "exp_difference": lambda a, b, x: sp.exp(-a) * (1 - sp.exp(-x)),
+        "mobius_exp": lambda a, k: (1 - sp.exp(a)) / (1 + k * sp.exp(a)),
+    }
+)
+"""The SymPy world with two primitives as their definitions have them, for proofs; its own, which
+are equal, stay finite where an expression is compiled."""
 
 NAMED = ("released", "class_defaults")
 
@@ -102,20 +113,20 @@ def generated():
             (prefix + name, f"({' '.join(map(str, values))} : R)", primitive(*values))
             for name, values in primitives.items()
             for prefix, primitive in (
-                ("", getattr(sympy_world, name)),
+                ("", getattr(textbook, name)),
                 ("stable_", functools.partial(getattr(stable, name), sympy_world)),
             )
         ),
         ("coefficient", of_h, coefficient(h, s)),
-        ("excess", of_h, excess(h, s)),
-        ("log_weight", of_h, log_weight(h, s)),
-        ("log_weight_ratio", of_h, log_weight_ratio(h, s)),
+        ("excess", of_h, excess.formula(textbook, h, s)),
+        ("log_weight", of_h, log_weight.formula(textbook, h, s)),
+        ("log_weight_ratio", of_h, log_weight_ratio.formula(textbook, h, s)),
         ("influence_bound", "(s : schedule)", influence_bound(s)),
         ("monotone_limit", "(s : schedule)", monotone_limit(*parameters[:2])),
         ("beyond_limit", "(s : schedule)", beyond_limit(*parameters[:2])),
         ("amplified_limit", "(s : schedule)", amplified_limit(*parameters[:2])),
-        ("bounded_log_weight", of_h, log_weight(h, bounded)),
-        ("bounded_log_ratio", of_h, log_weight_ratio(h, bounded)),
+        ("bounded_log_weight", of_h, log_weight.formula(textbook, h, bounded)),
+        ("bounded_log_ratio", of_h, log_weight_ratio.formula(textbook, h, bounded)),
         ("weight", f"{of_weight} (h : R)", weight(h, any_weight)),
         ("ratio_of", f"{of_weight} (h : R)", log_weight_ratio(h, any_weight)),
         (

@@ -27,8 +27,8 @@ def softplus(x):
 
 
 def exp_difference(a, b, x):
-    """e^-a - e^-b, with x = b - a given."""
-    return sp.exp(-a) * (1 - sp.exp(-x))
+    """e^-a - e^-b: as no product of 0 and infinity, where a compiled formula would have one."""
+    return sp.exp(-a) - sp.exp(-b)
 
 
 def logistic(a, k):
@@ -37,8 +37,8 @@ def logistic(a, k):
 
 
 def mobius_exp(a, k):
-    """(1 - e^a) / (1 + k e^a)."""
-    return (1 - sp.exp(a)) / (1 + k * sp.exp(a))
+    """(1 - e^a) / (1 + k e^a): with one e^a, which may be infinite where this is compiled."""
+    return ((1 + k) * logistic(a, k) - 1) / k
 
 
 def where_greater(x, threshold, above, below):
