@@ -479,7 +479,11 @@ def property_test(name, theory, *, examples=200):
     return decorate
 
 
-def simulated(name, theory, *, sigmas=5.0, of="sampled Bradley-Terry labels"):
+SIGMAS = 5.0
+"""Standard errors that a simulation may deviate by, of all that it compares."""
+
+
+def simulated(name, theory, *, sigmas=SIGMAS, of="sampled Bradley-Terry labels"):
     """Evidence from a function that returns (text, z-scores): agrees if none exceeds `sigmas`."""
 
     def decorate(simulation):

@@ -24,7 +24,7 @@ from ..theory.linear import (
     sandwich,
 )
 from ..weights import log_weight_ratio, weight
-from .evidence import foil, must, property_test, proved, simulated, symbolic
+from .evidence import SIGMAS, foil, must, property_test, proved, simulated, symbolic
 from .ledger import Claim
 from .regimes import h_true, information_identity, sigma, z
 from .settings import SEEDS, gentle_schedules, margins, random_design, scaled, schedules
@@ -122,6 +122,11 @@ def whitened_scores(estimates, centre, covariance):
     return ((white @ white.T / count - np.eye(size)) / errors)[np.tril_indices(size)]
 
 
+def seen(refits):
+    """What so many refits leave open: a smaller error of a variance agrees too."""
+    return f"a variance that is {SIGMAS * math.sqrt(2 / refits):.0%} off would be seen"
+
+
 @foil(
     "drawn pairs vary no more than given ones",
     population_covariance=lambda true: (
@@ -152,7 +157,7 @@ def r6_refits(refits=1_200, labels=24_000):
         traces.append(np.trace(covariance))
     text = (
         f"{refits:,} refits to {labels:,} labels each, wrong reward model; trace "
-        f"{traces[1] / traces[0]:.2f} times as large with pairs drawn too"
+        f"{traces[1] / traces[0]:.2f} times as large with pairs drawn too; {seen(refits)}"
     )
     return text, np.concatenate(scores)
 
@@ -183,7 +188,10 @@ def r6_coverage(refits=600, pairs=1_500):
         ratios.append((theta - centre) / np.sqrt(np.diag(estimated_covariance(risk, theta))))
     ratios = np.array(ratios)
     share, squares = (np.abs(ratios) <= 1.959964).mean(axis=0), (ratios**2).mean(axis=0)
-    text = f"{refits} data sets of {pairs:,} labels: covered {np.round(share, 3).tolist()}"
+    text = (
+        f"{refits} data sets of {pairs:,} labels: covered {np.round(share, 3).tolist()}; "
+        f"{seen(refits)}"
+    )
     covered = (share - 0.95) / math.sqrt(0.95 * 0.05 / refits)
     return text, np.concatenate([covered, (squares - 1) / math.sqrt(2 / refits)])
 
