@@ -7,7 +7,7 @@ import traceback
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -16,6 +16,8 @@ from .audit.commands import audit
 from .diagnose.commands import diagnose, weights
 from .files import RunError, check_output, must_be_writable, written
 from .leash import stoppable
+from .listing import KINDS, listed
+from .ops.checks import check_choice, nearest
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
@@ -82,8 +84,8 @@ def _verify_method(spec, ids, certificates, *, show, json):
 
     claims, left_out = theorems(method_from(spec), spec.rpartition(":")[2])
     known = [claim.id for claim in claims]
-    if not set(ids) <= set(known):
-        raise ValueError(f"claim must be among those of {spec}, {', '.join(known)}, got {ids}")
+    for wanted in ids:
+        check_choice(f"claim of {spec}", wanted, known)
     claims = [claim for claim in claims if not ids or claim.id in ids]
     ledger = gather(claims, certificates=certificates, progress=sys.stderr.isatty())
     status = _shown(ledger, certificates, show=show, json=json)
@@ -175,11 +177,8 @@ def simulate(
     from .simulate.studies import executor_of, run
 
     check_output(page)
+    check_choice("study", study, (*extensions.STUDIES, "all"))
     names = tuple(extensions.STUDIES) if study == "all" else (study,)
-    if not set(names) <= set(extensions.STUDIES):
-        raise ValueError(
-            f"study must be one of {', '.join(extensions.STUDIES)} or all, got {study!r}"
-        )
     made = run(names, worlds=worlds, out=out, seed=seed, device=device, rewards=rewards,
                executor=lambda: executor_of(workers, cluster))  # fmt: skip
     for result in made:
@@ -270,6 +269,16 @@ def which(
     return 0
 
 
+def ls(kind: Annotated[Literal[tuple(KINDS)], tyro.conf.Positional], /) -> int:
+    """List what there is of a kind, each with a line of words.
+
+    Args:
+        kind: what to list.
+    """
+    print(*listed(kind), sep="\n")
+    return 0
+
+
 def _given(option, folder, default):
     """The folder that was named, which must then be there; or the default, there or not."""
     if folder is not None and not folder.is_dir():
@@ -305,15 +314,39 @@ def parsed(command):
     return run
 
 
+def grouped(group):
+    """Mark a command as one of a group of :data:`GROUPS`, for the usage."""
+
+    def mark(command):
+        command.group = group
+        return command
+
+    return mark
+
+
 def goes_on(command):
     """Mark a command that takes up, when it is called again, what it had done when stopped."""
     command.goes_on = True
     return command
 
 
+GROUPS = {
+    "pairs": "for preference pairs",
+    "theory": "for theorems and losses",
+    "experiment": "for the experiment",
+    "page": "for pages and figures",
+    "": "others",
+}
+"""Groups of commands in the order of the usage."""
+
 COMMANDS = {
-    f.__name__: parsed(f)
-    for f in (verify, audit, goes_on(simulate), figures, report, which, diagnose, weights)
+    f.__name__: grouped(group)(parsed(f))
+    for group, commands in {
+        "pairs": (diagnose, weights),
+        "theory": (verify, audit, goes_on(simulate), ls),
+        "page": (figures, report, which),
+    }.items()
+    for f in commands
 }
 
 
@@ -324,6 +357,8 @@ def main(arguments=None):
     cannot be done; 130: stopped by a signal.
     """
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name == "help" and rest:
+        name, *rest = *rest, "--help"
     command = COMMANDS.get(name) or extensions.COMMANDS.get(name)
     for stream in (sys.stdout, sys.stderr):  # what its encoding lacks is printed as its number
         with suppress(AttributeError):
@@ -334,6 +369,8 @@ def main(arguments=None):
             if name == "--version":
                 print(__version__)
                 status = 0
+            elif name == "--print-completion":
+                status = _completion(*rest)
             else:
                 status = _usage(name) if command is None else command(rest)
             print(end="", flush=True)
@@ -378,15 +415,34 @@ def _muted():
     return False
 
 
+def _every():
+    return COMMANDS | dict(extensions.COMMANDS)
+
+
+def _completion(shell="", *rest):
+    """Print the script that completes all of ``madpo`` in a shell."""
+    check_choice("--print-completion", " ".join((shell, *rest)), ("bash", "zsh", "tcsh"))
+    typed = {name: getattr(command, "__wrapped__", command) for name, command in _every().items()}
+    with suppress(SystemExit):
+        tyro.extras.subcommand_cli_from_dict(
+            typed, prog="madpo", args=["--tyro-print-completion", shell]
+        )
+    return 0
+
+
 def _usage(name):
     """Print the commands, and that `name` is none of them unless it asks for help."""
-    wrong = name not in ("-h", "--help")
-    every = COMMANDS | dict(extensions.COMMANDS)
-    lines = [f"  {name:<12}{command.__doc__.splitlines()[0]}" for name, command in every.items()]
-    usage = "usage: madpo COMMAND [--help]\n       madpo --version\n\n" + "\n".join(lines)
+    wrong, every = name not in ("-h", "--help", "help"), _every()
+    lines = ["usage: madpo COMMAND [--help]", "       madpo --version"]
+    lines.append("       madpo --print-completion {bash,zsh,tcsh}")
+    for group, words in GROUPS.items():
+        of = {n: c for n, c in every.items() if getattr(c, "group", "") == group}
+        lines += ["", f"{words}:"] * bool(of)
+        lines += [f"  {n:<12}{command.__doc__.splitlines()[0]}" for n, command in of.items()]
     if wrong:
-        usage = f"madpo: no command {name!r}\n{usage}"
-    print(usage, file=sys.stderr if wrong else sys.stdout)
+        near = nearest(name, every)
+        lines.insert(0, f"madpo: no command {name!r}" + (near and f"; did you mean {near!r}?"))
+    print("\n".join(lines), file=sys.stderr if wrong else sys.stdout)
     return 2 if wrong else 0
 
 

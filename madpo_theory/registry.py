@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .ops import check_number
+from .ops.checks import nearest
 
 __all__ = ["Look", "Named", "Registry", "setting"]
 
@@ -136,10 +137,11 @@ class Registry(Mapping):
                 raise ValueError(f"{name} is no {self._kind}: {cls!r}; name a subclass of its base")
             return cls
         if name not in self:
+            near = nearest(name, self)
             raise ValueError(
                 f"{argument or self._kind} = {name!r} breaks the rule that it is a {self._kind}, "
-                f"one of {', '.join(self)}; correct it, or give a class in a file, "
-                "path/to/file.py:Name"
+                f"one of {', '.join(self)}; {near and f'did you mean {near!r}? '}correct it, or "
+                "give a class in a file, path/to/file.py:Name"
             )
         return self[name]
 

@@ -7,7 +7,11 @@ import pytest
 
 import madpo_theory
 from madpo_theory import cli, clone, extensions
+from madpo_theory.claims import CLAIMS
 from madpo_theory.files import write_text
+from madpo_theory.methods import METHODS
+from madpo_theory.show.figures import figures
+from madpo_theory.weights import WEIGHTS
 
 
 def test_no_command_prints_usage(capsys):
@@ -15,6 +19,49 @@ def test_no_command_prints_usage(capsys):
     lines = capsys.readouterr().out.splitlines()
     for name in (*cli.COMMANDS, *extensions.COMMANDS):  # each with what it does
         assert any(re.match(rf"  {name} +[A-Z].*\.$", line) for line in lines), name
+
+
+@pytest.mark.parametrize("asked", [["help"], ["--help"], ["-h"]])
+def test_every_command_stands_in_one_group(asked, capsys):
+    assert cli.main(asked) == 0
+    groups = capsys.readouterr().out.split("\n\n")[1:]
+    assert [group.splitlines()[0] for group in groups] == [
+        f"{words}:" for group, words in cli.GROUPS.items() if group
+    ]
+    names = [line.split()[0] for group in groups for line in group.splitlines()[1:]]
+    assert sorted(names) == sorted((*cli.COMMANDS, *extensions.COMMANDS))
+
+
+def test_help_of_a_command_is_its_own(capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["help", "ls"])
+    assert left.value.code == 0 and capsys.readouterr().out.startswith("usage: madpo ls")
+
+
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [
+        ("claims", {claim.id for claim in CLAIMS}),
+        ("methods", set(METHODS)),
+        ("weights", set(WEIGHTS)),
+        ("studies", set(extensions.STUDIES)),
+        ("figures", set(figures())),
+    ],
+)
+def test_what_there_is_of_a_kind(kind, known, capsys):
+    assert cli.main(["ls", kind]) == 0
+    rows = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert {name for name, _ in rows} == known and len(rows) == len(known)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_the_completion_knows_every_command(shell, capsys):
+    assert cli.main(["--print-completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(name in script for name in (*cli.COMMANDS, *extensions.COMMANDS))
+    assert "--worlds" in script and "--align.beta" in script and "--certificates" in script
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
 def test_the_version(capsys):
@@ -35,7 +82,12 @@ def test_make_help_has_a_line_for_every_target():
     ("arguments", "message"),
     [
         (["prove"], "no command 'prove'"),
-        (["verify", "--claim", "Z9"], "no claim"),
+        (["diagnos"], "no command 'diagnos'; did you mean 'diagnose'?"),
+        (["verify", "--claim", "Z9"], "claim must be one of"),
+        (["verify", "--claim", "t5"], "did you mean 'T5'?"),
+        (["simulate", "nois"], "did you mean 'noise'?"),
+        (["ls", "weight"], "'weight'"),
+        (["--print-completion", "fish"], "bash, zsh, tcsh"),
         (["reproduce", "--preset", "huge"], "preset must be one of"),
         (["figures", "--names", "nonesuch"], "nonesuch"),
         (["report", "--ledger", "nowhere.json"], "nowhere.json"),

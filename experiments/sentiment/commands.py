@@ -2,18 +2,31 @@
 
 import argparse
 from pathlib import Path
+from typing import Annotated, Literal
 
 import tyro
 
-from madpo_theory.cli import FIGURES, REPORT, RESULTS, RUNS, goes_on, parsed, recorded, verify
+from madpo_theory.cli import (
+    FIGURES,
+    REPORT,
+    RESULTS,
+    RUNS,
+    goes_on,
+    grouped,
+    parsed,
+    recorded,
+    verify,
+)
 from madpo_theory.clone import needed
 from madpo_theory.files import check_output, must_be_writable
+from madpo_theory.ops.checks import check_choice
 
 from . import PRESETS, SentimentConfig, run
 
 __all__ = ["reproduce", "sentiment", "study"]
 
 
+@grouped("experiment")
 @goes_on
 def sentiment(arguments):
     """Run the sentiment experiment of a preset, with any setting overridden."""
@@ -39,6 +52,18 @@ def sentiment(arguments):
     return 0
 
 
+def _typed(
+    preset: Literal[tuple(sorted(PRESETS))] = "cpu",
+    root: Path = RUNS,
+    config: Annotated[SentimentConfig, tyro.conf.arg(name="")] = PRESETS["cpu"],
+):
+    """Run the sentiment experiment of a preset, with any setting overridden."""
+
+
+sentiment.__wrapped__ = _typed  # what completion completes
+
+
+@grouped("experiment")
 @goes_on
 @parsed
 def study(
@@ -88,6 +113,7 @@ def study(
     return 0
 
 
+@grouped("experiment")
 @goes_on
 @parsed
 def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
@@ -101,8 +127,7 @@ def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
     from madpo_theory.show.figures import make_figures
     from madpo_theory.show.report import write_report
 
-    if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {preset!r}")
+    check_choice("preset", preset, sorted(PRESETS))
     for folder in (REPORT, FIGURES, root):
         must_be_writable(folder)
     ledger = REPORT / "ledger.json"

@@ -19,7 +19,7 @@ from .policy import (
     special_token,
 )
 from .randomness import numpy_generator, torch_generator
-from .store import say, stage
+from .store import stage
 from .train import train
 
 __all__ = ["align", "disturbed", "labels_of"]
@@ -85,12 +85,11 @@ def labels_of(method, first_chosen, margin, train):
     return first_chosen ^ turned, torch.where(turned, -margin, margin), examples
 
 
-@stage(together=True)
+@stage(together=True, of=lambda config: config["method"].name)
 def align(run, config, pairs, reference, reward_model, model, sft, precision):
     """Stage: train one policy with one loss."""
     trained, settings, seed = config["method"], config["model"], config["seed"]
     method = trained.method
-    say(f"{run.key}: {trained.name}")
     eos = special_token(model, "eos")
     data = PairData.load(pairs, reference, settings.first_adapted_layer, eos)
     margin = reward_model.read_tensors("margins.safetensors")["margin"]

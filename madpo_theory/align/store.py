@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 from ..files import RunError, clear_abandoned, held, replacing
+from ..progress import progress
 from ..registry import Named
 from . import processes
 from .extras import optional
@@ -84,6 +85,8 @@ class Run:
     """One run directory and the typed files in it."""
 
     path: Path
+    title: str = ""
+    """What it does, in words, where a stage made it."""
 
     @property
     def key(self):
@@ -199,7 +202,6 @@ class Run:
         each of them concatenated along its first axis.
         """
         import torch
-        from tqdm import tqdm
 
         joined = f"{name}.safetensors"
         if not self.has(joined):
@@ -207,7 +209,8 @@ class Run:
             files = [f"{name}.part{i:05d}.safetensors" for i in range(len(items))]
             todo = processes.mine(list(zip(files, items, strict=True)))
             quiet = not processes.is_main()
-            for file, item in tqdm(todo, desc=f"{self.key} {name}", disable=quiet):
+            named = f"{self.title or self.key}, {name}"
+            for file, item in progress(todo, name=named, quiet=quiet):
                 if not self.has(file):
                     tensors = {key: value.contiguous() for key, value in compute(item).items()}
                     with replacing(self.path / file) as path:  # each process its own files
@@ -233,24 +236,30 @@ class Run:
             ) from error
 
 
-def stage(function=None, *, together=False):
+def stage(function=None, *, together=False, of=lambda config: ""):
     """Turn ``function(run, config, *parents)`` into a cached ``(root, config, *parents)``.
 
     Where a launcher started several processes, the main one runs it, or all of them `together`.
+    `of(config)` says in words of what it is the stage; else it is of what a parent is of.
     """
     if function is None:
-        return functools.partial(stage, together=together)
+        return functools.partial(stage, together=together, of=of)
 
     @functools.wraps(function)
     def cached(root, config, *parents):
         name = function.__name__
-        run = Run(Path(root) / key_of(name, config, [parent.key for parent in parents]))
+        of_parents = (parent.title.partition(" of ")[2] for parent in parents)
+        subject = of(config) or next(filter(None, of_parents), "")
+        run = Run(
+            Path(root) / key_of(name, config, [parent.key for parent in parents]),
+            name.replace("_", " ") + (subject and f" of {subject}"),
+        )
         finished, resumed = run.check(), run.has(CONFIG)
         processes.wait()  # all have looked, nobody has written
         if finished:
-            say(f"{run.key}: cached")
+            say(f"{run.title}: cached ({run.key})")
             return run
-        say(f"{run.key}: {'resumed' if resumed else 'running'}")
+        say(f"{run.title}: {'resumed' if resumed else 'running'} ({run.key})")
         run.path.mkdir(parents=True, exist_ok=True)
         if not resumed:
             run.write_json("env.json", environment())
@@ -266,7 +275,7 @@ def stage(function=None, *, together=False):
                 with processes.solo():
                     function(run, config, *parents)
         run.finish()
-        say(f"{run.key}: done in {seconds(run):.0f} s")
+        say(f"{run.title}: done in {seconds(run):.0f} s")
         return run
 
     return cached

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from ..progress import progress
 from . import processes
 from .randomness import numpy_generator
 from .store import CHECKPOINT
@@ -127,7 +127,8 @@ def train(
     if run.has(CHECKPOINT):
         start, state, log = restore(run, parameters, optimizer)
     quiet = not processes.is_main()
-    bar = tqdm(range(start, total), initial=start, total=total, desc=run.key, disable=quiet)
+    name = run.title or run.key
+    bar = progress(range(start, total), name=name, initial=start, total=total, quiet=quiet)
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, total, config)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flint import arb
 
 from ..ops import arb_world
+from ..ops.checks import check_choice
 from ..targets import effective_target
 from ..weights import OF_RATIO, WEIGHTS, log_weight, log_weight_ratio, weight, weighting_of
 
@@ -71,9 +72,7 @@ class Quantity:
 
 def quantity_of(name):
     """The quantity called `name`; ValueError if there is none."""
-    if name not in QUANTITIES:
-        raise ValueError(f"name must be one of {sorted(QUANTITIES)}, got {name!r}")
-    return QUANTITIES[name]
+    return QUANTITIES[check_choice("name", name, sorted(QUANTITIES))]
 
 
 def checked_weight(kind):

@@ -10,6 +10,7 @@ import re
 from importlib import import_module
 
 from ..extensions import CLAIMS as REGISTERED
+from ..ops.checks import check_choice
 from .ledger import Claim, Evidence, Ledger, verify
 
 __all__ = ["CLAIMS", "FILES", "Claim", "Evidence", "Ledger", "select", "verify"]
@@ -48,8 +49,7 @@ def select(ids):
     Raises ValueError for an unknown id.
     """
     known = {claim.id: claim for claim in _found().values()}
-    unknown = [i for i in ids if i not in known]
-    if unknown:
-        raise ValueError(f"no claim {', '.join(unknown)}; the ledger has {', '.join(known)}")
+    for wanted in ids:
+        check_choice("claim", wanted, known)
     wanted = {part for i in ids for part in (i, *known[i].parts)}
     return tuple(claim for claim in _found().values() if claim.id in wanted)

@@ -1,5 +1,7 @@
 """Arguments that come from outside: a value of the wanted kind, or the error it earns."""
 
+import difflib
+
 import numpy as np
 
 from . import check_number, not_finite_error
@@ -13,6 +15,7 @@ __all__ = [
     "check_nonnegative",
     "check_positive",
     "finite_array",
+    "nearest",
 ]
 
 
@@ -36,8 +39,18 @@ def check_kind(name, value, *kinds):
 def check_choice(name, value, choices):
     """`value`, or a ValueError that lists what it may be."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {tuple(choices)}, got {value!r}; choose one")
+        near = nearest(value, choices)
+        advice = f"did you mean {near!r}?" if near else "choose one"
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}; {advice}")
     return value
+
+
+def nearest(value, choices):
+    """The one of `choices` that `value` may be a slip of, whatever its case; "" if none is near."""
+    folded = {choice.casefold(): choice for choice in choices}
+    return next(
+        (folded[n] for n in difflib.get_close_matches(str(value).casefold(), folded, n=1)), ""
+    )
 
 
 def check_positive(name, value):

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..extensions import FIGURES, TABLES
 from ..files import replacing
+from ..ops.checks import check_choice
 from .experiment import SENTIMENT
 from .style import styled
 
@@ -101,8 +102,7 @@ def make_figures(out, *, experiment, results=None, names=None, say=None):
     say = say or (lambda text: print(text, file=sys.stderr))
     chosen = list(known) if names is None else list(names)
     for name in chosen:
-        if name not in known:
-            raise ValueError(f"no figure is called {name!r}; choose among {', '.join(known)}")
+        check_choice("figure", name, known)
         if names is not None and known[name].source and folders[known[name].source] is None:
             what, command = SOURCES[known[name].source]
             raise ValueError(

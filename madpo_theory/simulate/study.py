@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ..files import replacing
 from ..ops import check_number, numpy_world, torch_world
+from ..progress import progress as bar_of
 from ..reached import digest_of
 
 __all__ = ["InProcess", "Study", "run_study"]
@@ -92,8 +91,8 @@ def run_study(study, *, worlds, out, seed=0, executor=None, device="cpu", progre
         for block in blocks
     }
     todo = {path: part for path, part in parts.items() if not path.is_file()}
-    with tqdm(
-        total=len(parts), initial=len(parts) - len(todo), desc=study.name, disable=not progress
+    with bar_of(
+        total=len(parts), initial=len(parts) - len(todo), name=study.name, quiet=not progress
     ) as bar:
         _run(executor, study.measure, todo, seed, device, bar)
     return _assemble(parts, out / f"{study.name}.parquet")
