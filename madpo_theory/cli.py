@@ -13,7 +13,7 @@ import tyro
 
 from . import __version__, extensions
 from .audit.commands import audit
-from .diagnose.commands import diagnose, weights
+from .diagnose.commands import Flat, Released, Schedule, diagnose, weights
 from .files import RunError, check_output, must_be_writable, written
 from .leash import stoppable
 from .listing import KINDS, listed
@@ -198,20 +198,30 @@ def figures(
     experiment: Path | None = None,
     results: Path | None = None,
     names: tuple[str, ...] = (),
+    schedule: Annotated[Schedule, Flat] = Released,
+    method: str | None = None,
 ) -> int:
     """Draw the figures as PNG and PDF, each with the table it shows as CSV.
+
+    With a schedule or a method of yours, draw those of the theory that can show it.
 
     Args:
         out: folder for the figures.
         names: which figures; all by default.
         experiment: folder of a finished experiment; by default the newest one under runs/.
         results: folder of the recorded sentiment study; by default results/sentiment, if there.
+        method: a method with a target, by name, or path/to/file.py:Name.
     """
+    from .methods import method_from
     from .show.figures import make_figures
 
     must_be_writable(out)
+    theirs = {
+        "schedule": None if schedule == Released else schedule.made(),
+        "method": None if method is None else method_from(method),
+    }
     sources = {"experiment": experiment or _newest_experiment(), "results": recorded(results)}
-    for path in make_figures(out, **sources, names=names or None):
+    for path in make_figures(out, **sources, names=names or None, **theirs):
         print(path)
     return 0
 

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from madpo_theory.show import tables
 from madpo_theory.show.figures import Figure
 
@@ -33,6 +35,7 @@ def draw(table):
     """
     schedules = unique(table, "schedule")
     figure, panels = new(PAGE, 2.9, len(schedules))
+    panels = np.atleast_1d(panels)
     for axes, schedule, letter in zip(panels, schedules, "abcdef", strict=False):
         h, shift = pick(table, "h", "shift", schedule=schedule, element="curve")
         axes.axhline(0, color="#999999", lw=0.6, zorder=0)

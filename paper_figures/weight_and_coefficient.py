@@ -1,5 +1,7 @@
 """The weight w(h) and the coefficient c(|h|) of MADPO's schedules."""
 
+import math
+
 from madpo_theory.show import tables
 from madpo_theory.show.figures import Figure
 
@@ -44,19 +46,22 @@ def draw(table):
     _regimes(left, (-tau, 0, tau), 1.79)
     left.axvspan(-tau, 0, color=SHADE, lw=0, zorder=0)
     low, high = left.get_xlim()
-    for middle, text in (
-        ((low - tau) / 2, "strongly\ndisputed:\n$w=1$"),
-        (-tau / 2, "disputed:\nsuppressed"),
-        (tau / 2, "agreed:\nraised a little"),
-        ((tau + high) / 2, "easy:\n$w\\approx 1$"),
+    for start, end, text in (
+        (low, -tau, "strongly\ndisputed:\n$w=1$"),
+        (-tau, 0, "disputed:\nsuppressed"),
+        (0, tau, "agreed:\nraised a little"),
+        (tau, high, "easy:\n$w\\approx 1$"),
     ):
-        left.text(middle, 1.75, text, ha="center", va="top", fontsize=9.5, linespacing=1.05)
+        if end - start > 0.18 * (high - low):  # narrower, its words would lie on its neighbours'
+            middle = (start + end) / 2
+            left.text(middle, 1.75, text, ha="center", va="top", fontsize=9.5, linespacing=1.05)
     left.set(xlabel="reward-model margin $h$ (nats)", ylabel="weight $w(h)$", ylim=(0, 1.8))
     right.set(
         xlabel="size of the margin $|h|$ (nats)", ylabel="coefficient $c(|h|)$", ylim=(0, 4.1)
     )
     _regimes(right, (tau,), 1.75)
-    right.text(tau + 0.25, 1.42, r"$\tau=\log 999$", fontsize=9.5)
+    value = r"\log 999" if math.isclose(tau, math.log(999)) else f"{tau:.3g}"
+    right.text(tau + 0.25, 1.42, rf"$\tau={value}$", fontsize=9.5)
     right.legend(loc="upper right", borderaxespad=0, labelspacing=0.3)
     left.set_title("a  Weight of a pair's loss")
     right.set_title("b  Temperature coefficient")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from madpo_theory import MarginSchedule, coefficient, effective_target, monotone_limit, weight
+from madpo_theory.methods import METHODS
 from madpo_theory.show.experiment import read_summary
 from madpo_theory.show.figures import figures, make_figures, table_bytes
 
@@ -303,8 +304,42 @@ def test_refuses_missing_truncated_and_unnamed(tmp_path):
     (fabricate(folder) / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json: not valid JSON"):
         make_figures(tmp_path / "out", experiment=folder, names=["reward_kl"])
-    with pytest.raises(ValueError, match="figure must be one of .* got 'nope'"):
+    with pytest.raises(ValueError, match=r"figure must be one of .* got 'nope'"):
         make_figures(tmp_path / "out", experiment=None, names=["nope"])
+
+
+def test_a_users_schedule_and_method_are_shown(tmp_path):
+    mine, out = MarginSchedule(3.0, 0.25, 1.0, 2.0), tmp_path / "out"
+    names = ["effective_target", "weight_and_coefficient"]
+    make_figures(out, experiment=None, names=names, schedule=mine)
+    make_figures(tmp_path, experiment=None, schedule=mine, method=METHODS["simpo"]())
+    assert len(list(tmp_path.glob("*.csv"))) == 1, "only what can show both"
+    targets = pandas.read_csv(tmp_path / "effective_target.csv")
+    assert set(targets.method) == {"madpo_yours", "simpo", "dpo", "ipo"}
+    for method, expected in (
+        ("madpo_yours", lambda h: effective_target(h, h, mine)),
+        ("simpo", METHODS["simpo"]().target),
+    ):
+        h, z = targets.loc[targets.method == method, ["h", "z"]].to_numpy().T
+        assert z == pytest.approx(expected(h), rel=1e-8, abs=1e-8)  # a CSV keeps ten digits
+    shown = pandas.read_csv(out / "weight_and_coefficient.csv")
+    assert set(shown.schedule) == {"madpo_yours"}
+    (crossing,) = shown[shown.element == "crossing"][["x", "y"]].to_numpy()
+    assert crossing == pytest.approx([2.0, 1.0], rel=1e-9)
+
+
+def test_figures_that_cannot_show_it_are_refused(tmp_path):
+    for theirs, names, message in (
+        (
+            {"method": METHODS["simpo"]()},
+            ["pair_risk"],
+            "of your schedule or method must be one of effective",
+        ),
+        ({"method": METHODS["beta_dpo"]()}, None, "method = beta_dpo: .*show one with a target"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_figures(tmp_path, experiment=None, names=names, **theirs)
+    assert not list(tmp_path.iterdir())
 
 
 def test_draw_refuses_a_foreign_table():

@@ -6,6 +6,7 @@ is named study_NAME, draws what the study says of its table, and has no FIGURE.
 
 import csv
 import functools
+import inspect
 import io
 import math
 import sys
@@ -50,13 +51,20 @@ class Figure:
     source: str | None = None
     name: str = ""
 
-    def build(self, folder=None):
-        """Its table, from the folder of its source if it has one."""
+    @property
+    def takes(self):
+        """What a user may put into it: names of arguments of its table's function."""
+        if not callable(self.table):
+            return set()
+        return {"schedules", "methods"} & set(inspect.signature(self.table).parameters)
+
+    def build(self, folder=None, **theirs):
+        """Its table, from the folder of its source if it has one, of what a user put in."""
         build = self.table
         if isinstance(build, str):
             group, name = build.split(".")
             build = TABLES[group][name]
-        return build() if self.source is None else build(folder)
+        return build(**theirs) if self.source is None else build(folder)
 
     def draw(self, table):
         """The matplotlib Figure of a table; imports matplotlib."""
@@ -83,7 +91,9 @@ def figures():
     return {f.name: f for f in sorted(found, key=lambda f: order.index(f.source))}
 
 
-def make_figures(out, *, experiment, results=None, names=None, say=None):
+def make_figures(
+    out, *, experiment, results=None, names=None, say=None, schedule=None, method=None
+):
     """Write each figure as PNG (200 dpi), PDF and the CSV of its table; returns the paths.
 
     Parameters
@@ -92,6 +102,8 @@ def make_figures(out, *, experiment, results=None, names=None, say=None):
     experiment : folder of a finished sentiment run, or None: figures that need one are skipped.
     results : folder of the recorded sentiment study, or None: the same.
     names : names of :func:`figures`, all of them by default.
+    schedule, method : show this schedule, and this method's target, in the place of the released
+        ones: in the figures that can, by default all of those and no others.
     say : called with one line of text for each figure skipped; prints to stderr by default.
 
     The same inputs give the same bytes. Raises ValueError, naming file, column and remedy, for
@@ -100,9 +112,15 @@ def make_figures(out, *, experiment, results=None, names=None, say=None):
     out, known = Path(out), figures()
     folders = {"experiment": experiment, "results": results}
     say = say or (lambda text: print(text, file=sys.stderr))
-    chosen = list(known) if names is None else list(names)
+    theirs = {}
+    if schedule is not None:
+        theirs["schedules"] = {"madpo_yours": schedule}
+    if method is not None:
+        theirs["methods"] = (method,)
+    able = [name for name in known if known[name].takes >= set(theirs)]
+    chosen = able if names is None else list(names)
     for name in chosen:
-        check_choice("figure", name, known)
+        check_choice("figure of your schedule or method" if theirs else "figure", name, able)
         if names is not None and known[name].source and folders[known[name].source] is None:
             what, command = SOURCES[known[name].source]
             raise ValueError(
@@ -116,7 +134,7 @@ def make_figures(out, *, experiment, results=None, names=None, say=None):
             what, command = SOURCES[figure.source]
             say(f"figure {name} skipped: there is no {what}; make one with `{command}`")
             continue
-        table = figure.build(folder)
+        table = figure.build(folder, **theirs)
         picture = figure.draw(table)
         written += [save(picture, out / f"{name}.{kind}") for kind in ("png", "pdf")]
         written.append(out / f"{name}.csv")

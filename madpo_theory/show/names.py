@@ -32,6 +32,7 @@ VARIANTS = {  # name: label and look; what no registry knows
     "madpo_1.5": ("MADPO, c_max = 1.5", Look("#88ccee", "s", DOT)),
     "madpo_3": ("MADPO, c_max = 3", Look("#7777cc", "^", DASH)),
     "madpo_4": ("MADPO, c_max = 4", Look("#332288", "h", DASHDOT)),
+    "madpo_yours": ("MADPO, yours", Look(RED, "X")),
     "madpo_class": ("MADPO, class defaults", Look(SKY, "d", DOT)),
     "madpo_flat": ("MADPO, c = 2 throughout", Look(SKY, "*", LONG)),
     "efficient_4": ("efficient, c_max = 4", Look("#aa4499", "d", DASHDOT)),

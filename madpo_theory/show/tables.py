@@ -1,6 +1,7 @@
 """The tables behind the figures of the theory: dicts of equally long columns."""
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -30,6 +31,11 @@ SCHEDULES = {
     "madpo_4": MarginSchedule.released(4),
     "madpo_class": MarginSchedule.class_defaults(),
 }
+ONE, TWO = (
+    {name: SCHEDULES[name] for name in names} for names in (("madpo_2",), ("madpo_2", "madpo_4"))
+)
+"""Those of a figure for which all would be too many."""
+EXACT = {f"madpo_{c}": MarginSchedule.released(c, exact=True) for c in (2, 4)}
 
 
 def _rows(**columns):
@@ -49,10 +55,10 @@ def _grid(lo, hi, *through, n=1201):
     return np.unique(np.concatenate([np.linspace(lo, hi, n), inside]))
 
 
-def weight_and_coefficient():
+def weight_and_coefficient(schedules=SCHEDULES):
     """w(h) and c(|h|) of the released schedules and the class defaults, kinks and crossings."""
     pieces = []
-    for name, s in SCHEDULES.items():
+    for name, s in schedules.items():
         h, u = _grid(-12.0, 12.0, -s.tau, 0.0), _grid(0.0, 12.0, s.tau)
         for panel, element, x, y in (
             ("weight", "curve", h, weight(h, s)),
@@ -64,16 +70,17 @@ def weight_and_coefficient():
     return _stack(pieces)
 
 
-def effective_target():
-    """Targets of an exact reward model, MADPO, DPO and IPO, and the stretches where they fall."""
+def effective_target(schedules=TWO, methods=()):
+    """Targets of an exact reward model, MADPO, DPO and IPO, and the stretches where they fall.
+
+    Instances of `methods`, which have a target, stand beside them; NaN where it is infinite.
+    """
     beta = 0.1  # cancels: beta m* does not depend on it
-    h = _grid(0.0, 12.0, MarginSchedule.released().tau)
+    h = _grid(0.0, 12.0, *(s.tau for s in schedules.values()))
     pieces = []
-    for name in ("madpo_2", "madpo_4"):
-
-        def target(x, s=SCHEDULES[name]):
-            return targets.effective_target(x, x, s)
-
+    shown = {name: partial(_exact_target, s) for name, s in schedules.items()}
+    shown |= {method.own_name: partial(_finite_target, method) for method in methods}
+    for name, target in shown.items():
         pieces.append(_rows(method=name, element="curve", h=h, z=target(h)))
         for ends in falling_stretches(target, h):
             pieces.append(_rows(method=name, element="fall", h=ends, z=target(ends)))
@@ -82,12 +89,24 @@ def effective_target():
     return _stack(pieces)
 
 
-def pair_risk():
+def _exact_target(schedule, h):
+    return targets.effective_target(h, h, schedule)
+
+
+def _finite_target(method, h):
+    try:
+        target = np.asarray(method.target(h), dtype=float)
+    except TypeError as error:  # none, or no function of the margin alone
+        raise ValueError(f"method = {method.own_name}: {error}; show one with a target") from error
+    return np.where(np.isfinite(target), target, np.nan)
+
+
+def pair_risk(schedules=ONE):
     """R(z) of a hard, a medium and an easy pair, with the minimizers."""
-    s = SCHEDULES["madpo_2"]
+    ((name, s),) = schedules.items()
     pieces = []
     for pair, h, lo, hi in (("hard", 0.5, -1.5, 3), ("medium", 3.0, -1, 9), ("easy", 8.0, 3, 13)):
-        for method, h_model in (("madpo_2", h), ("dpo", 0.0)):  # w(0) = 1: DPO
+        for method, h_model in ((name, h), ("dpo", 0.0)):  # w(0) = 1: DPO
             best = targets.effective_target(h, h_model, s)
             z = np.linspace(lo, hi, 401)
             for element, at in (("curve", z), ("minimizer", np.array([best]))):
@@ -96,13 +115,13 @@ def pair_risk():
     return _stack(pieces)
 
 
-def target_shift():
+def target_shift(schedules=TWO):
     """delta(h) with its certified bound D and the tangent of its certified slope L."""
     from ..certify import QUANTITIES, supremum
 
     pieces = []
-    for c_max in (2, 4):
-        s, exact = MarginSchedule.released(c_max), MarginSchedule.released(c_max, exact=True)
+    for name, s in schedules.items():
+        exact = EXACT.get(name, s)  # of a float, the number that it is
         influence, sensitivity = (
             supremum(QUANTITIES[name], exact) for name in ("influence", "sensitivity")
         )
@@ -123,12 +142,11 @@ def target_shift():
                 sensitivity.upper,
             ),
         ):
-            name = f"madpo_{c_max}"
             pieces.append(_rows(schedule=name, element=element, h=x, shift=y, bound=bound))
     return _stack(pieces)
 
 
-def monotone_region():
+def monotone_region(schedules=SCHEDULES):
     """Map of monotone_limit, the schedules that have a name, and the certified cells."""
     from ..certify import section_cells
 
@@ -147,7 +165,7 @@ def monotone_region():
         (low, high), _, _, (near, far) = (map(float, side) for side in cell.box.sides)
         middle = ((low + high) / 2, (near + far) / 2)
         pieces.append(_region_rows("cells", cell.verdict, *middle, high - low))
-    for name, s in SCHEDULES.items():
+    for name, s in schedules.items():
         pieces.append(_region_rows("map", name, s.c_max, s.c_min, s.lam * s.tau))
         if s.c_min == 0.5:
             pieces.append(_region_rows("section", name, s.c_max, s.lam * s.tau))
@@ -158,9 +176,9 @@ def _region_rows(panel, element, x, y, value=math.nan):
     return _rows(panel=panel, element=element, x=x, y=y, value=np.asarray(value, dtype=float))
 
 
-def corrected_weights():
+def corrected_weights(schedules=ONE):
     """Weights and targets of the published weight and the three proposed ones."""
-    s = SCHEDULES["madpo_2"]
+    ((_, s),) = schedules.items()
     names = ("published", "bounded_ratio", "target_shaped", "efficient")
     weights = {name: WEIGHTS[name].of(s) for name in names}
     h, u = _grid(-12.0, 12.0, -s.tau, 0.0), _grid(0.0, 14.0, s.tau)
