@@ -65,7 +65,7 @@ readme: $(INSTALLED)  ## renew the table of claims and the figures of README.md,
 	$(BIN)/madpo figures --out docs/figures --names effective_target monotone_region field_targets
 	rm -f docs/figures/*.pdf docs/figures/*.csv
 
-$(INSTALLED): constraints.txt pyproject.toml setup.py
+$(INSTALLED): constraints.txt pyproject.toml
 	@echo "installing the locked packages into $(VENV): two or three minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --requirement constraints.txt

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.util import resolve_name
 from itertools import chain
 
@@ -168,3 +169,9 @@ def test_the_face_is_what_the_package_promises():
         "effective_target",
         "pair_risk",
     } <= set(madpo_theory.__all__)
+
+
+def test_every_package_is_installed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = sorted(name for name, (is_package, _) in MODULES.items() if is_package)
+    assert sorted(listed["tool"]["setuptools"]["packages"]) == packages
