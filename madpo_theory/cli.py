@@ -16,6 +16,7 @@ from .audit.commands import audit
 from .diagnose.commands import diagnose, weights
 from .files import RunError, check_output, must_be_writable, written
 from .leash import stoppable
+from .score.commands import score
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
@@ -313,7 +314,17 @@ def goes_on(command):
 
 COMMANDS = {
     f.__name__: parsed(f)
-    for f in (verify, audit, goes_on(simulate), figures, report, which, diagnose, weights)
+    for f in (
+        verify,
+        audit,
+        goes_on(simulate),
+        figures,
+        report,
+        which,
+        goes_on(score),
+        diagnose,
+        weights,
+    )
 }
 
 
