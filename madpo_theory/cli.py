@@ -18,6 +18,7 @@ from .files import RunError, check_output, must_be_writable, written
 from .leash import stoppable
 from .listing import KINDS, listed
 from .ops.checks import check_choice, nearest
+from .score.commands import score
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
@@ -352,7 +353,7 @@ GROUPS = {
 COMMANDS = {
     f.__name__: grouped(group)(parsed(f))
     for group, commands in {
-        "pairs": (diagnose, weights),
+        "pairs": (goes_on(score), diagnose, weights),
         "theory": (verify, audit, goes_on(simulate), ls),
         "page": (figures, report, which),
     }.items()

@@ -6,12 +6,12 @@ __all__ = ["optional", "transformers"]
 
 
 def optional(name):
-    """Import a package of the sentiment extra; a missing one is an error that names the fix."""
+    """Import a package of the extra sentiment; a missing one is an error that names the fix."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"the sentiment experiment needs the package {name!r}: "
+            f"what trains or scores models needs the package {name!r}: "
             "pip install 'madpo-theory[sentiment]'"
         ) from error
 

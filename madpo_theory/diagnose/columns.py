@@ -7,6 +7,7 @@ import numpy as np
 
 from ..formats import listing, short
 from ..schedule import LARGEST
+from ..score import SCORED
 
 __all__ = ["Columns", "columns_of", "margin_line", "margins_of"]
 
@@ -55,6 +56,8 @@ def columns_of(names, reading, where):
     if asked:
         return Columns(tuple(asked), reading.label)
     names = list(dict.fromkeys(names))
+    if reading.label is None and set(SCORED) <= set(names):  # as `madpo score` writes them
+        return Columns(SCORED[:1], guessed=True)
     margins = [(name,) for name in names if name in MARGINS]
     oriented = margins + _partners(names, "chosen", "rejected")
     turned = _partners(names, "first", "second")

@@ -1,15 +1,12 @@
 """A file of pairs with the weight of each pair's loss, or the offset that does its work, beside."""
 
-import json
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .. import __version__
-from ..files import replacing
-from ..formats import named, pyarrow
+from ..formats.writing import Extended
 from ..methods import OffsetMadpo
 from ..ops import numpy_world
 from ..schedule import MarginSchedule, check_schedule
@@ -95,12 +92,6 @@ def write_weights(
             f"source must be the path of a file, got {type(source).__qualname__}; for an array of "
             "margins call madpo_theory.weights"
         )
-    columns = {"column": column} | ({} if offset is None else {"offset": offset})
-    for option, name in columns.items():
-        if not name.strip():
-            raise ValueError(
-                f"{option} = {name!r} breaks the rule that a column has a name; give one"
-            )
     if offset == column:
         raise ValueError(f"offset = {offset!r} is the column of the weights; name another")
     if offset is None and clip is not None:
@@ -111,18 +102,9 @@ def write_weights(
     record = {"kind": weighting.own_name, "weighting": repr(weighting)}
     for name in ("c_max", "c_min", "lam", "tau"):
         record[name] = None if made_from is None else float(getattr(made_from, name))
-    pairs, out = Pairs(source, reading), Path(out)
-    suffix = pairs.format.suffix
-    if out.suffix.lower() != suffix:
-        raise ValueError(f"out = {out} must end in {suffix}, like what {source} holds; rename it")
-    sidecar = None if suffix == ".parquet" else out.with_name(f"{out.name}.schedule.json")
-    method = OffsetMadpo(weighting, clip)
-    _must_be_new(columns, pairs.format.names, lambda name: str(source))
-    if sidecar is None:
-        _must_hold(pairs.format)
-    for path in filter(None, (out, sidecar)):
-        if path.exists() and (not force or path.is_dir()):
-            raise ValueError(f"out = {path} is there already; force (--force) overwrites a file")
+    pairs, method = Pairs(source, reading), OffsetMadpo(weighting, clip)
+    columns = {column: "column"} | ({} if offset is None else {offset: "offset"})
+    target = Extended(pairs.format, out, columns, beside="schedule", key=METADATA, force=force)
     if mean_one:
         found = sketch(pairs.margins(rows))
         weighting = ScaledWeight.mean_one(weighting, found.margins, found.counts)
@@ -136,37 +118,19 @@ def write_weights(
         "version": __version__,
     }
     count = total = 0
-    with ExitStack() as files:
-        if sidecar is not None:
-            beside = files.enter_context(replacing(sidecar))
-            beside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        temporary = files.enter_context(replacing(out))
-        writer = _parquet_writer if sidecar is None else _text_writer
-        with writer(temporary, pairs.format, tuple(columns.values()), record) as write:
-            for margins, kept, rows_of in pairs.rows(rows):
-                late = pairs.format.late
-                _must_be_new(columns, late, lambda name, late=late: f"{source}, row {late[name]}")
-                if kept is None:
-                    kept = np.ones(len(margins), dtype=bool)
-                values = [_weights(pairs, margins, kept, weighting, total)]
-                if offset is not None:
-                    values.append(_offsets(pairs, margins, kept, method, total))
-                write(rows_of, kept, values)
-                count += int(kept.sum())
-                total += len(kept)
+    with target.writing(record) as write:
+        for margins, kept, rows_of in pairs.rows(rows):
+            if kept is None:
+                kept = np.ones(len(margins), dtype=bool)
+            values = [_weights(pairs, margins, kept, weighting, total)]
+            if offset is not None:
+                values.append(_offsets(pairs, margins, kept, method, total))
+            write(rows_of, kept, values)
+            count += int(kept.sum())
+            total += len(kept)
     dropped = tuple(sorted(pairs.dropped.items()))
     margin = margin_line(pairs.columns, reading.scale, pairs.columns.guessed)
-    return WeightedPairs(out, sidecar, count, dropped, label, margin, record)
-
-
-def _must_be_new(columns, taken, where):
-    """ValueError if a new column's name is one of those taken; `where(name)` says where it is."""
-    for option, name in columns.items():
-        if name in taken:
-            raise ValueError(
-                f"{where(name)}: has a column {name!r}; choose another name with {option} "
-                f"(--{option} NAME)"
-            )
+    return WeightedPairs(target.path, target.sidecar, count, dropped, label, margin, record)
 
 
 def _weights(pairs, margins, kept, weighting, first):
@@ -195,50 +159,3 @@ def _finite(found, what, mended, pairs, margins, kept, first):
             f"(--scale), or {mended}"
         )
     return found
-
-
-def _must_hold(source):
-    """ValueError with the first column that Parquet cannot hold, such as one of empty objects."""
-    pa = pyarrow()
-    for field in source.schema:
-        try:
-            pyarrow(".parquet").ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
-        except pa.ArrowException:
-            raise ValueError(
-                f"{source.path}, column {named(field.name)}: holds {str(field.type)[:60]}, which "
-                "Parquet cannot hold; drop the column"
-            ) from None
-
-
-@contextmanager
-def _parquet_writer(path, source, names, record):
-    """write(batch, kept, values of each new column) into a Parquet file; metadata: the record."""
-    pa = pyarrow()
-    metadata = (source.schema.metadata or {}) | {METADATA: json.dumps(record).encode()}
-    schema = pa.schema([*source.schema, *(pa.field(n, pa.float64()) for n in names)], metadata)
-
-    def write(batch, kept, values):
-        if not kept.all():
-            batch = batch.filter(pa.array(kept))
-        columns = [*batch.columns, *map(pa.array, values)]
-        writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-
-    with pyarrow(".parquet").ParquetWriter(path, schema, compression="zstd") as writer:
-        yield write
-
-
-@contextmanager
-def _text_writer(path, source, names, record):
-    """write(texts, kept, values of each new column): each text with them put in, else as it was."""
-
-    def write(texts, kept, values):
-        rows = zip(*(column.tolist() for column in values), strict=True)
-        for text, keep in zip(texts, kept.tolist(), strict=True):
-            if keep:
-                for name, value in zip(names, next(rows), strict=True):
-                    text = source.with_column(text, name, value)
-                file.write(text)
-
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        file.write(source.header(names))
-        yield write

