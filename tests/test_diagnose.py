@@ -123,24 +123,24 @@ def test_calibration_is_that_of_the_whole_data(found):
 
 
 def test_the_fitted_scale_maximizes_the_likelihood_and_is_the_true_one(found):
-    c = found[RELEASED].calibration
+    c, fit = found[RELEASED].calibration, found[RELEASED].calibration.fits.scale_alone
     best = minimize_scalar(
         lambda a: np.logaddexp(0, -a * MARGINS).mean(), bounds=(0.1, 3), method="bounded",
         options={"xatol": 1e-9},
     )  # fmt: skip
     # A minimum is located to the root of the precision of its value.
-    assert c.scale == pytest.approx(best.x, abs=1e-6)
-    assert c.log_loss_scaled == pytest.approx(best.fun, abs=MEAN)
-    assert abs(c.scale - 0.8) < 4 * c.scale_error < 0.05
-    assert c.temperature == 1 / c.scale
-    assert c.error_scaled < c.error
+    assert fit.scale == pytest.approx(best.x, abs=1e-6)
+    assert -fit.log_likelihood / len(MARGINS) == pytest.approx(best.fun, abs=MEAN)
+    assert abs(fit.scale - 0.8) < 4 * fit.scale_error < 0.05
+    assert c.kind == "scale" and c.error_fitted < c.error
+    assert c.log_loss_fitted == -fit.log_likelihood / len(MARGINS)
 
 
 def test_the_fitted_scale_of_a_calibrated_model_is_one_within_its_error():
     scores = []
     for seed in range(40):
-        c = calibration(sketch([drawn_margins(4000, seed=seed)]))
-        scores.append((c.scale - 1) / c.scale_error)
+        fit = calibration(sketch([drawn_margins(4000, seed=seed)])).fits.scale_alone
+        scores.append((fit.scale - 1) / fit.scale_error)
     # Standard normal scores: the mean of 40 is within 4/sqrt(40), their deviation within 1 +- 0.5.
     assert abs(np.mean(scores)) < 4 / math.sqrt(40)
     assert 0.5 < np.std(scores) < 1.5

@@ -15,6 +15,7 @@ from .effects import targets_at
 from .reading import Pairs, Reading
 from .recommendation import Recommendation
 from .sketch import WIDTH, MarginSketch, sketch
+from .text import plus_minus, share_plus_minus, text
 
 __all__ = ["Diagnosis", "MarginSummary", "diagnose"]
 
@@ -23,6 +24,10 @@ FALLING = 0.01
 """Share of the pairs on a falling stretch above which it is a warning."""
 MISCALIBRATED = 1.25
 """Factor between fitted and calibrated scale above which, beyond doubt, it is a warning."""
+FLIPPED = 0.05
+"""Share of flipped labels above which, beyond doubt, it is a warning."""
+VAGUE = 0.25
+"""Standard error of the scale, relative, above which labels are said to tell little."""
 
 
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -99,8 +104,6 @@ class Diagnosis:
 
     def __str__(self):
         """The text of `madpo diagnose`."""
-        from .text import text
-
         return text(self)
 
     def record(self):
@@ -196,7 +199,7 @@ def diagnose(
         targets=tuple((q, h, float(targets_at(own.method, h))) for q, h in summary.quantiles),
         recommendation=asked.advice(found, ess, bound),
         warnings=tuple(_warnings(labels, own, asked, ess, bound)),
-        notes=(_of_labels(labels), *asked.notes(found, effects)),
+        notes=(*_of_labels(labels), *asked.notes(found, effects)),
         sketch=found,
     )
 
@@ -237,32 +240,71 @@ def _warnings(labels, own, asked, ess, bound):
     if bound is not None and (own.influence is None or own.influence > bound):
         far = "without bound" if own.influence is None else f"by {own.influence:.2f} nats"
         yield f"D: a wrong reward model can move a target {far}, more than {bound:g}"
-    if labels.disputed == 1 or (labels.scale is not None and labels.scale <= 0):
+    if labels.points_away:
         yield (
             f"labels: the reward model disputes {labels.disputed:.1%} of them, and no positive "
             "scale of its margins fits: they point to the rejected response, or nowhere"
         )
-    elif labels.scale is not None:
-        yield from _miscalibrated(labels, asked.scaled_for)
+    elif labels.kind in _WRONG:
+        yield from _WRONG[labels.kind](labels.fits, asked.scaled_for)
 
 
-def _miscalibrated(labels, scaled_for):
-    off = max(labels.scale, 1 / labels.scale)
-    known = labels.scale_error is not None  # None: the labels hardly bear on it
-    if known and off > MISCALIBRATED and abs(labels.scale - 1) > 2 * labels.scale_error:
-        much = "over" if labels.scale < 1 else "under"
+def _scaled(fit, scaled_for):
+    if max(fit.scale, 1 / fit.scale) > MISCALIBRATED:
+        much = "over" if fit.scale < 1 else "under"
         yield (
             f"calibration: margins are {much}confident, as labels ask for a scale of "
-            f"{labels.scale:.3g} +- {labels.scale_error:.2g}; {scaled_for}: "
-            f"--scale {labels.scale:.3g} makes them so"
+            f"{plus_minus(fit.scale, fit.scale_error)}; {scaled_for}: --scale {fit.scale:.3g} "
+            "makes them so"
         )
+
+
+def _flipped(fit):
+    if fit.flip_rate > FLIPPED:
+        yield (
+            f"labels: {share_plus_minus(fit.flip_rate, fit.flip_rate_error)} look flipped at "
+            f"random; rdpo and cdpo allow for that: --method rdpo --set "
+            f"epsilon={fit.flip_rate:.2g}"
+        )
+
+
+def _both(found, scaled_for):
+    yield from _flipped(found.both)
+    yield from _scaled(found.both, scaled_for)
+
+
+def _either(found, scaled_for):
+    scale, flips = found.scale_alone, found.flips_alone
+    yield (
+        "calibration: margins and labels do not fit, and these pairs cannot tell whether a scale "
+        f"of {plus_minus(scale.scale, scale.scale_error)} would mend it or "
+        f"{share_plus_minus(flips.flip_rate, flips.flip_rate_error)} of the labels are flipped at "
+        "random; give more pairs"
+    )
+
+
+_WRONG = {
+    "scale": lambda found, scaled_for: _scaled(found.scale_alone, scaled_for),
+    "flips": lambda found, scaled_for: _flipped(found.flips_alone),
+    "both": _both,
+    "untold": _either,
+}
+"""The warnings of each kind of :class:`~.fits.Fits`."""
 
 
 def _of_labels(labels):
-    if labels.scale is None:
+    both = labels.fits.both
+    if labels.disputed in (0, 1):
         always = "all" if labels.disputed == 0 else "none"
-        return (
+        yield (
             f"the reward model agrees with {always} of the labels: they tell nothing of its "
             "calibration, and may have been made from its rewards"
         )
-    return "calibration on pairs that the reward model was trained on is too good; hold some out"
+    else:
+        yield "calibration on pairs that the reward model was trained on is too good; hold some out"
+    if labels.kind == "calibrated" and (both.scale_error or math.inf) > VAGUE * both.scale:
+        yield (
+            f"too few labels to tell: a scale of {plus_minus(both.scale, both.scale_error)} with "
+            f"{share_plus_minus(both.flip_rate, both.flip_rate_error)} of them flipped fits best, "
+            "and neither alone, nor none of it, is ruled out"
+        )

@@ -14,8 +14,9 @@ from ..targets import dpo_target
 from ..theory.efficiency import effective_sample_size
 from ..weights import weight
 from .effects import largest_shift, targets_at
+from .fits import probability
 from .recommendation import in_order, with_c_max
-from .text import effect_rows, offset_rows, schedule_text, settings_text, target_rows
+from .text import effect_rows, fitted_text, offset_rows, schedule_text, settings_text, target_rows
 
 __all__ = ["tables", "write_page"]
 
@@ -43,6 +44,7 @@ def write_page(diagnosis, out):
         quantiles=list(offset_rows(diagnosis) if advice else target_rows(diagnosis)),
         names=names,
         rows=rows,
+        fitted=list(fitted_text(diagnosis)),
         name=Path(diagnosis.source).name,
     )
     with replacing(out) as temporary:
@@ -127,9 +129,10 @@ def _reliability(d):
         high=np.array([b.agreement_high for b in bins]),
         share=np.array([b.pairs for b in bins]) / d.pairs,
     )
-    if d.calibration.scale is not None:
+    both = d.calibration.fits.both
+    if both is not None:
         h = np.linspace(0, 8, 401)
-        table.add(element="fit", x=expit(h), y=expit(d.calibration.scale * h))
+        table.add(element="fit", x=expit(h), y=probability(h, both.scale, both.flip_rate))
     return table.made()
 
 

@@ -6,9 +6,69 @@ import textwrap
 from ..weights import weight
 from .columns import margin_line
 
-__all__ = ["effect_rows", "offset_rows", "schedule_text", "settings_text", "target_rows", "text"]
+__all__ = [
+    "effect_rows",
+    "fitted_text",
+    "offset_rows",
+    "plus_minus",
+    "schedule_text",
+    "settings_text",
+    "share_plus_minus",
+    "target_rows",
+    "text",
+]
 
 COLUMNS = 100
+
+
+def plus_minus(value, error):
+    """A number and its standard error."""
+    return f"{value:.3g}" if error is None else f"{value:.3g} +- {error:.2g}"
+
+
+def share_plus_minus(value, error):
+    """A share and its standard error, in per cent."""
+    return f"{value:.1%}" if error is None else f"{value:.1%} +- {100 * error:.1f}%"
+
+
+def fitted_text(diagnosis):
+    """What the labels say of margins and of themselves: (what, words) of each fit."""
+    c = diagnosis.calibration
+    found = c.fits
+    if found.both is None:
+        return
+
+    def said(test):
+        return f"LR {test.statistic:.1f}, p {test.p:.2g}{': rejected' * test.rejected}"
+
+    def alone(number, test):
+        return f"alone {number}, {said(test)}"
+
+    both, scale, flips = found.both, found.scale_alone, found.flips_alone
+    flipped = share_plus_minus(flips.flip_rate, flips.flip_rate_error)
+    yield (
+        "fitted",
+        (
+            f"scale {plus_minus(both.scale, both.scale_error)}, flipped labels "
+            f"{share_plus_minus(both.flip_rate, both.flip_rate_error)}"
+        ),
+    )
+    yield "  scale", alone(plus_minus(scale.scale, scale.scale_error), found.against_scale)
+    yield "  flips", alone(flipped, found.against_flips)
+    yield "  neither", said(found.against_none)
+    after = ""
+    if c.error_fitted is not None and c.kind != "calibrated":
+        after = f": ECE {c.error_fitted:.4f}, log loss {c.log_loss_fitted:.4f}"
+    yield "  so", f"{_KINDS[c.kind]}{after}"
+
+
+_KINDS = {
+    "calibrated": "neither a scale nor flips are needed",
+    "scale": "a scale is needed, and no flips",
+    "flips": "flipped labels are needed, and no scale",
+    "both": "a scale and flipped labels are needed",
+    "untold": "something is wrong, and either alone would explain it",
+}
 
 
 def schedule_text(schedule):
@@ -171,18 +231,11 @@ def _about(d):
     yield "quantiles    " + "  ".join(f"{share:.0%} {at:.3g}" for share, at in m.quantiles)
     yield (
         f"labels       the reward model disputes {c.disputed:.1%}; were it calibrated, it would "
-        f"{c.disputed_expected:.1%}"
+        f"dispute {c.disputed_expected:.1%}"
     )
     yield f"calibration  ECE {c.error:.4f}, log loss {c.log_loss:.4f}"
-    if c.scale is None:
-        return
-    fitted = f"             fitted scale {c.scale:.4g} +- {c.scale_error:.2g}"
-    if c.temperature is not None:
-        fitted += (
-            f" (temperature {c.temperature:.4g}): ECE {c.error_scaled:.4f}, log loss "
-            f"{c.log_loss_scaled:.4f}"
-        )
-    yield fitted
+    for what, words in fitted_text(d):
+        yield f"{what:<13}{words}"
 
 
 def _method(d):
