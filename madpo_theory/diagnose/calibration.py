@@ -17,6 +17,8 @@ from .sketch import WIDTH
 
 __all__ = ["Calibration", "ReliabilityBin", "calibration"]
 
+MISCALIBRATED = 1.25
+"""Factor between fitted and calibrated scale above which, beyond doubt, it is a warning."""
 # Ten bins of equal width in confidence; their edges, as margins, moved to an edge of the sketch's
 # grid, by less than 0.0002 in confidence, so that every count is exact.
 EDGES = np.concatenate(
@@ -55,6 +57,8 @@ class Calibration:
     disputed_expected : share that would, were it calibrated.
     log_loss : mean of -log sigma(h), nats.
     error : expected calibration error, the mean of |agreement - confidence| over the bins.
+    error_by_chance : what it would be of a calibrated model, about: a share of n labels is off by
+        sqrt(2 p (1 - p)/(pi n)) on average.
     scale, flip_rate : a and eps that together maximize the likelihood of eps + (1 - 2 eps)
         sigma(a h), with standard errors scale_error and flip_rate_error, see :class:`~.fits.Fit`;
         all None if none do. fits : those of each alone, and the tests between them.
@@ -72,6 +76,7 @@ class Calibration:
     disputed_expected: float
     log_loss: float
     error: float
+    error_by_chance: float
     scale: float | None
     scale_error: float | None
     flip_rate: float | None
@@ -82,6 +87,12 @@ class Calibration:
     error_fitted: float | None
     points_away: bool
     bins: tuple
+
+    @property
+    def needed_scale(self):
+        """The scale of the fit that is believed, if it is a warning, else 1."""
+        scale = self.fits.believed.scale if self.fits.believed else 1.0
+        return scale if max(scale, 1 / scale) > MISCALIBRATED else 1.0
 
 
 def calibration(sketch):
@@ -96,6 +107,10 @@ def calibration(sketch):
         disputed_expected=sketch.mean(expit(-np.abs(h))),
         log_loss=sketch.mean(softplus(-h)),
         error=_error(bins, sketch),
+        error_by_chance=sum(
+            math.sqrt(2 / math.pi * b.confidence * (1 - b.confidence) * b.pairs) for b in bins
+        )
+        / sketch.pairs,
         scale=both and both.scale,
         scale_error=both and both.scale_error,
         flip_rate=both and both.flip_rate,

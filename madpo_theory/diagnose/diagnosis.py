@@ -10,20 +10,20 @@ from ..files import replacing
 from ..ops import check_number
 from ..schedule import MarginSchedule
 from .asked import AskedMethod, AskedWeights
-from .calibration import Calibration, calibration
+from .calibration import MISCALIBRATED, Calibration, calibration
 from .effects import targets_at
 from .reading import Pairs, Reading
-from .recommendation import Recommendation
+from .recommendation import FALLING, Recommendation, alike
 from .sketch import WIDTH, MarginSketch, sketch
 from .text import plus_minus, share_plus_minus, text
 
 __all__ = ["Diagnosis", "MarginSummary", "diagnose"]
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-FALLING = 0.01
-"""Share of the pairs on a falling stretch above which it is a warning."""
-MISCALIBRATED = 1.25
-"""Factor between fitted and calibrated scale above which, beyond doubt, it is a warning."""
+FEW = 0.05
+"""Calibration error by chance alone above which pairs are said to be few."""
+LEAST = 100
+"""Pairs below which they are, whatever their margins."""
 FLIPPED = 0.05
 """Share of flipped labels above which, beyond doubt, it is a warning."""
 VAGUE = 0.25
@@ -75,6 +75,7 @@ class Diagnosis:
         for.
     recommendation : :class:`~.recommendation.Recommendation`; None where a method was asked for.
     warnings : sentences; empty if there is nothing to mend. notes : sentences.
+    cautions : sentences on what these pairs cannot tell, before any statistics.
     sketch : the margins themselves, as far as they are kept.
     """
 
@@ -100,6 +101,7 @@ class Diagnosis:
     recommendation: Recommendation | None
     warnings: tuple
     notes: tuple
+    cautions: tuple
     sketch: MarginSketch = field(repr=False)
 
     def __str__(self):
@@ -197,9 +199,10 @@ def diagnose(
         regimes=asked.regimes(found),
         effects=effects,
         targets=tuple((q, h, float(targets_at(own.method, h))) for q, h in summary.quantiles),
-        recommendation=asked.advice(found, ess, bound),
-        warnings=tuple(_warnings(labels, own, asked, ess, bound)),
+        recommendation=asked.advice(found, labels, ess, bound, reading.scale),
+        warnings=tuple(_warnings(found, labels, own, asked, ess, bound)),
         notes=(*_of_labels(labels), *asked.notes(found, effects)),
+        cautions=tuple(_cautions(found, labels)),
         sketch=found,
     )
 
@@ -217,18 +220,34 @@ def _summary(found):
     )
 
 
-def _warnings(labels, own, asked, ess, bound):
+def _cautions(found, labels):
+    if labels.error_by_chance > FEW or found.pairs < LEAST:
+        yield (
+            f"{found.pairs} {'pairs are' if found.pairs > 1 else 'pair is'} few: a calibrated "
+            f"reward model would show an ECE of about {labels.error_by_chance:.2g} by chance, and "
+            f"a share of the pairs is known to within {1.96 / 2 / math.sqrt(found.pairs):.0%}"
+        )
+    if alike(found):
+        yield (
+            "all margins have one size: a weight of the margin is a constant, or two, and there is "
+            "nothing to adapt to"
+        )
+
+
+def _warnings(found, labels, own, asked, ess, bound):
     if own.infinite > 0:
         yield (
             f"target: infinite for {own.infinite:.1%} of the pairs: these labels are trusted "
             "without limit"
         )
-    if own.falling_share > FALLING:
+    if own.falling_share > FALLING and not alike(found):
         first, last = own.falls[0], own.falls[-1]
         yield (
             f"target: {own.falling_share:.1%} of the pairs lie where it falls, at margins of "
             f"{first.start:.2f} to {last.end:.2f} nats: there an easier pair gets a smaller one, "
             f"by up to {max(f.drop for f in own.falls):.2f} nats"
+            + ", if these margins are log-odds"
+            * (labels.kind == "unknown")
         )
     if own.ess is not None and own.ess < ess:
         yield f"ESS: the weights are worth {own.ess:.1%} of the pairs, less than {ess:.0%}"
