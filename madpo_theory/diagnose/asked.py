@@ -8,7 +8,7 @@ import numpy as np
 from ..methods import Madpo, Method, method_from, settings_of
 from ..ops import check_number
 from ..schedule import MarginSchedule, check_schedule
-from ..weights import Weighting, weighting_named
+from ..weights import Weighting, weighting_named, weighting_of
 from .effects import (
     asked_weighting,
     breaks_of,
@@ -18,12 +18,16 @@ from .effects import (
     targets_at,
     weight_effect,
 )
-from .recommendation import recommend
+from .recommendation import Recommendation, alike, at_scales, recommend, scaled
 
 __all__ = ["COMPARED", "AskedMethod", "AskedWeights", "Regime"]
 
 COMPARED = ("published", "bounded_ratio", "target_shaped", "efficient")
 """The weights, made with the schedule, that every diagnosis without a method compares."""
+
+POINTS_AWAY = (
+    "the margins point to the rejected response, or nowhere: nothing is to be weighted by them"
+)
 
 
 @dataclass(frozen=True)
@@ -106,20 +110,31 @@ class AskedWeights:
 
     def effects(self, found):
         """All the effects, and the one that warnings are about."""
+        published = weighting_of(self.schedule)
         against = targets_at(Madpo(self.schedule), found.margins)
         effects = []
         for weighting, made_from in self.weightings:
             own = weight_effect(
-                found, weighting, made_from or self.schedule, beta=self.beta, against=against
-            )
+                found, weighting, made_from or self.schedule, beta=self.beta,
+                against=None if weighting == published else against,
+            )  # fmt: skip
             effects.append(replace(own, schedule=made_from))
         return tuple(effects), next(e for e in effects if e.weighting == self.asked)
 
-    def advice(self, found, ess, bound):
-        return recommend(found, self.schedule, ess=ess, bound=bound, beta=self.beta)
+    def advice(self, found, labels, ess, bound, scale):
+        """The :class:`~.recommendation.Recommendation` at the scale that the labels ask for."""
+        shaped = next(w for w, _ in self.weightings if w.own_name == "target_shaped")
+        options = {"ess": ess, "bound": bound, "beta": self.beta}
+        if labels.points_away:
+            return Recommendation(None, False, scale, (POINTS_AWAY,), (), None)
+        if labels.kind == "unknown" and not alike(found):
+            return at_scales(found, self.schedule, shaped, **options, scale=scale)
+        if (times := labels.needed_scale) != 1:
+            found, scale = scaled(found, times), float(f"{scale * times:.3g}")
+        return recommend(found, self.schedule, shaped, **options, scale=scale)
 
     def notes(self, found, effects):
-        published, ratio = effects[:2]
+        ratio = effects[1]
         own = next(e for e in effects if e.weighting == self.asked)
         yield (
             f"the offset delta = log w(h) - log w(-h) in log(1 + exp(delta - beta m)) has the "
@@ -127,15 +142,10 @@ class AskedWeights:
             f"{own.ess:.1%}, and no label suppressed (N5); madpo weights --offset writes it"
         )
         easy = found.share(self.schedule.tau, math.inf)
-        if easy > 0:
+        if easy >= 1e-3:
             yield (
                 f"{easy:.1%} of the pairs are easy (h >= tau): their targets stay at h, within "
                 f"{math.log(2):.2f} nats (T3); the {ratio.label} weight dampens them to c h"
-            )
-        if published.distance is not None and published.distance < 0.05:
-            yield (
-                f"all but {published.distance:.1%} of what the schedule does to targets, DPO does "
-                f"at beta = {published.dpo_beta:.3g} (L5)"
             )
         if ratio.mean < 0.8:
             yield (
@@ -200,7 +210,7 @@ class AskedMethod:
         own = effect(found, self.asked, schedule_in(self.asked), beta=self.beta)
         return (own,), own
 
-    def advice(self, found, ess, bound):
+    def advice(self, found, labels, ess, bound, scale):
         return None
 
     def notes(self, found, effects):

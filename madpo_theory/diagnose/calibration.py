@@ -12,10 +12,13 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtri
 
 from ..ops.numpy_world import softplus
+from .fits import Fits, fits, probability
 from .sketch import WIDTH
 
 __all__ = ["Calibration", "ReliabilityBin", "calibration"]
 
+MISCALIBRATED = 1.25
+"""Factor between fitted and calibrated scale above which, beyond doubt, it is a warning."""
 # Ten bins of equal width in confidence; their edges, as margins, moved to an edge of the sketch's
 # grid, by less than 0.0002 in confidence, so that every count is exact.
 EDGES = np.concatenate(
@@ -54,10 +57,16 @@ class Calibration:
     disputed_expected : share that would, were it calibrated.
     log_loss : mean of -log sigma(h), nats.
     error : expected calibration error, the mean of |agreement - confidence| over the bins.
-    scale : a that maximizes the likelihood of sigma(a h); None if none does, as the labels agree
-        with the reward model always or never. temperature : 1/a; None if a is not positive.
-    scale_error : standard error of the scale; None if the labels hold no information on it.
-    log_loss_scaled, error_scaled : with margins a h.
+    error_by_chance : what it would be of a calibrated model, about: a share of n labels is off by
+        sqrt(2 p (1 - p)/(pi n)) on average.
+    scale, flip_rate : a and eps that together maximize the likelihood of eps + (1 - 2 eps)
+        sigma(a h), with standard errors scale_error and flip_rate_error, see :class:`~.fits.Fit`;
+        all None if none do. fits : those of each alone, and the tests between them.
+    kind : what is wrong, see :class:`~.fits.Fits`.
+    log_loss_fitted, error_fitted : with the probabilities of the fit that is believed; None
+        where none is.
+    points_away : whether margins point to the rejected response, or nowhere: they dispute labels,
+        and no positive scale is better than none.
     bins : the reliability curve, one entry for every occupied bin.
 
     Means are over the cells of the sketch: within 1e-6 of those over the pairs.
@@ -67,30 +76,51 @@ class Calibration:
     disputed_expected: float
     log_loss: float
     error: float
+    error_by_chance: float
     scale: float | None
-    temperature: float | None
     scale_error: float | None
-    log_loss_scaled: float | None
-    error_scaled: float | None
+    flip_rate: float | None
+    flip_rate_error: float | None
+    kind: str
+    fits: Fits
+    log_loss_fitted: float | None
+    error_fitted: float | None
+    points_away: bool
     bins: tuple
+
+    @property
+    def needed_scale(self):
+        """The scale of the fit that is believed, if it is a warning, else 1."""
+        scale = self.fits.believed.scale if self.fits.believed else 1.0
+        return scale if max(scale, 1 / scale) > MISCALIBRATED else 1.0
 
 
 def calibration(sketch):
     """The :class:`Calibration` of margins toward observed labels."""
     h, n = sketch.margins, sketch.counts
-    scale = _fitted_scale(h, n)
-    information = 0.0 if scale is None else float(n @ (h**2 * expit(scale * h) * expit(-scale * h)))
-    bins = _bins(sketch, 1.0)
+    scale_alone = _fitted_scale(h, n)
+    found = fits(h, n, scale_alone)
+    both, believed, bins = found.both, found.believed, _bins(sketch, 1.0, 0.0)
+    disputed = sketch.count_below(0.0) / sketch.pairs
     return Calibration(
-        disputed=sketch.count_below(0.0) / sketch.pairs,
+        disputed=disputed,
         disputed_expected=sketch.mean(expit(-np.abs(h))),
         log_loss=sketch.mean(softplus(-h)),
         error=_error(bins, sketch),
-        scale=scale,
-        temperature=1 / scale if scale is not None and scale > 0 else None,
-        scale_error=1 / math.sqrt(information) if information > 0 else None,
-        log_loss_scaled=None if scale is None else sketch.mean(softplus(-scale * h)),
-        error_scaled=None if not scale or scale < 0 else _error(_bins(sketch, scale), sketch),
+        error_by_chance=sum(
+            math.sqrt(2 / math.pi * b.confidence * (1 - b.confidence) * b.pairs) for b in bins
+        )
+        / sketch.pairs,
+        scale=both and both.scale,
+        scale_error=both and both.scale_error,
+        flip_rate=both and both.flip_rate,
+        flip_rate_error=both and both.flip_rate_error,
+        kind=found.kind,
+        fits=found,
+        log_loss_fitted=believed and -believed.log_likelihood / sketch.pairs,
+        error_fitted=believed and _error(_bins(sketch, believed.scale, believed.flip_rate), sketch),
+        points_away=both is None
+        and (disputed == 1 or (scale_alone is not None and scale_alone <= 0)),
         bins=bins,
     )
 
@@ -112,7 +142,7 @@ def _fitted_scale(h, n):
     return float(brentq(slope, low, high, xtol=1e-300, rtol=1e-13))
 
 
-def _bins(sketch, scale):
+def _bins(sketch, scale, flip_rate):
     h, n = scale * sketch.margins, sketch.counts
     place = np.searchsorted(EDGES, np.abs(h), side="right") - 1
     agreeing = np.where(sketch.margins < 0, 0.0, n)
@@ -126,7 +156,8 @@ def _bins(sketch, scale):
         if pairs:
             share = float(agreeing[inside].sum() / pairs)
             low, high = (float(expit(edge)) for edge in EDGES[b : b + 2])
-            confidence = float(n[inside] @ expit(np.abs(h[inside])) / pairs)
+            sure = probability(np.abs(h[inside]), 1.0, flip_rate)
+            confidence = float(n[inside] @ sure / pairs)
             found.append(
                 ReliabilityBin(low, high, pairs, confidence, share, *_wilson(share, pairs))
             )

@@ -10,19 +10,24 @@ from ..files import replacing
 from ..ops import check_number
 from ..schedule import MarginSchedule
 from .asked import AskedMethod, AskedWeights
-from .calibration import Calibration, calibration
+from .calibration import MISCALIBRATED, Calibration, calibration
 from .effects import targets_at
 from .reading import Pairs, Reading
-from .recommendation import Recommendation
+from .recommendation import FALLING, Recommendation, alike
 from .sketch import WIDTH, MarginSketch, sketch
+from .text import plus_minus, share_plus_minus, text
 
 __all__ = ["Diagnosis", "MarginSummary", "diagnose"]
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-FALLING = 0.01
-"""Share of the pairs on a falling stretch above which it is a warning."""
-MISCALIBRATED = 1.25
-"""Factor between fitted and calibrated scale above which, beyond doubt, it is a warning."""
+FEW = 0.05
+"""Calibration error by chance alone above which pairs are said to be few."""
+LEAST = 100
+"""Pairs below which they are, whatever their margins."""
+FLIPPED = 0.05
+"""Share of flipped labels above which, beyond doubt, it is a warning."""
+VAGUE = 0.25
+"""Standard error of the scale, relative, above which labels are said to tell little."""
 
 
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -70,6 +75,7 @@ class Diagnosis:
         for.
     recommendation : :class:`~.recommendation.Recommendation`; None where a method was asked for.
     warnings : sentences; empty if there is nothing to mend. notes : sentences.
+    cautions : sentences on what these pairs cannot tell, before any statistics.
     sketch : the margins themselves, as far as they are kept.
     """
 
@@ -95,12 +101,11 @@ class Diagnosis:
     recommendation: Recommendation | None
     warnings: tuple
     notes: tuple
+    cautions: tuple
     sketch: MarginSketch = field(repr=False)
 
     def __str__(self):
         """The text of `madpo diagnose`."""
-        from .text import text
-
         return text(self)
 
     def record(self):
@@ -194,9 +199,10 @@ def diagnose(
         regimes=asked.regimes(found),
         effects=effects,
         targets=tuple((q, h, float(targets_at(own.method, h))) for q, h in summary.quantiles),
-        recommendation=asked.advice(found, ess, bound),
-        warnings=tuple(_warnings(labels, own, asked, ess, bound)),
-        notes=(_of_labels(labels), *asked.notes(found, effects)),
+        recommendation=asked.advice(found, labels, ess, bound, reading.scale),
+        warnings=tuple(_warnings(found, labels, own, asked, ess, bound)),
+        notes=(*_of_labels(labels), *asked.notes(found, effects)),
+        cautions=tuple(_cautions(found, labels)),
         sketch=found,
     )
 
@@ -214,18 +220,34 @@ def _summary(found):
     )
 
 
-def _warnings(labels, own, asked, ess, bound):
+def _cautions(found, labels):
+    if labels.error_by_chance > FEW or found.pairs < LEAST:
+        yield (
+            f"{found.pairs} {'pairs are' if found.pairs > 1 else 'pair is'} few: a calibrated "
+            f"reward model would show an ECE of about {labels.error_by_chance:.2g} by chance, and "
+            f"a share of the pairs is known to within {1.96 / 2 / math.sqrt(found.pairs):.0%}"
+        )
+    if alike(found):
+        yield (
+            "all margins have one size: a weight of the margin is a constant, or two, and there is "
+            "nothing to adapt to"
+        )
+
+
+def _warnings(found, labels, own, asked, ess, bound):
     if own.infinite > 0:
         yield (
             f"target: infinite for {own.infinite:.1%} of the pairs: these labels are trusted "
             "without limit"
         )
-    if own.falling_share > FALLING:
+    if own.falling_share > FALLING and not alike(found):
         first, last = own.falls[0], own.falls[-1]
         yield (
             f"target: {own.falling_share:.1%} of the pairs lie where it falls, at margins of "
             f"{first.start:.2f} to {last.end:.2f} nats: there an easier pair gets a smaller one, "
             f"by up to {max(f.drop for f in own.falls):.2f} nats"
+            + ", if these margins are log-odds"
+            * (labels.kind == "unknown")
         )
     if own.ess is not None and own.ess < ess:
         yield f"ESS: the weights are worth {own.ess:.1%} of the pairs, less than {ess:.0%}"
@@ -237,32 +259,71 @@ def _warnings(labels, own, asked, ess, bound):
     if bound is not None and (own.influence is None or own.influence > bound):
         far = "without bound" if own.influence is None else f"by {own.influence:.2f} nats"
         yield f"D: a wrong reward model can move a target {far}, more than {bound:g}"
-    if labels.disputed == 1 or (labels.scale is not None and labels.scale <= 0):
+    if labels.points_away:
         yield (
             f"labels: the reward model disputes {labels.disputed:.1%} of them, and no positive "
             "scale of its margins fits: they point to the rejected response, or nowhere"
         )
-    elif labels.scale is not None:
-        yield from _miscalibrated(labels, asked.scaled_for)
+    elif labels.kind in _WRONG:
+        yield from _WRONG[labels.kind](labels.fits, asked.scaled_for)
 
 
-def _miscalibrated(labels, scaled_for):
-    off = max(labels.scale, 1 / labels.scale)
-    known = labels.scale_error is not None  # None: the labels hardly bear on it
-    if known and off > MISCALIBRATED and abs(labels.scale - 1) > 2 * labels.scale_error:
-        much = "over" if labels.scale < 1 else "under"
+def _scaled(fit, scaled_for):
+    if max(fit.scale, 1 / fit.scale) > MISCALIBRATED:
+        much = "over" if fit.scale < 1 else "under"
         yield (
             f"calibration: margins are {much}confident, as labels ask for a scale of "
-            f"{labels.scale:.3g} +- {labels.scale_error:.2g}; {scaled_for}: "
-            f"--scale {labels.scale:.3g} makes them so"
+            f"{plus_minus(fit.scale, fit.scale_error)}; {scaled_for}: --scale {fit.scale:.3g} "
+            "makes them so"
         )
+
+
+def _flipped(fit):
+    if fit.flip_rate > FLIPPED:
+        yield (
+            f"labels: {share_plus_minus(fit.flip_rate, fit.flip_rate_error)} look flipped at "
+            f"random; rdpo and cdpo allow for that: --method rdpo --set "
+            f"epsilon={fit.flip_rate:.2g}"
+        )
+
+
+def _both(found, scaled_for):
+    yield from _flipped(found.both)
+    yield from _scaled(found.both, scaled_for)
+
+
+def _either(found, scaled_for):
+    scale, flips = found.scale_alone, found.flips_alone
+    yield (
+        "calibration: margins and labels do not fit, and these pairs cannot tell whether a scale "
+        f"of {plus_minus(scale.scale, scale.scale_error)} would mend it or "
+        f"{share_plus_minus(flips.flip_rate, flips.flip_rate_error)} of the labels are flipped at "
+        "random; give more pairs"
+    )
+
+
+_WRONG = {
+    "scale": lambda found, scaled_for: _scaled(found.scale_alone, scaled_for),
+    "flips": lambda found, scaled_for: _flipped(found.flips_alone),
+    "both": _both,
+    "untold": _either,
+}
+"""The warnings of each kind of :class:`~.fits.Fits`."""
 
 
 def _of_labels(labels):
-    if labels.scale is None:
+    both = labels.fits.both
+    if labels.disputed in (0, 1):
         always = "all" if labels.disputed == 0 else "none"
-        return (
+        yield (
             f"the reward model agrees with {always} of the labels: they tell nothing of its "
             "calibration, and may have been made from its rewards"
         )
-    return "calibration on pairs that the reward model was trained on is too good; hold some out"
+    else:
+        yield "calibration on pairs that the reward model was trained on is too good; hold some out"
+    if labels.kind == "calibrated" and (both.scale_error or math.inf) > VAGUE * both.scale:
+        yield (
+            f"too few labels to tell: a scale of {plus_minus(both.scale, both.scale_error)} with "
+            f"{share_plus_minus(both.flip_rate, both.flip_rate_error)} of them flipped fits best, "
+            "and neither alone, nor none of it, is ruled out"
+        )

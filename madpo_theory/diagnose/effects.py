@@ -106,9 +106,10 @@ class Effect:
         (L5); None if all margins are 0, if a target is infinite, and for a method whose z is not
         DPO's.
     dpo_beta : beta/rho.
-    target_change : mean over the pairs of |target - target compared with|, nats: the asked
-        schedule's published one, or DPO's at the same beta, the margin itself. Of the pairs whose
-        target is finite; None if none is.
+    target_change : mean over the pairs of |target - DPO's at the same beta, the margin itself|,
+        nats. Of the pairs whose target is finite; None if none is.
+    asked_change : the same, of |target - that of the asked schedule's published weight|; None also
+        where that is what it is.
     infinite : share of the pairs whose target is infinite, their label trusted without limit.
     moved : share of the pairs whose target is more than 0.1 nats off the margin; amplified,
         dampened : that is larger, smaller than the margin by as much, in size.
@@ -137,6 +138,7 @@ class Effect:
     distance: float | None
     dpo_beta: float | None
     target_change: float | None
+    asked_change: float | None
     infinite: float
     moved: float
     amplified: float
@@ -172,7 +174,7 @@ def effect(sketch, method, schedule, *, beta, against=None):
     schedule : the one that it was made from, or is compared with, or None: where it bends the
         margins are looked at closely.
     beta : temperature that the matched one is relative to.
-    against : (cells,) the targets that its own are compared with; by default DPO's.
+    against : (cells,) the targets of what was asked for, unless it is that itself.
 
     Means are those over the sketch's cells; see there for their accuracy. Extremes are those of
     cells' means, and a share is exact up to the pairs of the cell that it ends in.
@@ -180,12 +182,16 @@ def effect(sketch, method, schedule, *, beta, against=None):
     h, n = sketch.margins, sketch.counts
     targets = targets_at(method, h)
     finite, grown = np.isfinite(targets), np.abs(targets) - np.abs(h)
-    match = change = None
+    match = None
     if h.any() and finite.all() and "reference" in method.needs and not method.per_token:
         match = match_targets(h, targets, n)
-    if finite.any():
-        changes = np.abs(targets - (h if against is None else against))[finite]
-        change = float(n[finite] @ changes / n[finite].sum())
+
+    def change(others):
+        if others is None or not finite.any():
+            return None
+        changes = np.abs(targets - others)[finite]
+        return float(n[finite] @ changes / n[finite].sum())
+
     ceiling, half_way = (
         float(targets_at(method, sizes).max())
         for sizes in (np.linspace(0, reach, 601) for reach in (REACH, REACH / 2))
@@ -202,7 +208,8 @@ def effect(sketch, method, schedule, *, beta, against=None):
         rho=match and match.rho,
         distance=match and match.distance,
         dpo_beta=beta / match.rho if match and match.rho > 0 else None,
-        target_change=change,
+        target_change=change(h),
+        asked_change=change(against),
         infinite=sketch.mean(~finite),
         moved=sketch.mean(apart(targets, h) > MOVED),
         amplified=sketch.mean(grown > MOVED),

@@ -7,15 +7,23 @@ from scipy.special import expit
 
 from ..extensions import FIGURES
 from ..files import replacing
-from ..methods import Madpo
 from ..schedule import LARGEST
 from ..show.pages import inline_svg, page_template
 from ..targets import dpo_target
 from ..theory.efficiency import effective_sample_size
 from ..weights import weight
 from .effects import largest_shift, targets_at
-from .recommendation import in_order, with_c_max
-from .text import effect_rows, offset_rows, schedule_text, settings_text, target_rows
+from .fits import probability
+from .recommendation import lower_lam, lower_tau, scaled, with_c_max
+from .text import (
+    advice_text,
+    choice_rows,
+    effect_rows,
+    fitted_text,
+    offset_rows,
+    settings_text,
+    target_rows,
+)
 
 __all__ = ["tables", "write_page"]
 
@@ -39,10 +47,12 @@ def write_page(diagnosis, out):
         d=diagnosis,
         figures=drawn,
         asked=settings_text(diagnosis),
-        recommended=advice and advice.schedule and schedule_text(advice.schedule),
+        recommended=advice and advice_text(diagnosis),
+        choices=advice and choice_rows(diagnosis),
         quantiles=list(offset_rows(diagnosis) if advice else target_rows(diagnosis)),
         names=names,
         rows=rows,
+        fitted=list(fitted_text(diagnosis)),
         name=Path(diagnosis.source).name,
     )
     with replacing(out) as temporary:
@@ -80,10 +90,12 @@ class _Table:
 
 
 def _methods(diagnosis):
-    """(name, method) of all but the efficient weight, and of the recommended schedule."""
+    """(name, method) of all but the efficient weight, and of what is recommended instead, if it is
+    for the same margins."""
     found = [(e.kind, e.method) for e in diagnosis.effects if e.kind != "efficient"]
-    if diagnosis.recommendation is not None and diagnosis.recommendation.changed:
-        found.append(("recommended", Madpo(diagnosis.recommendation.schedule)))
+    advice = diagnosis.recommendation
+    if advice and advice.changed and advice.effect and advice.scale == diagnosis.scale:
+        found.append(("recommended", advice.effect.method))
     return found
 
 
@@ -127,9 +139,10 @@ def _reliability(d):
         high=np.array([b.agreement_high for b in bins]),
         share=np.array([b.pairs for b in bins]) / d.pairs,
     )
-    if d.calibration.scale is not None:
+    both = d.calibration.fits.both
+    if both is not None:
         h = np.linspace(0, 8, 401)
-        table.add(element="fit", x=expit(h), y=expit(d.calibration.scale * h))
+        table.add(element="fit", x=expit(h), y=probability(h, both.scale, both.flip_rate))
     return table.made()
 
 
@@ -163,24 +176,31 @@ def _choice(d):
     c_max = np.geomspace(0.02, max(1.5 * (d.schedule.c_max - 1), 4.0), 33) + 1
     c_max = c_max[c_max <= LARGEST]
 
+    advice = d.recommendation
+    pairs = scaled(d.sketch, advice.scale / d.scale)
+    name = advice.choice and advice.choice.name
+    mend, mark = lower_tau if name == "tau" else lower_lam, advice.schedule
+    if name == "target_shaped":
+        mark = None  # another weight than the curve is of
+
     def values(schedule):
-        weights = weight(d.sketch.margins, schedule)
-        share = effective_sample_size(weights, d.sketch.counts) / d.pairs
+        weights = weight(pairs.margins, schedule)
+        share = effective_sample_size(weights, pairs.counts) / d.pairs
         return {"ess": share, "D": largest_shift(schedule)}
 
     asked = [with_c_max(d.schedule, c) for c in c_max]
-    ordered = [in_order(d.sketch, schedule) for schedule in asked]
-    for name, schedules, mark in (
+    ordered = [mend(schedule) for schedule in asked]
+    for name, schedules, made in (
         ("asked", asked, d.schedule),
-        ("recommended", ordered, d.recommendation.schedule),
+        ("recommended", ordered, mark),
     ):
         found = [values(schedule) for schedule in schedules]
         for panel in ("ess", "D"):
             y = np.array([value[panel] for value in found])
             table.add(panel=panel, element="curve", name=name, x=c_max, y=y)
-            if mark is not None:
-                y = values(mark)[panel]
-                table.add(panel=panel, element="mark", name=name, x=mark.c_max, y=y)
+            if made is not None:
+                y = values(made)[panel]
+                table.add(panel=panel, element="mark", name=name, x=made.c_max, y=y)
     table.add(panel="ess", element="wanted", name="wanted", x=np.nan, y=d.ess)
     if d.bound is not None:
         table.add(panel="D", element="wanted", name="wanted", x=np.nan, y=d.bound)

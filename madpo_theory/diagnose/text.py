@@ -6,9 +6,71 @@ import textwrap
 from ..weights import weight
 from .columns import margin_line
 
-__all__ = ["effect_rows", "offset_rows", "schedule_text", "settings_text", "target_rows", "text"]
+__all__ = [
+    "advice_text",
+    "choice_rows",
+    "effect_rows",
+    "fitted_text",
+    "offset_rows",
+    "plus_minus",
+    "schedule_text",
+    "settings_text",
+    "share_plus_minus",
+    "target_rows",
+    "text",
+]
 
 COLUMNS = 100
+
+
+def plus_minus(value, error):
+    """A number and its standard error."""
+    return f"{value:.3g}" if error is None else f"{value:.3g} +- {error:.2g}"
+
+
+def share_plus_minus(value, error):
+    """A share and its standard error, in per cent."""
+    return f"{value:.1%}" if error is None else f"{value:.1%} +- {100 * error:.1f}%"
+
+
+def fitted_text(diagnosis):
+    """What the labels say of margins and of themselves: (what, words) of each fit."""
+    c = diagnosis.calibration
+    found = c.fits
+    if found.both is None:
+        return
+
+    def said(test):
+        return f"LR {test.statistic:.1f}, p {test.p:.2g}{': rejected' * test.rejected}"
+
+    def alone(number, test):
+        return f"alone {number}, {said(test)}"
+
+    both, scale, flips = found.both, found.scale_alone, found.flips_alone
+    flipped = share_plus_minus(flips.flip_rate, flips.flip_rate_error)
+    yield (
+        "fitted",
+        (
+            f"scale {plus_minus(both.scale, both.scale_error)}, flipped labels "
+            f"{share_plus_minus(both.flip_rate, both.flip_rate_error)}"
+        ),
+    )
+    yield "  scale", alone(plus_minus(scale.scale, scale.scale_error), found.against_scale)
+    yield "  flips", alone(flipped, found.against_flips)
+    yield "  neither", said(found.against_none)
+    after = ""
+    if c.error_fitted is not None and c.kind != "calibrated":
+        after = f": ECE {c.error_fitted:.4f}, log loss {c.log_loss_fitted:.4f}"
+    yield "  so", f"{_KINDS[c.kind]}{after}"
+
+
+_KINDS = {
+    "calibrated": "neither a scale nor flips are needed",
+    "scale": "a scale is needed, and no flips",
+    "flips": "flipped labels are needed, and no scale",
+    "both": "a scale and flipped labels are needed",
+    "untold": "something is wrong, and either alone would explain it",
+}
 
 
 def schedule_text(schedule):
@@ -74,7 +136,8 @@ _ROWS = (
         lambda e: "-" if e.distance is None else _percent(e.distance),
         "of the length of the targets",
     ),
-    ("target change", lambda e: _number(e.target_change), "nats, mean, from the published"),
+    ("target change", lambda e: _number(e.target_change), "nats, mean, from DPO's at this beta"),
+    ("  from asked", lambda e: _number(e.asked_change), "the same, from the asked published one"),
 )
 
 
@@ -127,7 +190,7 @@ def effect_rows(diagnosis):
         (own,) = diagnosis.effects
         rows = _METHOD_ROWS + (_NO_WEIGHT if own.ess is None else _WEIGHT_ROWS)
         return [own.label], [(name, [cell(own)], meaning) for name, cell, meaning in rows]
-    advice = diagnosis.recommendation.effect
+    advice = diagnosis.recommendation.effect if diagnosis.recommendation.changed else None
     effects = [*diagnosis.effects, *([advice] if advice else [])]
     names = [e.label for e in diagnosis.effects] + ["recommended"] * bool(advice)
     return names, [(name, [cell(e) for e in effects], meaning) for name, cell, meaning in _ROWS]
@@ -160,6 +223,7 @@ def _about(d):
     """Lines on the margins and the labels."""
     m, c = d.margins, d.calibration
     yield f"{d.source}: {d.pairs:,} pairs"
+    yield from _filled("CAUTION      ", d.cautions)
     yield f"margin       {margin_line(d.columns, d.scale, d.guessed)}"
     if d.dropped:
         yield "left out     " + ", ".join(f"{number:,} {reason}" for reason, number in d.dropped)
@@ -171,18 +235,11 @@ def _about(d):
     yield "quantiles    " + "  ".join(f"{share:.0%} {at:.3g}" for share, at in m.quantiles)
     yield (
         f"labels       the reward model disputes {c.disputed:.1%}; were it calibrated, it would "
-        f"{c.disputed_expected:.1%}"
+        f"dispute {c.disputed_expected:.1%}"
     )
     yield f"calibration  ECE {c.error:.4f}, log loss {c.log_loss:.4f}"
-    if c.scale is None:
-        return
-    fitted = f"             fitted scale {c.scale:.4g} +- {c.scale_error:.2g}"
-    if c.temperature is not None:
-        fitted += (
-            f" (temperature {c.temperature:.4g}): ECE {c.error_scaled:.4f}, log loss "
-            f"{c.log_loss_scaled:.4f}"
-        )
-    yield fitted
+    for what, words in fitted_text(d):
+        yield f"{what:<13}{words}"
 
 
 def _method(d):
@@ -232,15 +289,61 @@ def _advice(d):
     """Lines on what to do."""
     advice = d.recommendation
     if advice is not None:
-        stated = "none" if advice.schedule is None else schedule_text(advice.schedule)
-        same = " (as asked)" if advice.schedule == d.schedule else ""
-        yield f"recommended  {stated}{same}"
-    for head, sentences in (
-        ("  because    ", () if advice is None else advice.reasons),
-        ("note         ", d.notes),
-        ("WARNING      ", d.warnings),
-    ):
-        for sentence in sentences:
-            yield textwrap.fill(
-                sentence, COLUMNS, initial_indent=head, subsequent_indent=" " * len(head)
-            )
+        yield f"recommended  {advice_text(d)}"
+        yield from _filled("  because    ", advice.reasons)
+        yield from _table(*choice_rows(d))
+        yield ""
+    yield from _filled("note         ", d.notes)
+    yield from _filled("WARNING      ", d.warnings)
+
+
+def _filled(head, sentences):
+    for sentence in sentences:
+        yield textwrap.fill(
+            sentence, COLUMNS, initial_indent=head, subsequent_indent=" " * len(head)
+        )
+
+
+def _table(names, rows):
+    """Lines of a table, its first column to the left and the last one free."""
+    if not rows:
+        return
+    widths = [max(len(row[i]) for row in (names, *rows)) for i in range(len(names) - 1)]
+    for first, *others, last in (names, *rows):
+        cells = "".join(f"  {c:>{w}}" for c, w in zip(others, widths[1:], strict=True))
+        yield f"  {first:<{widths[0]}}{cells}  {last}".rstrip()
+
+
+def choice_text(choice):
+    """What a :class:`~.recommendation.Choice` trains, in one line."""
+    if choice.weighting is None:
+        return f"DPO at beta {choice.beta:.3g}, without weights"
+    kind = "" if choice.name != "target_shaped" else f"{choice.weighting.title} weights of "
+    return f"{kind}{schedule_text(choice.schedule)}, at beta {choice.beta:.3g}"
+
+
+def advice_text(diagnosis):
+    """What is recommended, in one line."""
+    advice = diagnosis.recommendation
+    if advice.choice is None:
+        return "nothing yet"
+    scale = "" if advice.scale == diagnosis.scale else f", of margins times {advice.scale:.3g}"
+    return f"{choice_text(advice.choice)}{scale}{'' if advice.changed else ' (as asked)'}"
+
+
+def choice_rows(diagnosis):
+    """(names of columns, rows) of what could be trained, the simplest first, as texts."""
+    advice = diagnosis.recommendation
+    if advice.scales:
+        return ("disputed by a second judge", "scale", "then"), [
+            (f"{s.disputed:.0%}", f"{s.scale:.3g}", choice_text(s.choice)) for s in advice.scales
+        ]
+    return ("choice", "off by", "beta", "ESS", "D", ""), [
+        (
+            {"dpo": "DPO", "target_shaped": "target shaped"}.get(c.name, c.name),
+            f"{c.off:.1%}", f"{c.beta:.3g}", f"{c.ess:.1%}",
+            "no bound" if c.influence is None else f"{c.influence:.3g}",
+            "" if c.schedule is None else schedule_text(c.schedule),
+        )
+        for c in advice.choices
+    ]  # fmt: skip
