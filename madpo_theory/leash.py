@@ -4,6 +4,7 @@ Each holds the reading end of a pipe, whose other end this process alone holds: 
 ends, by itself, by a signal or by the system's hand, the pipe breaks, and they end at once.
 """
 
+import _thread
 import os
 import signal
 import subprocess
@@ -28,11 +29,32 @@ def stoppable():
         known = {n: handler for n, handler in known.items() if handler == signal.SIG_DFL}
     for number in known:
         signal.signal(number, signal.default_int_handler)
+    lost, sys.unraisablehook = sys.unraisablehook, _raised_again(sys.unraisablehook)
     try:
         yield
     finally:
+        sys.unraisablehook = lost
         for number, handler in known.items():
             signal.signal(number, handler)
+
+
+def _raised_again(told):
+    """A hook for what is raised where it cannot go on, as in __del__ or while memory is collected.
+
+    Of ^C the command must hear all the same: it comes again a moment later.
+    """
+
+    def hook(unraisable):
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            return told(unraisable)
+        for name in ("SIGINT", "SIGTERM"):
+            number = getattr(signal, name)
+            if signal.getsignal(number) == signal.default_int_handler:
+                again = threading.Timer(0.05, _thread.interrupt_main, (number,))
+                again.daemon = True
+                return again.start()
+
+    return hook
 
 
 @contextmanager

@@ -158,3 +158,30 @@ def test_an_ignored_signal_stays_ignored():
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, known)
+
+
+@pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT))
+def test_a_signal_that_comes_where_nothing_can_be_raised_is_not_lost(number, capsys):
+    """Python ignores what __del__, or a callback of the collector, raises."""
+
+    class Dying:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    before = sys.unraisablehook
+    with leash.stoppable(), pytest.raises(KeyboardInterrupt):
+        Dying()
+        time.sleep(20)
+    assert sys.unraisablehook is before and not capsys.readouterr().err
+
+
+def test_other_faults_in_such_a_place_are_told_as_before(monkeypatch):
+    class Dying:
+        def __del__(self):
+            raise ZeroDivisionError
+
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda fault: told.append(fault.exc_type))
+    with leash.stoppable():
+        Dying()
+    assert told == [ZeroDivisionError]

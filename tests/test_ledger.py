@@ -1,12 +1,14 @@
 """The judge judged: what the ledger and the kinds of evidence say of made-up evidence."""
 
 import json
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import sympy as sp
+from hypothesis import configuration
 from hypothesis import strategies as st
 
 from madpo_theory.certify import certify
@@ -240,6 +242,25 @@ def test_a_derivation_agrees_if_every_step_does(steps, agrees, tmp_path):
 
 
 UNIT, WHOLE = st.floats(0, 1), st.integers(0, 10**6)
+
+
+@pytest.mark.parametrize("wanted", (True, False))
+def test_a_property_leaves_no_caches_where_the_user_is(wanted, monkeypatch, tmp_path):
+    """A killed one would leave temporaries among them."""
+    monkeypatch.setattr(configuration, "__hypothesis_home_directory", None)
+    monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY", raising=False)
+    if wanted:
+        monkeypatch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(tmp_path))
+    places = set()
+
+    @property_test("a", "b", examples=3)
+    def holds(x=WHOLE):
+        places.add(str(configuration.storage_directory("constants").path))
+
+    usual = configuration.storage_directory("constants").path
+    assert gathered(holds, tmp_path).agrees
+    assert places == {str(usual) if wanted else os.path.join(os.devnull, "constants")}
+    assert configuration.storage_directory("constants").path == usual
 
 
 def test_a_property_looks_at_as_many_examples_as_it_says(no_shrinking, tmp_path):

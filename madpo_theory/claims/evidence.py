@@ -8,7 +8,9 @@ code must disagree.
 import functools
 import inspect
 import json
+import os
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -16,6 +18,7 @@ from unittest import mock
 import numpy as np
 import sympy as sp
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from ..audit import checker
 from ..audit.examiner import Examiner
@@ -435,6 +438,22 @@ def ranges_of(strategy):
     return getattr(strategy, "ranges", None) or repr(strategy)
 
 
+@contextmanager
+def _nothing_kept():
+    """Within, Hypothesis writes no caches into the folder that a user happens to be in.
+
+    It would write hundreds, and one that is killed, or finds the disk full, leaves temporaries.
+    """
+    if "HYPOTHESIS_STORAGE_DIRECTORY" in os.environ:  # where someone wants them
+        yield
+        return
+    set_hypothesis_home_dir(os.devnull)  # no folder can be made there: it goes without
+    try:
+        yield
+    finally:
+        set_hypothesis_home_dir(None)
+
+
 def property_test(name, theory, *, examples=200):
     """Evidence from a Hypothesis test, whose argument defaults are strategies.
 
@@ -467,7 +486,8 @@ def property_test(name, theory, *, examples=200):
                 phases=PHASES,
             )(given(**strategies)(counted))
             try:
-                trial()
+                with _nothing_kept():
+                    trial()
                 computed, agrees = f"no counterexample in {run} examples", True
             except Contradiction as found:
                 notes = " ".join(getattr(found, "__notes__", []))
