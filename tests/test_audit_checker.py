@@ -1,15 +1,18 @@
 """The checker of the sheet's bounds: sound certificates pass, each forgery breaks one rule."""
 
 import copy
+import itertools
 import json
+import math
 import subprocess
 import sys
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
 from flint import arb, ctx
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from madpo_theory.audit import audit, checker
@@ -299,3 +302,418 @@ def test_what_is_said_names_statement_formula_and_constraints(small):
         "least of loss: sup (1 + -1/2 f-{1,0}): at most 0.5, for h in [0.0, 4.0], where h = 0, "
         "where h^2 > 0; f(z, h) = (h exp((-1 h)))"
     )
+
+
+# --- arithmetic ----------------------------------------------------------------------------------
+
+mp = mpmath.mp.clone()
+mp.dps = 60
+H, Z = ["variable", "h", []], ["variable", "z", []]
+LINE = ["sum", ["1/5", ["1", "1/2"]], [0, 1]]  # at the points below 0.5, 1.6 and -1.4
+APART = ["sum", ["0", ["1", "-1"]], [0, 1]]
+GRAPHS = {
+    "number": [H, Z, ["number", "-3/7", []]],
+    "sum": [H, Z, ["sum", ["1/3", ["2", "-5/7"]], [0, 1]]],
+    "sum of opposite signs": [H, Z, ["sum", ["0", ["1", "-1"]], [0, 1]]],
+    "product": [H, Z, ["product", None, [0, 1]]],
+    "product of three": [H, Z, LINE, ["product", None, [0, 2, 0]]],
+    **{
+        f"power {n}": [H, Z, LINE, ["power", n, [2]]]
+        for n in (-3, -2, -1, 2, 3, 4, 5)
+    },
+    **{
+        kind: [H, Z, LINE, [kind, None, [2]]]
+        for kind in ("exp", "sigmoid", "softplus", "sinh", "asinh")
+    },
+    "log": [H, Z, ["product", None, [0, 0]], ["sum", ["1", ["2"]], [2]], ["log", None, [3]]],
+    "minimum": [H, Z, ["product", None, [0, 0]], ["minimum", None, [2, 1]]],
+    "where": [H, Z, APART, ["product", None, [0, 1]], ["where", True, [2, 3, 0]]],
+    "where a jump may be": [H, Z, APART, ["product", None, [0, 1]], ["where", False, [2, 3, 0]]],
+    "twice": [H, Z, LINE, ["exp", None, [2]], ["product", None, [3, 3, 0]], ["sigmoid", None, [4]]],
+}  # fmt: skip
+POINTS_OF_GRAPHS = [(0.5, -0.4), (0.9, 1.0), (-1.25, -0.7)]
+FUNCTIONS = {
+    "exp": mp.exp,
+    "log": mp.log,
+    "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
+    "softplus": lambda x: mp.log1p(mp.exp(x)),
+    "sinh": mp.sinh,
+    "asinh": mp.asinh,
+}
+
+
+def evaluated(graph, h, z):
+    """A graph's value at 60 digits."""
+    found = []
+    for kind, value, args in graph:
+        x = [found[a] for a in args]
+        if kind == "number":
+            found.append(mp.mpf(Fraction(value).numerator) / Fraction(value).denominator)
+        elif kind == "variable":
+            found.append({"h": h, "z": z}[value])
+        elif kind == "sum":
+            numbers = [mp.mpf(f.numerator) / f.denominator for f in map(Fraction, value[1])]
+            constant = Fraction(value[0])
+            found.append(
+                mp.mpf(constant.numerator) / constant.denominator
+                + sum(c * y for c, y in zip(numbers, x, strict=True))
+            )
+        elif kind == "product":
+            found.append(mp.fprod(x))
+        elif kind == "power":
+            found.append(x[0] ** value)
+        elif kind == "minimum":
+            found.append(min(x))
+        elif kind == "where":
+            found.append(x[1] if x[0] > 0 else x[2])
+        else:
+            found.append(FUNCTIONS[kind](x[0]))
+    return found[-1]
+
+
+def at_60_digits(graph, point, orders=(0, 0)):
+    return mp.diff(lambda h, z: evaluated(graph, h, z), tuple(map(mp.mpf, point)), orders)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_statement_names_the_derivatives_of_the_formula(name):
+    """At a point and at minus the point; `_at` at the point."""
+    graph = checker._graph(GRAPHS[name])
+    with ctx.workprec(checker.BITS):
+        for point in POINTS_OF_GRAPHS:
+            there = {"h": arb(point[0]), "z": arb(point[1])}
+            jets = checker._Jets(graph, ("h", "z"), there)
+            value = at_60_digits(GRAPHS[name], point)
+            assert abs(checker._at(graph, there) - arb(mp.nstr(value, 55))) < 1e-50
+            for sign, mirrored in ((1, False), (-1, True)):
+                for orders in ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2), (1, 2), (4, 0)):
+                    expected = at_60_digits(GRAPHS[name], [sign * x for x in point], orders)
+                    found = jets.derivative(*orders, mirrored)
+                    # a fourth difference at 60 digits is good to about 12
+                    gap = abs(found - arb(mp.nstr(expected, 55)))
+                    assert gap < arb(1e-10) * (1 + abs(arb(mp.nstr(expected, 20)))), orders
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("radius", [1e-7, 0.04])
+def test_ranges_hold_values_and_slopes_and_are_narrow(name, radius):
+    graph, centres = GRAPHS[name], np.array(POINTS_OF_GRAPHS)
+    boxes = np.stack([centres - radius, centres + radius], axis=2)
+    value, slopes = checker._ranges(checker._graph(graph), ["h", "z"], boxes, True)
+    bare, none = checker._ranges(checker._graph(graph), ["h", "z"], boxes, False)
+    assert none is None and (bare.low == value.low).all() and (bare.high == value.high).all()
+    for k, box in enumerate(boxes):
+        for point in ((box[0, 0], box[1, 1]), (box[0, 1], box[1, 1]), tuple(centres[k])):
+            for orders, found in (((0, 0), value), ((1, 0), slopes[0]), ((0, 1), slopes[1])):
+                exact = at_60_digits(graph, point, orders)
+                low, high = float(found.low[k]), float(found.high[k])
+                # what a first difference at 60 digits leaves is far below an ulp
+                assert low - 1e-25 <= exact <= high + 1e-25, (orders, point)
+                # how far dependence may reach, where slopes and curvatures are a few times a value
+                assert high - low < (300 * radius + 1e-14) * (1 + abs(exact)), (orders, point)
+
+
+SIZES = st.floats(1e-6, 1e6)
+ENDS = SIZES | SIZES.map(lambda x: -x) | st.sampled_from([0.0, -0.0, 1.0, -1.0])
+INTERVALS = st.tuples(ENDS, ENDS).map(sorted)
+
+
+def one_range(low, high):
+    return checker._Range(np.array([float(low)]), np.array([float(high)]))
+
+
+def barely_holds(found, exact):
+    """The interval holds the exact ends, and reaches at most two floats beyond them."""
+    (low,), (high,) = found.low.tolist(), found.high.tolist()
+    assert low <= exact[0] and exact[1] <= high
+    for _ in range(2):
+        low, high = math.nextafter(low, math.inf), math.nextafter(high, -math.inf)
+    assert low >= exact[0] and high <= exact[1]
+
+
+@given(a=INTERVALS, b=INTERVALS, n=st.integers(2, 4))
+@example(a=[0.1, 0.1], b=[0.2, 0.2], n=2)
+@example(a=[-1.0, 3.0], b=[-2.0, 0.5], n=2)
+@example(a=[-3.0, 1.0], b=[0.0, 0.5], n=3)
+@example(a=[-3.0, -1.0], b=[-0.5, 0.0], n=4)
+def test_intervals_hold_their_arithmetic_and_little_more(a, b, n):
+    x, y = one_range(*a), one_range(*b)
+    (p, q), (r, s) = (tuple(map(Fraction, side)) for side in (a, b))
+    barely_holds(-x, (-q, -p))
+    barely_holds(x + y, (p + r, q + s))
+    corners = p * r, p * s, q * r, q * s
+    barely_holds(x * y, (min(corners), max(corners)))
+    if (p >= 0 and r >= 0) or (q <= 0 and s <= 0):
+        assert (x * y).low[0] >= 0  # rounding takes no sign away
+    if (p >= 0 and s <= 0) or (q <= 0 and r >= 0):
+        assert (x * y).high[0] <= 0
+    hull, mask = x.hull(y), np.array([True])
+    assert (hull.low[0], hull.high[0]) == (min(a[0], b[0]), max(a[1], b[1]))
+    assert x.size()[0] == max(-p, q, p, -q) and x.choose(mask, y).high[0] == a[1]
+    assert x.choose(~mask, y).low[0] == b[0]
+    powers = (p**n, q**n) if n % 2 else sorted((p**n, q**n))
+    if n % 2 == 0 and p < 0 < q:
+        powers = 0, powers[1]
+    found = x.power(n)
+    assert found.low[0] <= powers[0] and powers[1] <= found.high[0]
+    ends = ((found.low[0], powers[0]), (found.high[0], powers[1]))
+    for end, exact in ends if p * q >= 0 or n % 2 == 0 else ():  # else a product is wider
+        assert abs(Fraction(float(end)) - exact) <= abs(exact) * Fraction(1, 2**48)  # n roundings
+    assert n % 2 or found.low[0] >= 0
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((2.0, 4.0), (0.25, 0.5)),
+        ((-4.0, -2.0), (-0.5, -0.25)),
+        ((0.0, 4.0), (0.25, math.inf)),
+        ((-4.0, 0.0), (-math.inf, -0.25)),
+        ((-1.0, 4.0), (-math.inf, math.inf)),
+        ((0.0, 0.0), (-math.inf, math.inf)),
+        ((2.0, math.inf), (0.0, 0.5)),
+        ((-math.inf, -2.0), (-0.5, 0.0)),
+    ],
+)
+def test_the_inverse_of_an_interval(given, expected):
+    found = one_range(*given).inverse()
+    for end, exact, away in ((found.low[0], expected[0], -1), (found.high[0], expected[1], 1)):
+        end = float(end)
+        assert end == exact or end == math.nextafter(exact, away * math.inf), (end, exact)
+    if expected[0] >= 0 or expected[1] <= 0:
+        again = one_range(*given).power(-2)
+        squares = sorted(x * x for x in expected)
+        assert again.low[0] <= squares[0] and squares[1] <= again.high[0] and again.low[0] >= 0
+        assert again.low[0] >= squares[0] * (1 - 1e-15)
+
+
+def test_what_overflows_is_beyond_the_largest_float_and_what_is_undefined_unknown():
+    large = one_range(1e308, 1e308)
+    for found in (large + large, large * large):
+        assert found.low[0] == checker.LARGE and found.high[0] == math.inf
+    found = -(large * large)
+    assert found.low[0] == -math.inf and found.high[0] == -checker.LARGE
+    lost = one_range(math.nan, math.nan)
+    assert lost.low[0] == -math.inf and lost.high[0] == math.inf
+    nothing = one_range(0, 0) * one_range(0, math.inf)
+    assert (nothing.low[0], nothing.high[0]) == (0, 0)
+    third = checker._Range.of(Fraction(1, 3), 2)
+    assert third.low[1] < 1 / 3 < third.high[1] == math.nextafter(1 / 3, 1)
+    assert third.low[0] == math.nextafter(1 / 3, 0) < Fraction(1, 3) < third.high[0]
+    half = checker._Range.of(Fraction(1, 2), 1)
+    assert half.low[0] == half.high[0] == 0.5
+
+
+@pytest.mark.parametrize("kind", ["exp", "log", "sigmoid", "softplus", "sinh", "asinh"])
+def test_the_image_of_a_float_is_within_a_few_floats_of_the_value(kind):
+    for x in (-30.0, -1.5, 0.25, 1.0, 40.0):
+        if kind == "log" and x <= 0:
+            assert checker._image(kind, x) == (-math.inf, -math.inf)
+            continue
+        low, high = checker._image(kind, x)
+        with ctx.workprec(400):
+            exact = arb(mp.nstr(FUNCTIONS[kind](mp.mpf(x)), 55))
+            assert low < exact < high
+        assert high - low <= 5 * math.ulp(low)
+    ends = {
+        "exp": (0, math.inf), "log": (-math.inf, math.inf), "sigmoid": (0, 1),
+        "softplus": (0, math.inf), "sinh": (-math.inf, math.inf), "asinh": (-math.inf, math.inf),
+    }[kind]  # fmt: skip
+    assert [checker._image(kind, x) for x in (-math.inf, math.inf)] == [(e, e) for e in ends]
+    found = checker._monotone(kind, one_range(-800 if kind != "log" else 1, 800))
+    assert kind not in ("exp", "sigmoid", "softplus") or found.low[0] == 0
+    assert kind != "sigmoid" or found.high[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("box", "costs", "halves"),
+    [
+        ([[0.0, 1.0], [0.0, 1.0]], (1, 2), ([[0, 1], [0, 0.5]], [[0, 1], [0.5, 1]])),
+        ([[0.0, 4.0], [0.0, 1.0]], (1, 2), ([[0, 2], [0, 1]], [[2, 4], [0, 1]])),
+        ([[3.0, math.inf], [0.0, 1.0]], (1, 1), ([[3, 6], [0, 1]], [[6, math.inf], [0, 1]])),
+        ([[0.5, math.inf], [0.0, 1.0]], (1, 1), ([[0.5, 2], [0, 1]], [[2, math.inf], [0, 1]])),
+        ([[-math.inf, -3.0], [0, 1.0]], (1, 1), ([[-math.inf, -6], [0, 1]], [[-6, -3], [0, 1]])),
+        ([[-math.inf, 5.0], [0, 1.0]], (1, 1), ([[-math.inf, -2], [0, 1]], [[-2, 5], [0, 1]])),
+        (
+            [[-math.inf, math.inf], [0, 1.0]],
+            (1, 1),
+            ([[-math.inf, 0], [0, 1]], [[0, math.inf], [0, 1]]),
+        ),
+        ([[0.0, 1.0], [0.0, 8.0]], (0, 0), ([[0, 1], [0, 4]], [[0, 1], [4, 8]])),
+        ([[2.0, 2.0], [0.0, 1.0]], (9, 0), ([[2, 2], [0, 0.5]], [[2, 2], [0.5, 1]])),
+    ],
+)
+def test_a_box_is_cut_where_it_costs_most(box, costs, halves):
+    found = checker._halves(np.array([box, box]), [np.array([c] * 2, float) for c in costs])
+    left, right = halves
+    assert found.tolist() == [left, left, right, right]
+
+
+def test_a_tail_of_a_power_times_an_exponential_is_bounded_at_its_start():
+    """u^2 e^(1 - u) <= 9 e^-2 = 1.218 for u >= 3; before u = 2 it still rises."""
+    graph = checker._graph([
+        H, ["power", 2, [0]], ["sum", ["1", ["-1"]], [0]], ["exp", None, [2]],
+        ["product", None, [1, 3]],
+    ])  # fmt: skip
+    tails = np.array([[[3.0, math.inf]], [[2.5, math.inf]], [[1.0, math.inf]], [[0.0, math.inf]]])
+    value, _ = checker._ranges(graph, ["h"], tails, False)
+    exact = [9 * math.exp(-2), 6.25 * math.exp(-1.5), math.inf, math.inf]
+    assert value.high[:2] == pytest.approx(exact[:2], rel=1e-13)
+    assert (value.high[:2] >= exact[:2]).all() and (value.high[2:] == math.inf).all()
+    assert (value.low == 0).all()
+    three = checker._graph([
+        H, Z, ["sum", ["0", ["-1/2", "1"]], [0, 1]], ["sigmoid", None, [2]],
+        ["product", None, [0, 3, 1]],
+    ])  # fmt: skip
+    boxes = np.array([[[4.0, math.inf], [1.0, 2.0]]])
+    value, _ = checker._ranges(three, ["h", "z"], boxes, False)
+    # h e^(z - h/2) z <= 4 e^(2 - 2) 2
+    assert 8 <= value.high[0] < 8 * (1 + 1e-13)
+
+
+@pytest.mark.parametrize(
+    ("node", "refusal"),
+    [
+        (["sum", ["0", ["1"]], [0, 1]], "a sum, has a wrong value a list, or 2 arguments"),
+        (["sum", ["0", ["1", "1", "1"]], [0, 1]], "a sum, has a wrong value"),
+        (["sum", ["0", []], []], "a sum, has a wrong value a list, or 0 arguments"),
+        (["sum", ["0", ["1", "1"], 0], [0, 1]], "a sum, has a wrong value"),
+        (["sum", ["0", [1, "1"]], [0, 1]], "the text of an integer or a ratio, got 1"),
+        (["product", None, [0]], "a product, has a wrong value None, or 1 arguments"),
+        (["product", "1", [0, 1]], "a product, has a wrong value '1'"),
+        (["exp", None, [0, 1]], "a exp, has a wrong value None, or 2 arguments"),
+        (["exp", "1", [0]], "a exp, has a wrong value"),
+        (["power", 0, [0]], "a power, has a wrong value 0"),
+        (["power", 1, [0]], "a power, has a wrong value 1"),
+        (["power", 1001, [0]], "a power, has a wrong value 1001"),
+        (["power", 2.0, [0]], "a power, has a wrong value 2.0"),
+        (["power", 2, [0, 1]], "a power, has a wrong value 2, or 2 arguments"),
+        (["minimum", None, [0]], "a minimum, has a wrong value"),
+        (["minimum", 1, [0, 1]], "a minimum, has a wrong value 1"),
+        (["where", None, [0, 1, 0]], "a where, has a wrong value None"),
+        (["where", True, [0, 1]], "a where, has a wrong value True, or 2 arguments"),
+        (["derivative", [3, 2, False], []], "a derivative, has a wrong value"),
+        (["derivative", [-1, 1, False], []], "a derivative, has a wrong value"),
+        (["derivative", [1, 1], []], "a derivative, has a wrong value"),
+        (["derivative", [True, 1, False], []], "a derivative, has a wrong value"),
+        (["number", "1", [0]], "a number, has a wrong value '1', or 1 arguments"),
+        (["number", "1" + "0" * 309, []], "a number is at most"),
+        (["number", "1" * 1201, []], "the text of an integer or a ratio"),
+        (["number", "1/0", []], "the text of an integer or a ratio"),
+        (["cos", None, [0]], "of the unknown kind 'cos'"),
+        ([1, None, [0]], "of the unknown kind 1"),
+        (["exp", None, [2]], "arguments that do not stand before it"),
+        (["exp", None, [-1]], "arguments that do not stand before it"),
+        (["exp", None, [0.0]], "arguments that do not stand before it"),
+        (["exp", None], "is not"),
+    ],
+)
+def test_a_node_that_is_none_is_refused(node, refusal):
+    with pytest.raises(ValueError, match=refusal):
+        checker._graph([H, Z, node])
+
+
+def test_a_node_is_what_it_says():
+    graph = checker._graph([
+        H, Z, ["power", -1000, [0]], ["power", 1000, [0]], ["derivative", [1, 3, True], []],
+        ["number", "-inf", []], ["sum", ["1/2", ["-1", "3"]], [0, 1]], ["where", False, [0, 1, 2]],
+        ["number", str(2**1023), []],
+    ])  # fmt: skip
+    assert [value for _, value, _ in graph[2:]] == [
+        -1000, 1000, (1, 3, True), -math.inf, (Fraction(1, 2), (-1, 3)), False, 2**1023,
+    ]  # fmt: skip
+    assert graph[6][2] == (0, 1) and graph.balls[6] == (0.5, [-1, 3]) and graph.balls[0] is None
+    with pytest.raises(ValueError, match="100001 nodes of a graph: at most 100000"):
+        checker._graph([H] * 100_001)
+
+
+def test_a_value_far_out_is_that_of_the_stable_form():
+    for x in (-250, 99, 101, 150, 2000):
+        with ctx.workprec(checker.BITS):
+            found = checker._POINT["softplus"](arb(x))
+            with mp.workdps(1000):
+                exact = mp.log1p(mp.exp(x)) - max(x, 0)
+            assert abs(found - max(x, 0) - arb(mp.nstr(exact, 80))) < arb(2) ** -150 and (
+                found.rad() < 1e-80
+            )
+        assert checker._taylor("asinh", None, arb(0), 1) == [0, 1]
+        (found,) = checker._taylor("asinh", None, arb(-2), 0)
+        assert abs(found + checker._POINT["asinh"](arb(2))) < 1e-14
+
+
+UNKNOWN = -math.inf, math.inf
+
+
+@pytest.mark.parametrize(
+    ("gap", "value", "slope"),
+    [
+        # of min(h, 3 - h) and the branch h > 1 ? 2 h : h + 1, continuous or not: it may jump
+        ((0, 0.5), ((0, 0.5), (1, 1.5), (1, 1.5)), (1, 1, 1)),
+        ((2, 3), ((0, 1), (4, 6), (4, 6)), (-1, 2, 2)),
+        ((0.5, 2), ((0.5, 2), (1, 4), (1, 4)), ((-1, 1), UNKNOWN, UNKNOWN)),
+        ((1, 1.25), ((1, 1.25), (2, 2.5), (2, 2.5)), (1, 2, 2)),
+    ],
+)
+def test_a_branch_is_one_side_or_both(gap, value, slope):
+    shared = [H, ["sum", ["3", ["-1"]], [0]], ["sum", ["-1", ["1"]], [0]],
+              ["sum", ["0", ["2"]], [0]], ["sum", ["1", ["1"]], [0]]]  # fmt: skip
+    lasts = ["minimum", None, [0, 1]], ["where", True, [2, 3, 4]], ["where", False, [2, 3, 4]]
+    for last, values, slopes in zip(lasts, value, slope, strict=True):
+        sides = []
+        found, (steep,) = checker._ranges(
+            checker._graph([*shared, last]), ["h"], np.array([[gap]], float), True, sides
+        )
+        assert (found.low[0], found.high[0]) == pytest.approx(values, abs=1e-14)
+        ends = slopes if isinstance(slopes, tuple) else (slopes, slopes)
+        assert (steep.low[0], steep.high[0]) == pytest.approx(ends, abs=1e-14)
+        edge = 1.5 if last[0] == "minimum" else 1.0
+        side = 1 if gap[0] >= edge else -1 if gap[1] <= edge else 0
+        assert [s.tolist() for s in sides] == [[side]]
+
+
+def test_the_mean_value_form_narrows_a_box_and_tells_what_its_middle_reaches():
+    """Of h - h^2, whose terms alone reach from -1/4 to 3/4 over [1/2, 3/4]."""
+    graph = checker._graph([H, ["power", 2, [0]], ["sum", ["0", ["1", "-1"]], [0, 1]]])
+    boxes = np.array([[[0.5, 0.75]], [[0.25, 0.25]], [[1.0, math.inf]]])
+    value, (slope,), reached = checker._bounded(graph, ["h"], boxes)
+    middle = 0.625 - 0.625**2  # slopes from -1/2 to 0: 1/2 times 1/8 away at most
+    assert value.low[0] == pytest.approx(middle - 0.0625, abs=1e-14)
+    assert value.high[0] == pytest.approx(0.25, abs=0.05) and value.high[0] >= 0.25
+    assert (slope.low[0], slope.high[0]) == pytest.approx((-0.5, 0), abs=1e-14)
+    assert [value.low[1], value.high[1], reached[1]] == pytest.approx([0.1875] * 3, abs=1e-15)
+    assert reached[0] == pytest.approx(middle) and reached[2] == -math.inf
+    assert reached[0] <= middle and value.high[2] == math.inf
+    for box in (boxes[2:], boxes[:1]):
+        alone = checker._bounded(graph, ["h"], box)
+        assert alone[2][0] == reached[2 if box is not boxes[:1] and np.isinf(box).any() else 0]
+
+
+@pytest.mark.parametrize(
+    ("limits", "domain", "upper", "decided"),
+    [
+        ({}, [0.0, 4.0], 0.5, True),
+        ({}, [0.0, 4.0], 0.36, False),
+        ({}, [0.0, 0.5], 0.3033, True),  # it ends there, at 0.30327
+        ({"positive": "-1/2"}, [0.0, 4.0], 0.3033, False),  # h > 1/2
+        ({"positive": "-2"}, [0.0, 4.0], 0.2707, True),  # h > 2
+        ({"positive": "-2"}, [0.0, 4.0], 0.2706, False),
+        ({"zero": "-3"}, [0.0, 4.0], 0.15, True),  # h = 3
+        ({"zero": "-3"}, [0.0, 4.0], 0.149, False),
+    ],
+)
+def test_a_bound_is_decided_where_the_constraints_hold(limits, domain, upper, decided, small):
+    expression = checker._graph(small["expression"])  # h e^-h
+    given = dict.fromkeys(("zero", "positive"))
+    for kind, constant in limits.items():
+        side = checker._graph([H, ["sum", [constant, ["1"]], [0]]])
+        given[kind] = side, side
+    boxes = np.array([[domain]])
+    with ctx.workprec(80):
+        if not decided:
+            with pytest.raises(ValueError, match=f"cannot confirm the bound {upper} on"):
+                checker._below(expression, given, ["h"], boxes, upper)
+            return
+        found = checker._below(expression, given, ["h"], boxes, upper)
+    ends = sorted(map(tuple, found[:, 0].tolist()))  # they tile the domain
+    assert ends[0][0] == domain[0] and ends[-1][1] == domain[1]
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(ends))

@@ -1,7 +1,9 @@
 """Certificates: enclosures hold, suprema are right, and the checker refuses every falsehood."""
 
 import ast
+import itertools
 import json
+import math
 import subprocess
 import sys
 from fractions import Fraction
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from madpo_theory import MarginSchedule, log_weight, log_weight_ratio, weight
 from madpo_theory.certify import QUANTITIES, certify, check, checker, supremum, write_certificate
-from madpo_theory.certify.enclosure import Box, enclose, precision
+from madpo_theory.certify.enclosure import Box, above, at_middle, below, enclose, precision
 from madpo_theory.weights import WEIGHTS
 
 RELEASED = MarginSchedule.released(exact=True)
@@ -155,6 +157,59 @@ def slope_at(f, point):
         return f(arb_series([arb(point), 1], prec=2))[1]
     finally:
         ctx.cap = cap
+
+
+def test_a_float_above_a_ball_and_one_below_are_the_nearest():
+    third = arb(1) / 3
+    assert above(third) == math.nextafter(1 / 3, 1) and below(third) in (
+        1 / 3,
+        math.nextafter(1 / 3, 0),
+    )
+    assert above(arb(2)) == below(arb(2)) == 2.0
+    assert above(arb("nan")) == math.inf and below(arb("nan")) == -math.inf
+    wide = arb(0).union(arb(1))
+    assert 1 <= above(wide) < 1 + 1e-8 and -1e-8 < below(wide) <= 0
+
+
+def test_a_box_is_an_index_and_a_level_on_its_side_of_zero():
+    box, mirrored = Box(2, 3), Box(2, -4)
+    assert box.middle == 0.875 and mirrored.middle == -0.875
+    assert [below(box.ball), above(box.ball)] == pytest.approx([0.75, 1], abs=1e-8)
+    first, last = Box(0, 0).ball, Box(0, -1).ball
+    assert below(first) >= 0 and above(first) >= 1 and above(last) <= 0 and below(last) <= -1
+    with pytest.raises(AttributeError):
+        box.level = 3
+
+
+def test_an_enclosure_is_the_better_of_two():
+    """Of h^2 over [1, 2]: from 1 to 4 as it stands, from 1/4 by the mean-value form."""
+    with precision():
+        plain = enclose(lambda h: h * h, Box(0, 1), 0)
+        slope = enclose(lambda h: h * h, Box(0, 1), 1)
+        cubic = enclose(lambda h: h * h * h - h, Box(4, 16), 0)
+        middle = [at_middle(lambda h: h * h * h, Box(0, 1), d) for d in (0, 1)]
+        none = enclose(lambda h: 1 / (h - 1.25), Box(0, 1), 0)
+    assert 0.2 < below(plain) <= 1 and 4 <= above(plain) < 4.3
+    assert [below(slope), above(slope)] == pytest.approx([2, 4], abs=1e-6)
+    # slopes up to 2.39: half of the width away from the middle's value
+    assert above(cubic) - below(cubic) < 2.4 / 16 + 1e-6
+    assert middle == [3.375, 6.75] and above(none) == math.inf
+
+
+def test_what_a_search_cannot_begin_with_is_refused():
+    for reach in (0, -1, math.nan):
+        with pytest.raises(ValueError, match="reach > 0"):
+            supremum(QUANTITIES["influence"], CLASS, reach=reach)
+    found = supremum(QUANTITIES["influence"], CLASS, tolerance=1e-3)
+    assert found.domain == (-math.inf, math.inf) and found.tail and found.lo == 0
+    assert 0.3641 < found.lower <= found.upper <= found.lower + 1.001e-3 < 0.3655
+    ends = [(b.index / 2**b.level, (b.index + 1) / 2**b.level) for b in found.boxes]
+    assert ends[0][0] == 0 and ends[-1][1] == found.hi
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(ends))
+    with pytest.raises(AttributeError):
+        found.lower = 0.0
+    with pytest.raises(AttributeError):
+        QUANTITIES["influence"].derivative = 1
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,19 @@
 """Certificates over boxes of schedules: bounds hold inside, and no falsehood is accepted."""
 
+import functools
+import itertools
 import json
+import math
 import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
+import mpmath
 import numpy as np
 import pytest
+from flint import arb, ctx, fmpq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quantity_values import STEP, values
@@ -18,11 +24,14 @@ from madpo_theory.certify import (
     ExceedsBound,
     ScheduleBox,
     box_supremum,
+    boxes,
     certificate,
     certify,
     certify_box,
     check,
     checker,
+    grid,
+    jets,
     kept_certificate,
     monotone_cells,
     write_certificate,
@@ -277,3 +286,276 @@ def test_another_question_or_other_formulas_have_another_name(tmp_path, monkeypa
     assert len(set(names)) == len(names)
     monkeypatch.setattr(certificate, "_sources", lambda *asked: "other formulas")
     assert kept_certificate(tmp_path, *asked[0][:2], **asked[0][2])[1].name not in names
+
+
+def test_the_search_goes_on_at_the_face_on_which_the_quantity_is_largest():
+    unknown, sides = arb(-1).union(arb(1)), [(0, 1)] * 4 + [(2, 2)]
+    assert boxes._faces(sides, [arb(0.5), arb(-0.5), unknown, arb(0), arb(1)]) == "AbD"
+    assert boxes._onto(tuple(sides), "AbD") == ((1, 1), (0, 0), (0, 1), (1, 1), (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("effects", "sides", "dimension"),
+    [
+        ([0, 3, 1, 0, 0], [(0, 1)] * 5, 1),
+        ([0, 3, 1, 0, 4], [(0, 1)] * 5, 4),
+        (None, [(4, 5), (4, 5), (1, 1), (1, 1), (1, 1)], 0),
+        (None, [(4, 4.1), (4, 5), (8, 9), (1, 1), (1, 1)], 1),
+        ([math.inf, 9, 0, 0, 0], [(4, 4.1), (4, 4.1), (8, 9), (1, 1), (1, 2)], 4),
+    ],
+)
+def test_the_search_cuts_where_it_costs_most_or_where_it_is_widest(effects, sides, dimension):
+    node = boxes._Node(sides)
+    node.effects = effects
+    assert boxes._split(node) == dimension
+
+
+@pytest.mark.parametrize(
+    ("two_sided", "within", "ends"),
+    [
+        (True, None, [-1, 0, 1, 2]),
+        (False, None, [0, 1, 2]),
+        (False, ("1/2", "5/2"), ["1/2", 1, 2, "5/2"]),
+        (True, ("-1", "0"), [-1, 0]),
+        (False, ("1", "1"), [1, 1]),
+        (False, ("1/2", "1/2"), ["1/2", "1/2"]),
+    ],
+)
+def test_margins_are_searched_between_integers(two_sided, within, ends):
+    limits = None if within is None else tuple(map(Fraction, within))
+    ends = list(map(Fraction, ends))
+    assert boxes.unit_intervals(two_sided, limits) == list(itertools.pairwise(ends))
+
+
+def test_the_margin_at_which_a_target_falls_is_guessed_at_the_middle_schedule():
+    steep, gentle = (ScheduleBox(2, "1/2", 1, (t - 1, t + 1)) for t in (6, 2))
+    at, h = grid._lowest(steep, "published", None), np.linspace(0, 24, 24_001)
+    target = h + log_weight_ratio(h, MarginSchedule(2, 0.5, 1, 6.0))
+    falls = h[np.argmin(np.diff(target))] / 6
+    assert abs(float(at) - falls) < 1 / 64
+    inside = grid._lowest(steep, "published", (Fraction(0), Fraction(1, 2)))
+    assert inside is None or inside <= Fraction(1, 2)
+    assert grid._lowest(gentle, "published", None) is None
+    near = grid._lowest(steep, "published", (Fraction(3, 4), Fraction(5, 4)))
+    assert abs(float(near) - falls) < 1 / 64
+    assert grid._intervals("1/2") == ["1/2"] and grid._intervals([3]) == [3]
+    assert grid._intervals(range(3)) == [(0, 1), (1, 2)]
+
+
+# --- arithmetic: the jets of search and checker --------------------------------------------------
+
+mp = mpmath.mp.clone()
+mp.dps = 60
+NUMBERS = SimpleNamespace(
+    exp=mp.exp,
+    log=mp.log,
+    softplus=lambda x: mp.log1p(mp.exp(x)),
+    logistic=lambda x, k=1: 1 / (1 + k * mp.exp(x)),
+    expm1=mp.expm1,
+    log1p=mp.log1p,
+    sigmoid=lambda x: 1 / (1 + mp.exp(-x)),
+    tanh=mp.tanh,
+    exp_difference=lambda a, b, x: mp.exp(-a) - mp.exp(-b),
+    mobius_exp=lambda a, k: (1 - mp.exp(a)) / (1 + k * mp.exp(a)),
+    where_greater=lambda x, y, above, below: above if x > y else below,
+    minimum=min,
+)
+OF_CHECKER = SimpleNamespace(
+    exp=checker._exp, log=checker._log, softplus=checker._softplus, logistic=checker._logistic
+)
+BOTH = {
+    "sum": lambda w, h, p, q: h + p + 2,
+    "difference": lambda w, h, p, q: h * q - p - 3,
+    "product": lambda w, h, p, q: (h + p) * (h * q + p) * h,
+    "exp": lambda w, h, p, q: w.exp(h * p + q * h * h),
+    "log": lambda w, h, p, q: w.log(h * p + q * h * h),
+    "softplus": lambda w, h, p, q: w.softplus(h * p + q * h * h),
+}
+CHECKED = {"logistic": lambda w, h, p, q: w.logistic(h * p + q * h * h)}
+SEARCHED = {
+    "negative": lambda w, h, p, q: -(h * p * q) + 1,
+    "from a number": lambda w, h, p, q: 3 - 2 * h * p * q,
+    "quotient": lambda w, h, p, q: h * h * q / (h + p),
+    "part": lambda w, h, p, q: h * h * q / 4,
+    "reciprocal": lambda w, h, p, q: 3 / (h * q + p * h * h),
+    "expm1": lambda w, h, p, q: w.expm1(h * p + q * h * h),
+    "log1p": lambda w, h, p, q: w.log1p(h * p + q * h * h),
+    "sigmoid": lambda w, h, p, q: w.sigmoid(h * p + q * h * h),
+    "tanh": lambda w, h, p, q: w.tanh(h * p + q * h * h),
+    "difference of e": lambda w, h, p, q: w.exp_difference(h * p, h * q, h * q - h * p),
+    "logistic of two": lambda w, h, p, q: w.logistic(h * p + h * h, q),
+    "mobius": lambda w, h, p, q: w.mobius_exp(h * p + h * h * q, q * p),
+    "branch": lambda w, h, p, q: w.where_greater(h, 0.5, h * p, q) * w.where_greater(h, 1, q, p),
+    "minimum": lambda w, h, p, q: w.minimum(h * p, q) * w.minimum(q * q, h + p),
+}
+POINT_OF_JETS = (mp.mpf("0.75"), mp.mpf("1.25"), mp.mpf("0.5"))
+ORDERS = ["value", "first", "second", *((d, k) for d in (1, 2) for k in (0, 1))]
+
+
+def derivatives(expression, point):
+    """{order: derivative at a point}, as a jet has them, by differences at 60 digits."""
+
+    def at(*orders):
+        return mp.diff(lambda *x: expression(NUMBERS, *x), point, orders)
+
+    found = [at(0, 0, 0), at(1, 0, 0), at(2, 0, 0), at(0, 1, 0), at(1, 1, 0), at(0, 0, 1)]
+    return dict(zip(ORDERS, [*found, at(1, 0, 1)], strict=True))
+
+
+def ball_of(number, radius=0):
+    return arb(mp.nstr(number, 50), radius)
+
+
+def searched(expression, point, radius=0):
+    """{order: ball} over |x - point| <= radius by the search's jets, and what it branches by."""
+    h, p, q = (ball_of(x, radius) for x in point)
+    inside = [ball_of(x + mp.mpf("0.01")) for x in point]
+    found = expression(
+        jets,
+        jets.Jet(h, arb(1), inside=inside[0]),
+        jets.parameter(1, p, inside[1], varies=True),
+        jets.parameter(2, q, inside[2], varies=True),
+    )
+    slopes = [found.f_p.get(d, (arb(0), arb(0)))[k] for d in (1, 2) for k in (0, 1)]
+    values = [found.f, found.f_h, found.f_hh, *slopes]
+    return dict(zip(ORDERS, values, strict=True)), found.inside
+
+
+def checked(expression, point, radius=0):
+    """The same by the checker's."""
+    h, p, q = (ball_of(x, radius) for x in point)
+    jet = checker._Jet
+    given = jet(h, 1), *(jet(x, partial={d: (arb(1), arb(0))}) for d, x in ((1, p), (2, q)))
+    found = expression(OF_CHECKER, *given)
+    slopes = [found.slopes(d)[k] for d in (1, 2) for k in (0, 1)]
+    return dict(zip(ORDERS, [found.value, found.first, found.second, *slopes], strict=True)), None
+
+
+EXPRESSIONS = BOTH | SEARCHED | CHECKED
+JETS = [(name, searched) for name in BOTH | SEARCHED]
+JETS += [(name, checked) for name in BOTH | CHECKED]
+
+
+@pytest.mark.parametrize(("name", "jet_of"), JETS, ids=lambda x: getattr(x, "__name__", x))
+def test_a_jet_carries_the_derivatives(name, jet_of):
+    expression = EXPRESSIONS[name]
+    with ctx.workprec(160):
+        found, inside = jet_of(expression, POINT_OF_JETS)
+        for order, expected in derivatives(expression, POINT_OF_JETS).items():
+            # a second difference at 60 digits is good to about 20
+            assert abs(found[order] - ball_of(expected)) < 1e-18, order
+        if inside is not None:
+            there = expression(NUMBERS, *(x + mp.mpf("0.01") for x in POINT_OF_JETS))
+            assert abs(inside - ball_of(there)) < 1e-40
+
+
+@pytest.mark.parametrize(("name", "jet_of"), JETS, ids=lambda x: getattr(x, "__name__", x))
+def test_a_jet_over_a_box_holds_the_derivatives_inside(name, jet_of):
+    expression, corner = EXPRESSIONS[name], mp.mpf("0.02")
+    with ctx.workprec(160):
+        found, _ = jet_of(expression, POINT_OF_JETS, 1 / 50)
+        for signs in ((1, 1, 1), (-1, 1, -1), (0, -1, 1)):
+            point = [x + sign * corner for x, sign in zip(POINT_OF_JETS, signs, strict=True)]
+            for order, expected in derivatives(expression, point).items():
+                assert found[order].overlaps(ball_of(expected, 1e-18)), (order, signs)
+                # what dependence costs: about as much as the values move over the box
+                assert found[order].rad() < 1.2 * (1 + abs(expected)), order
+
+
+# --- the quantities, by their definition ---------------------------------------------------------
+
+
+def coefficient_at(u, c_max, c_min, lam, tau):
+    kappa = (c_max - 1) / (1 - c_min)
+    return c_min + (c_max - c_min) / (1 + kappa * mp.exp(lam * (abs(u) - tau)))
+
+
+def log_weight_at(kind, h, *schedule):
+    c, tau = coefficient_at(h, *schedule), schedule[3]
+    if h <= -tau or (kind == "bounded_ratio" and 0 <= h <= tau):
+        return mp.mpf(0)
+    if kind == "bounded_ratio":
+        return (c - 1) * h
+    return mp.log((1 + mp.exp(-h)) / (1 + mp.exp(-c * h)))
+
+
+def function_at(name, kind, h, *schedule):
+    """What the quantity is the value, or the slope, of."""
+    log_w = log_weight_at(kind, h, *schedule)
+    delta = log_w - log_weight_at(kind, -h, *schedule)
+    return {
+        "sensitivity": delta,
+        "influence": delta,
+        "dampening": max(-delta, 0),
+        "log_weight_max": log_w,
+        "log_weight_min": log_w,
+        "target_slope_min": h + delta,
+        "target_slope_max": h + delta,
+        "weight_slope": mp.exp(log_w),
+    }[name]
+
+
+def quantity_at(name, kind, s, *schedule):
+    """At h = s tau, by a difference at 60 digits."""
+    order = checker._QUANTITIES[kind][name][0]
+    return mp.diff(lambda h: function_at(name, kind, h, *schedule), s * schedule[3], order)
+
+
+def near(ball, number, digits=1e-14):
+    """Whether a narrow ball is the number, as far as nested differences have it."""
+    return ball.rad() < 1e-8 and abs(ball - arb(mp.nstr(number, 40))) < digits
+
+
+POINT_OF_BOX = tuple(map(mp.mpf, ("2.25", "0.375", "1.5", "1.75")))  # c_max, c_min, lam, tau
+
+
+def evaluated(name, kind, sides, region):
+    """(who, value, gradient) of a box by the checker, and by the search that it judges."""
+    problem = checker._BoxProblem(name, kind)
+    yield "checker", *problem.evaluate(sides, region)
+    box = ScheduleBox(*[tuple(map(str, side)) for side in sides[1:]])
+    yield (
+        "search",
+        *boxes._Search(QUANTITIES[name], kind, box, 1.0, 1.0, 9)._evaluate(sides, region, 1),
+    )
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_a_quantity_and_its_five_slopes_are_those_of_the_definition(kind, name):
+    two_sided = QUANTITIES[name].two_sided
+    with ctx.workprec(200):
+        for s, region in (("-0.625", -1), ("0.375", 0), ("0.875", 0), ("1.25", 1), ("2.5", 2)):
+            point = mp.mpf(s), *POINT_OF_BOX
+            if s.startswith("-") and not two_sided:
+                continue
+            tiny = fmpq(1, 10**15)
+            exact = [fmpq(int(x * 1000), 1000) for x in point]
+            sides = [(x - tiny, x + tiny) for x in exact]
+            slopes = [
+                mp.diff(
+                    lambda *x: quantity_at(name, kind, *x), point, [int(d == k) for k in range(5)]
+                )
+                for d in range(5)
+            ]
+            for who, value, gradient in evaluated(name, kind, sides, region):
+                assert near(value, quantity_at(name, kind, *point), 1e-10), (who, s)
+                for d in range(5):
+                    assert near(gradient[d], slopes[d], 1e-10), (who, s, d)
+            for who, value, gradient in evaluated(name, kind, [(x, x) for x in exact], region):
+                assert near(value, quantity_at(name, kind, *point)) and value.rad() < 1e-40, who
+                assert gradient == [0] * 5, who
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_the_checker_takes_the_smooth_function_of_the_region(kind, name):
+    """Value, slope and curvature at margins of all four regions."""
+    schedule = checker._Schedule(*(Fraction(int(x * 1000), 1000) for x in POINT_OF_BOX))
+    regions = [("rejected", -2), ("minus", -1), ("plus", 1), ("beyond", 2)]
+    with ctx.workprec(200):
+        for region, h in regions if QUANTITIES[name].two_sided else regions[2:]:
+            function = functools.partial(checker._function, name, kind, schedule)
+            found = checker._taylor(function, arb(h), 2, region)
+            for order in range(3):
+                expected = mp.diff(lambda u: function_at(name, kind, u, *POINT_OF_BOX), h, order)
+                assert near(found[order], expected), (region, order)
+        assert ctx.cap == 10

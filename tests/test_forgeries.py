@@ -11,9 +11,10 @@ import subprocess
 import sys
 from copy import deepcopy
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
-from flint import arb, fmpq
+from flint import arb, ctx, fmpq
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -337,6 +338,295 @@ def test_a_slope_at_the_end_of_a_range_is_of_the_range():
     check(beyond)
     with pytest.raises(ValueError, match="cannot confirm"):
         check(beyond | {"upper": 0.9})
+
+
+# --- the rules, one by one -----------------------------------------------------------------------
+
+
+def balls(*numbers):
+    return [arb(x) for x in numbers]
+
+
+TWO = checker._Schedule(Fraction(3), Fraction(1, 2), Fraction(1), Fraction(2))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "touched"),
+    [
+        (-4, -3, ["rejected"]),
+        (-3, -2, ["rejected", "minus"]),
+        (-2, -1, ["rejected", "minus"]),
+        (-3, 3, ["rejected", "minus", "plus", "beyond"]),
+        (-1, 0, ["minus"]),
+        (-1, 1, ["minus", "plus"]),
+        (0, 1, ["plus"]),
+        (1, 2, ["plus", "beyond"]),
+        (2, 3, ["plus", "beyond"]),
+        (3, 4, ["beyond"]),
+    ],
+)
+def test_the_regions_that_a_box_touches(left, right, touched):
+    assert checker._regions(TWO, Fraction(left), Fraction(right)) == touched
+
+
+@pytest.mark.parametrize(
+    ("point", "regions"),
+    [
+        (-3, ["rejected"]),
+        (-2, ["rejected", "minus"]),
+        (-1, ["minus"]),
+        (0, ["minus", "plus"]),
+        (1, ["plus"]),
+        (2, ["plus", "beyond"]),
+        (3, ["beyond"]),
+    ],
+)
+def test_the_regions_in_which_a_point_lies(point, regions):
+    assert TWO.regions_at(Fraction(point)) == regions
+
+
+def test_a_box_is_an_index_and_a_level():
+    assert checker._interval([2, 3]) == (Fraction(3, 4), 1)
+    assert checker._interval([-1, -3]) == (-6, -4)
+    assert checker._interval([1000, 0])[1] == Fraction(1, 2**1000)
+    for level in (1001, -1001):
+        with pytest.raises(ValueError, match=r"1001 halvings or doublings of a box: at most 1000"):
+            checker._interval([level, 0])
+
+
+def test_the_coefficient_over_a_ball_is_the_hull_of_its_ends():
+    for margin in (1, 2, 5):
+        c = 0.5 + 2.5 / (1 + 4 * math.exp(margin - 2))
+        assert abs(TWO.c(arb(margin)) - c) < 1e-14
+        assert abs(TWO.c_of_ball(arb(margin)) - c) < 1e-14
+    wide = TWO.c_of_ball(arb(1).union(arb(3)))
+    assert abs(wide.upper() - TWO.c(arb(1))) < 1e-8 and abs(wide.lower() - TWO.c(arb(3))) < 1e-8
+
+
+class Plane:
+    """Slope 1/2 in s, -1/4 in c_max, 0 in the others: known exactly of every box."""
+
+    def evaluate(self, box, region):
+        (s, s_high), (c, c_high), *_ = box
+        value = arb(s).union(arb(s_high)) / 2 - arb(c).union(arb(c_high)) / 4
+        return value, balls(0.5, -0.25, 0, 0, 0)
+
+
+SIDES = [(fmpq(0), fmpq(1)), (fmpq(2), fmpq(4)), *[(fmpq(1), fmpq(1))] * 3]
+
+
+@pytest.mark.parametrize(("sign", "largest"), [(1, 0.0), (-1, 1.0)])
+def test_where_the_quantity_is_monotone_the_mean_value_form_is_exact(sign, largest):
+    _, gradient = Plane().evaluate(SIDES, 0)
+    found, at_middle, costs = checker._largest(Plane(), SIDES, 0, sign, gradient)
+    assert found == at_middle == largest and costs == [0] * 5
+
+
+def test_a_quantity_is_proved_below_its_bound_and_not_below_less():
+    checker._prove(Plane(), SIDES, 0, 1, arb(0))
+    checker._prove(Plane(), SIDES, 0, -1, arb(1))
+    for sign, bound in ((1, -1e-9), (-1, 1 - 1e-9)):
+        with pytest.raises(ValueError, match=r"cannot confirm the bound (-1\.0000000e-9|1\.0)"):
+            checker._prove(Plane(), SIDES, 0, sign, arb(bound))
+
+
+def test_a_face_is_taken_only_where_the_quantity_rises_toward_it():
+    """The slack is what rounding may cost: 2^-60 of the width."""
+    for d, sign in ((0, 1), (1, -1), (2, 1), (2, -1)):
+        slack = checker._slack(Plane(), SIDES, 0, d, sign)
+        assert slack == float(SIDES[d][1] - SIDES[d][0]) * 2.0**-60
+    for d, sign in ((0, -1), (1, 1)):
+        with pytest.raises(ValueError, match=f"monotone in dimension {d}"):
+            checker._slack(Plane(), SIDES, 0, d, sign)
+
+
+@pytest.mark.parametrize(
+    ("tree", "sign", "bound", "reason"),
+    [
+        ("Ab.", 1, 0.0, None),  # to s = 1 and c_max = 2, where it is 0
+        ("bA.", 1, 0.0, None),
+        ("aB.", -1, 1.0, None),
+        ("0..", 1, 0.0, None),
+        ("0.1..", 1, 0.0, None),
+        ("1Ab.Ab.", 1, 0.0, None),
+        ("Ab.", 1, -0.01, "cannot confirm the bound"),
+        ("0.1..", 1, -0.01, "cannot confirm the bound"),
+        ("a.", 1, 1.0, "monotone in dimension 0"),
+        ("B.", 1, 1.0, "monotone in dimension 1"),
+        ("A.", -1, 2.0, "monotone in dimension 0"),
+        ("0.", 1, 1.0, "breaks off"),
+        ("A", 1, 1.0, "breaks off"),
+        ("5", 1, 1.0, "foreign character '5'"),
+        ("f.", 1, 1.0, "foreign character 'f'"),
+        ("..", 1, 1.0, "goes on after its end"),
+        (".A", 1, 1.0, "goes on after its end"),
+    ],
+)
+def test_a_tree_is_walked_in_preorder(tree, sign, bound, reason):
+    with ctx.workprec(checker.BITS):
+        allowed = arb(bound) + arb(2) ** -58  # the slack of two faces
+        if reason is None:
+            checker._check_tree(Plane(), SIDES, tree, sign, allowed)
+            return
+        with pytest.raises(ValueError, match=reason):
+            checker._check_tree(Plane(), SIDES, tree, sign, allowed)
+
+
+def test_both_halves_of_a_box_tile_it():
+    first, second = checker._halved(tuple(SIDES), 1)
+    assert first == (SIDES[0], (2, 3), *SIDES[2:]) and second == (SIDES[0], (3, 4), *SIDES[2:])
+    with pytest.raises(ValueError, match=r"cannot confirm it on \(s, .*\) in \[0.*, 1.*\], \[2"):
+        checker._halved(tuple(SIDES), 1, True, "it")
+    assert checker._narrower(0, 1, 2, 39, 0.5) == [(0, 1, 40), (1, 2, 40)]
+    with pytest.raises(ValueError, match=r"cannot confirm the bound 0.5 on \[0.* 2"):
+        checker._narrower(0, 1, 2, 40, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("widths", "widest"),
+    [((1, 0.5, 0, 0, 0), 0), ((0.1, 2, 0, 0, 0), 1), ((0.1, 0, 1, 0, 0), 2), ((0, 0, 0, 0, 1), 4)],
+)
+def test_the_widest_dimension_is_so_in_proportion(widths, widest):
+    sides = [(fmpq(4), fmpq(4) + fmpq(Fraction(w).numerator, Fraction(w).denominator))
+             for w in map(Fraction, map(str, widths))]  # fmt: skip
+    assert checker._widest(sides) == widest
+
+
+@pytest.mark.parametrize(
+    ("within", "two_sided", "trees", "ends"),
+    [
+        (None, True, 3, [-1, 0, 1, 2]),
+        (None, False, 3, [0, 1, 2, 3]),
+        (["0", "1"], False, 1, [0, 1]),
+        (["1/2", "5/2"], False, 3, [Fraction(1, 2), 1, 2, Fraction(5, 2)]),
+        (["-1", "1"], True, 2, [-1, 0, 1]),
+        (["1", "1"], False, 1, [1, 1]),
+        (["1/2", "1/2"], False, 1, [Fraction(1, 2)] * 2),
+    ],
+)
+def test_the_intervals_that_trees_stand_for(within, two_sided, trees, ends):
+    problem = SimpleNamespace(two_sided=two_sided)
+    assert list(checker._ends(within, problem, {"+": ["."] * trees})) == ends
+    if within is not None:
+        for number in (trees - 1, trees + 1):
+            with pytest.raises(ValueError, match=f"{number} trees for .* cannot cover {trees} int"):
+                checker._ends(within, problem, {"+": ["."] * number})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Fraction(1, 3), "0.33333333"),
+        (fmpq(-5, 2), "-2.5000000"),
+        (2**100 - 1, str(2**100 - 1)),
+        (2**100, "an integer of 101 bits"),
+        (True, "True"),
+        (None, "None"),
+        (0.5, "0.5"),
+        ("x" * 61, repr("x" * 60)),
+        ("a\nb", r"'a\nb'"),
+        ([1], "a list"),
+    ],
+)
+def test_a_value_is_shown_on_one_line_and_short(value, text):
+    assert checker.shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "refusal"),
+    [
+        (2, int, None),
+        (2.0, int, "x is no int: 2.0"),
+        (True, int, "x is no int: True"),
+        (math.nan, float, "x is no float: nan"),
+        ([1, 2], (int, int), None),
+        ([1], (int, int), "x is no list of 2: a list"),
+        ([1, "2"], (int, int), "x is no int: '2'"),
+        ([], [int], None),
+        ([1, 2, 3], [int], None),
+        ([1, None], [int], "x is no int: None"),
+        ("12", [str], "x is no list: '12'"),
+        ({"a": 1}, {"a": int}, None),
+        ({"a": "1"}, {"a": int}, "a is no int: '1'"),
+        ({}, {"a": int}, "x has exactly the keys a; amiss: 'a'"),
+        ({"a": 1, "b": 1}, {"a": int}, "x has exactly the keys a; amiss: 'b'"),
+        ([], {"a": int}, "x is no object: a list"),
+        ({"a": 1, "b": 2}, {str: int}, None),
+        ({"k" * 30: "2"}, {str: int}, f"{'k' * 20} is no int: '2'"),
+    ],
+)
+def test_a_value_is_exactly_of_its_form(value, form, refusal):
+    if refusal is None:
+        checker.typed(value, form, "x")
+        return
+    with pytest.raises(ValueError) as error:
+        checker.typed(value, form, "x")
+    assert str(error.value) == refusal
+
+
+def test_numbers_are_exact():
+    assert checker._number("-3/6") == Fraction(-1, 2) and checker._parameter("7") == 7
+    assert abs(checker._parameter("log(9/3)") - math.log(3)) < 1e-14
+    for wrong in ("1.5", "+1", "1/", "1/00", "--1", "log(2)", "", "1 "):
+        with pytest.raises(ValueError, match="is no exact number"):
+            checker._number(wrong)
+    assert checker._number("1" * 1000) > 0
+    with pytest.raises(ValueError, match="1001 characters of a number: at most 1000"):
+        checker._number("1" * 1001)
+    checker.at_most(3, 3, "of them")
+    with pytest.raises(ValueError, match="4 of them: at most 3 are read"):
+        checker.at_most(3, 4, "of them")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "valid"),
+    [
+        ((2, 0, 1, 1), True),
+        ((1, 0, 1, 1), False),
+        ((2, -1, 1, 1), False),
+        ((2, 1, 1, 1), False),
+        ((2, 0, 0, 1), False),
+        ((2, 0, 1, 0), False),
+        ((2, 0, Fraction(1, 9), Fraction(1, 9)), True),
+        ((Fraction(10, 9), Fraction(8, 9), 1, 1), True),
+        ((2, 2, 1, 1), False),
+    ],
+)
+def test_a_schedule_is_one_at_the_edges(schedule, valid):
+    given = SimpleNamespace(given=schedule)
+    if valid:
+        checker._valid(given)
+        return
+    with pytest.raises(ValueError, match="is no schedule"):
+        checker._valid(given)
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [
+        ("_begins", [(TWO, True, -3), (TWO, False, 0)],
+         [(TWO, True, -2), (TWO, True, 0), (TWO, False, -1), (TWO, False, 1)]),
+        ("_far", [(2, Fraction(1, 3), 3), (2, 1, 3)], [(2, 1, 2), (2, Fraction(1, 4), 3)]),
+        ("_tail", [(arb(1), 3, 1.0)], [(arb(1), 3, 0.9), (arb(1, 1e-9), 3, 1.0)]),
+        ("_inside", [(0, 0, 1), (1, 0, 1)], [(-1, 0, 1), (2, 0, 1)]),
+        ("_attains", [(balls(0, 2), 1), (balls(1), 1)], [(balls(0), 1), ([], 1)]),
+        ("_right_of_knee", [(-1,), (0,)], [(-2,)]),
+        ("_covers", [([(0, 1), (1, 3)], 0, 3)],
+         [([(0, 1), (2, 3)], 0, 3), ([(0, 2), (1, 3)], 0, 3), ([(0, 1)], 0, 3), ([(1, 3)], 0, 3),
+          ([], 0, 0)]),
+        ("_signed", [({"+": 0, "-": 0}, {"-": 0, "+": 0})], [({"+": 0}, {"-": 0, "+": 0})]),
+        ("_box_inside", [([0, 1], [(0, 1), (0, 1)])],
+         [([2, 1], [(0, 1), (0, 1)]), ([0, -1], [(0, 1), (0, 1)])]),
+        ("_unique", [(["a", "b"],), ([],)], [(["a", "b", "a"],)]),
+        ("_finite", [(0.0, 1.0)], [(-math.inf, 1.0), (0.0, math.inf)]),
+    ],
+)  # fmt: skip
+def test_a_rule_holds_up_to_its_edge(rule, good, bad):
+    for arguments in good:
+        getattr(checker, rule)(*arguments)
+    for arguments in bad:
+        with pytest.raises(ValueError, match=r"^[^\n]+$"):
+            getattr(checker, rule)(*arguments)
 
 
 # --- arithmetic ----------------------------------------------------------------------------------

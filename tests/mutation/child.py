@@ -1,8 +1,10 @@
 """What one forked child does: put the mutant in its module's place, run the tests, say who noticed.
 
-Nothing is written to the library's files: a loader serves the mutated source from memory.
+Nothing is written to the library's files. The functions of a library that is imported get the
+mutated code; a mutant that acts when its module is imported is served, as source, by a loader.
 """
 
+import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -10,11 +12,14 @@ import signal
 import sys
 import time
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
+from contextlib import contextmanager
+from types import CodeType, FunctionType
 
 import pytest
+from _pytest.fixtures import FixtureDef
 from hypothesis import Phase, settings
-from mutants import ROOMS, ROOT, path_of
+from mutants import ROOMS, path_of
 
 SUITES = {
     "formulas": (
@@ -36,6 +41,7 @@ SUITES = {
         "tests/test_forgeries.py",
         "tests/test_certify.py",
         "tests/test_certify_boxes.py",
+        "tests/test_tails.py",
         "tests/test_audit_checker.py",
     ),
     # What judges the judge: not whether the claims' evidence agrees.
@@ -131,64 +137,199 @@ class Selection:
 
 
 OPTIONS = (
-    "-x -q --no-header --no-summary --tb=no --disable-warnings "
+    "-q --no-header --no-summary --tb=no --disable-warnings "
     "-p no:cacheprovider -p no:xdist -p no:hypothesispytest "
     "-W ignore::pytest.PytestAssertRewriteWarning"
 ).split()
 
 
-def run(mutant, stages, limits):
-    """The test that notices the mutant, or None; `stages` are lists of tests, run in order."""
+def run(mutant, order, limits):
+    """The first of the tests, in their order, that notices the mutant, or None."""
     if f"madpo_theory.{mutant.module}" in sys.modules:
         raise RuntimeError(f"{mutant.module} is imported already: no test would see the mutant")
     sys.meta_path.insert(0, Mutated(mutant.module, mutant.source))
-    for order in stages:
-        if not order:
-            continue
-        plugin = Selection(order, limits)
-        signal.setitimer(signal.ITIMER_PROF, 60)  # for the imports
-        files = list(dict.fromkeys(name.split("::")[0] for name in order))
-        code = pytest.main([*OPTIONS, *files], plugins=[plugin])
-        if plugin.killer is not None:
-            return plugin.killer
-        if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            return f"pytest's exit code {int(code)}"
+    plugin = Selection(order, limits)
+    signal.setitimer(signal.ITIMER_PROF, 60)  # for the imports
+    files = list(dict.fromkeys(name.split("::")[0] for name in order))
+    code = pytest.main(["-x", *OPTIONS, *files], plugins=[plugin])
+    if plugin.killer is not None:
+        return plugin.killer
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return f"pytest's exit code {int(code)}"
     return None
 
 
-def run_by_hand(mutant, tests):
-    """The first of the tests, slow ones too, that fails on the mutant, or None."""
-    sys.meta_path.insert(0, Mutated(mutant.module, mutant.source))
+def run_by_hand(mutants, tests):
+    """The first of the tests, slow ones too, that fails on the mutants together, or None."""
+    for mutant in mutants:
+        sys.meta_path.insert(0, Mutated(mutant.module, mutant.source))
     plugin = Selection()
     signal.setitimer(signal.ITIMER_PROF, 0)
-    pytest.main([*OPTIONS, *tests], plugins=[plugin])
+    pytest.main(["-x", *OPTIONS, *tests], plugins=[plugin])
     return plugin.killer
+
+
+class Collected(Selection):
+    """pytest plugin: a room's suite, collected once; every mutant is shown to it in a fork.
+
+    What tests of a file or a session share is set up once, too, by `warm`, tests that ask for all
+    of it; a child sets up anew what the mutant has a part in.
+    """
+
+    def __init__(self, fixtures, warm, serve):
+        super().__init__()
+        self.fixtures, self.warm, self.serve = fixtures, warm, serve
+
+    def pytest_runtestloop(self, session):
+        self.items = {item.nodeid: item for item in session.items}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FixtureDef, "finish", _finish_but_shared(FixtureDef.finish))
+            self.first_failing(self.warm)
+            if self.killer:
+                raise RuntimeError(f"{self.killer} fails without a mutant")
+            _forget()
+            self.serve(self)
+        return True
+
+    def first_failing(self, order):
+        """Run tests in their order up to the first that fails; None if none does."""
+        items = [self.items[name] for name in order]
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self.killer:
+                break
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        return self.killer
+
+    def run(self, mutant, order, limits):
+        """As the function of that name, in a child of the process that collected.
+
+        With no mutant: whether the suite passes here as it does by itself.
+        """
+        calls = set().union(*self.fixtures.values())
+        if mutant is not None:
+            swap(mutant)
+            calls = {f"{mutant.module}:{line}" for line in mutant.code}
+        for item in self.items.values():
+            for definition in shared_by(item):
+                if calls.intersection(self.fixtures.get(name_of(definition), ())):
+                    definition.cached_result = None
+                    definition._finalizers.clear()
+        self.limits = limits
+        return self.first_failing(order)
+
+
+def shared_by(item):
+    """The definitions of fixtures that a test shares with others."""
+    definitions = item._fixtureinfo.name2fixturedefs.values()
+    return [d for several in definitions for d in several if _shared(d)]
+
+
+def name_of(definition):
+    return f"{definition.baseid}::{definition.argname}"
+
+
+def _shared(definition):
+    return definition.scope in ("module", "session") and not definition.params
+
+
+def _finish_but_shared(finish):
+    return lambda definition, request: None if _shared(definition) else finish(definition, request)
+
+
+def _forget():
+    """Empty the caches of library and tests: they hold what the code without a mutant computed."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("madpo_theory", "test_", "tests")):
+            for value in list(vars(module).values()):
+                getattr(value, "cache_clear", lambda: None)()
+
+
+def codes(old, new):
+    """{code object: that of the same function in a mutated module}, of those that differ.
+
+    None if the change cannot be put into functions that exist: it adds one, or a free variable.
+    """
+    if old == new:
+        return {}
+    inner = [[c for c in code.co_consts if isinstance(c, CodeType)] for code in (old, new)]
+    if len(inner[0]) != len(inner[1]) or old.co_freevars != new.co_freevars:
+        return None
+    found = {old: new}
+    for pair in zip(*inner, strict=True):
+        if (below := codes(*pair)) is None:
+            return None
+        found |= below
+    return found
+
+
+def swapped(mutant):
+    """:func:`codes` of a mutant's module."""
+    path = str(path_of(mutant.module))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        old, new = (
+            compile(text, path, "exec", dont_inherit=True)
+            for text in (mutant.original, mutant.source)
+        )
+    return codes(old, new)
+
+
+def swap(mutant):
+    """Give the functions of an imported module the code that they have with the mutant."""
+    change = swapped(mutant)
+    gc.unfreeze()
+    found = 0
+    for value in gc.get_objects():
+        if type(value) is FunctionType and (new := change.get(value.__code__)) is not None:
+            value.__code__ = new
+            found += 1
+    if not found:
+        raise RuntimeError(f"no function holds the code that {mutant.change} changes")
 
 
 class Tracing(Selection):
     """The suite without a mutant: how long a test takes, which functions of the library it calls.
 
-    A mutant inside a function that a test never calls cannot be noticed by it.
+    A mutant inside a function that a test never calls cannot be noticed by it. What a shared
+    fixture calls, every test of it does.
     """
 
     def __init__(self, room):
         super().__init__()
         self.files = {str(path_of(module)): module for module in ROOMS[room]}
-        self.calls, self.seconds = defaultdict(set), {}
-        self.test, self.failed = "", []
+        self.calls, self.seconds = defaultdict(set), Counter()
+        self.running, self.failed, self.fixtures = [""], [], {}
 
     def trace(self, frame, event, argument):
         module = self.files.get(frame.f_code.co_filename)
         if module is not None:
-            self.calls[self.test].add(f"{module}:{frame.f_code.co_firstlineno}")
+            self.calls[self.running[-1]].add(f"{module}:{frame.f_code.co_firstlineno}")
+
+    @contextmanager
+    def measuring(self, name):
+        outer, start = self.running[-1], time.process_time()
+        self.running.append(name)
+        sys.settrace(self.trace)
+        yield
+        self.running.pop()
+        spent = time.process_time() - start
+        self.seconds[name] += spent
+        self.seconds[outer] -= spent
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item):
-        self.test, start = item.nodeid, time.process_time()
-        sys.settrace(self.trace)
-        yield
-        self.seconds[item.nodeid] = time.process_time() - start
-        self.test = ""
+        self.fixtures[item.nodeid] = [name_of(definition) for definition in shared_by(item)]
+        with self.measuring(item.nodeid):
+            yield
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_fixture_setup(self, fixturedef, request):
+        if not _shared(fixturedef):
+            yield
+            return
+        with self.measuring(name_of(fixturedef)):
+            yield
 
     def pytest_runtest_logreport(self, report):
         super().pytest_runtest_logreport(report)
@@ -197,19 +338,23 @@ class Tracing(Selection):
 
 
 def baseline(room):
-    """Of a room: {tests: {name: {seconds, calls}}, always: [calls at import], failed: [...]}."""
+    """Of a room: tests, {name: {seconds, calls, fixtures}}; fixtures, {name: {seconds, calls}};
+    always, the calls at import; failed, tests."""
     plugin = Tracing(room)
     sys.settrace(plugin.trace)
-    files = [name for name in SUITES[room] if (ROOT / name.split("::")[0]).exists()]
-    code = pytest.main(
-        [o for o in OPTIONS if o != "-x"] + ["-m", "not slow", *files], plugins=[plugin]
-    )
+    code = pytest.main([*OPTIONS, "-m", "not slow", *SUITES[room]], plugins=[plugin])
     sys.settrace(None)
     if plugin.failed or plugin.killer or code != pytest.ExitCode.OK:
         return {"failed": plugin.failed or [plugin.killer or f"exit code {int(code)}"]}
+
+    def facts(name):
+        return {"seconds": round(plugin.seconds[name], 4), "calls": sorted(plugin.calls[name])}
+
     tests = {
-        name: {"seconds": round(plugin.seconds[name], 4), "calls": sorted(plugin.calls[name])}
+        name: facts(name) | {"fixtures": plugin.fixtures[name]}
         for name in plugin.seen
         if plugin.seconds[name] <= SECONDS
     }
-    return {"tests": tests, "always": sorted(plugin.calls[""]), "failed": []}
+    used = {fixture for test in tests.values() for fixture in test["fixtures"]}
+    fixtures = {name: facts(name) for name in sorted(used & plugin.seconds.keys())}
+    return {"tests": tests, "fixtures": fixtures, "always": facts("")["calls"], "failed": []}

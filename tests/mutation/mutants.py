@@ -6,7 +6,7 @@ import random
 import warnings
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import cosmic_ray.plugins
@@ -96,35 +96,57 @@ def room_of(module):
     return next(room for room, modules in ROOMS.items() if module in modules)
 
 
-def mutants_of(module, sample=None):
-    """(mutants, number that do not compile, number of changes in all), in the order of the text.
+@dataclass(frozen=True)
+class Place:
+    """A change that an operator can make: which operator, which of its occurrences, and where."""
 
-    With a `sample` that many changes are drawn, always the same for one text of the module.
-    """
-    source = path_of(module).read_text()
-    nodes, functions = list(ast_nodes(get_ast(source))), _functions(source)
-    changes = []
+    module: str
+    operator: str
+    occurrence: int
+    at: tuple[int, int]
+
+
+@cache
+def places_of(module):
+    """Every :class:`Place` of a module, operator by operator, in the order of the text."""
+    nodes = list(ast_nodes(get_ast(path_of(module).read_text())))
+    found = []
     for name in filter(chosen, cosmic_ray.plugins.operator_names()):
         operator = cosmic_ray.plugins.get_operator(name)()
-        places = [start for node in nodes for start, _ in operator.mutation_positions(node)]
-        changes += [(name, operator, i, place) for i, place in enumerate(places)]
-    count = len(changes)
-    if sample is not None and sample < count:
-        changes = random.Random(source).sample(changes, sample)
-    mutants, broken = [], 0
-    for name, operator, occurrence, (line, column) in changes:
-        mutated = mutate_code(source, operator, occurrence)
+        starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
+        found += [Place(module, name, i, start) for i, start in enumerate(starts)]
+    return found
+
+
+def drawn(modules, number, seed):
+    """The first `number` places of some modules in a random order, all if None.
+
+    A larger number continues a smaller one, and any beginning of it is a simple random sample.
+    """
+    places = [place for module in modules for place in places_of(module)]
+    if number is not None:
+        random.Random(seed).shuffle(places)
+    return places[:number]
+
+
+def mutants_of(places):
+    """(mutants, number that do not compile) of some places, in their order."""
+    mutants, broken, twins = [], 0, Counter()
+    for place in places:
+        operator = cosmic_ray.plugins.get_operator(place.operator)()
+        source = path_of(place.module).read_text()
+        mutated = mutate_code(source, operator, place.occurrence)
         if not _compiles(mutated):
             broken += 1
             continue
-        function, code = _innermost(functions, line, column)
-        mutants.append(Mutant(module, name, line, function, code, source, mutated))
-    twins = Counter()
-    for index, mutant in enumerate(mutants):  # the same change twice in one function
+        function, code = _innermost(_functions(source), *place.at)
+        line, _ = place.at
+        mutant = Mutant(place.module, place.operator, line, function, code, source, mutated)
         twins[mutant.key] += 1
-        if twins[mutant.key] > 1:
-            mutants[index].__dict__["change"] = f"{mutant.change} (#{twins[mutant.key]})"
-    return sorted(mutants, key=lambda m: m.line), broken, count
+        if twins[mutant.key] > 1:  # the same change twice in one function
+            mutant.__dict__["change"] = f"{mutant.change} (#{twins[mutant.key]})"
+        mutants.append(mutant)
+    return mutants, broken
 
 
 def _compiles(source):
@@ -137,6 +159,7 @@ def _compiles(source):
     return True
 
 
+@cache
 def _functions(source):
     """(start, end, qualified name, first line of the code object) of every function's body."""
     found = []

@@ -1,11 +1,12 @@
 """docs/mutation.md: the score, and every survivor with its explanation."""
 
 import tomllib
-from collections import Counter, defaultdict
+from collections import Counter
+from math import sqrt
 from pathlib import Path
 
 import by_hand
-from mutants import REQUIRED, ROOMS, ROOT, path_of
+from mutants import REQUIRED, ROOMS, ROOT, path_of, places_of
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 PAGE = ROOT / "docs" / "mutation.md"
@@ -23,9 +24,10 @@ def explanations():
     return table
 
 
-def tally(mutants, outcomes, places):
+def tally(mutants, outcomes, modules):
     """{module: Counter of mutants, killed, timeouts, equivalent, and places of changes in all}."""
-    known, counts = explanations(), defaultdict(Counter)
+    known = explanations()
+    counts = {module: Counter(places=len(places_of(module))) for module in modules}
     for mutant in mutants:
         count, outcome = counts[mutant.module], outcomes[mutant]
         count["mutants"] += 1
@@ -34,8 +36,6 @@ def tally(mutants, outcomes, places):
             count["killed"] += 1
         else:
             count["equivalent"] += known.get(mutant.key, ("", False))[1]
-    for module in counts:
-        counts[module]["places"] = places[module]
     return counts
 
 
@@ -45,7 +45,7 @@ def of_rooms(counts):
         room: sum((counts[m] for m in modules if m in counts), Counter())
         for room, modules in ROOMS.items()
     }
-    return {room: count for room, count in rooms.items() if count}
+    return {room: count for room, count in rooms.items() if count["mutants"]}
 
 
 def score(count):
@@ -54,16 +54,27 @@ def score(count):
     return killed / total, killed / (total - count["equivalent"])
 
 
-def score_tables(counts):
-    """The score per module as a Markdown table for each room, and what was not run."""
-    return "\n\n".join(_of_room(room, counts, total) for room, total in of_rooms(counts).items())
+def interval(hits, total):
+    """The 95 % interval of a share, as Wilson has it (JASA 22, 1927, p. 209)."""
+    z, share = 1.96, hits / total
+    spread = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    middle, scale = share + z * z / (2 * total), 1 + z * z / total
+    return (middle - spread) / scale, (middle + spread) / scale
+
+
+def score_tables(counts, samples, seed):
+    """The score per module as a Markdown table for each room, and how it was drawn."""
+    return "\n\n".join(
+        _of_room(room, counts, total) + _drawn(total, samples.get(room), seed)
+        for room, total in of_rooms(counts).items()
+    )
 
 
 def _of_room(room, counts, total):
     rows = [f"**{room}** (required: {REQUIRED[room]:.0%})", ""]
     rows.append("| module | changes | run | noticed | score | equivalent | score without them |")
     rows.append("|---|---:|---:|---:|---:|---:|---:|")
-    modules = [m for m in ROOMS[room] if m in counts]
+    modules = [m for m in ROOMS[room] if m in counts and counts[m]["mutants"]]
     for name, count in [*((m, counts[m]) for m in modules), ("**all**", total)]:
         plain, fair = score(count)
         rows.append(
@@ -73,13 +84,23 @@ def _of_room(room, counts, total):
     return "\n".join(rows)
 
 
+def _drawn(total, number, seed):
+    if number is None or number >= total["places"]:
+        return ""
+    low, high = interval(total["killed"], total["mutants"])
+    return (
+        f"\n\nDrawn at random: {number} of {total['places']:,} changes, seed {seed}. With 95 % "
+        f"confidence the tests notice between {low:.1%} and {high:.1%} of all (Wilson's interval)."
+    )
+
+
 def not_run(counts):
     """A sentence on the modules of which no mutant was run; "" if there is none."""
     missing = []
     for room, modules in ROOMS.items():
-        none = [module for module in modules if module not in counts]
+        none = [m for m in modules if m not in counts or not counts[m]["mutants"]]
         missing += [f"all of {room}"] if len(none) == len(modules) else none
-    return f"**Not run for this page:** {', '.join(missing)}." if missing else ""
+    return f"**No change of these was run for this page:** {', '.join(missing)}." * bool(missing)
 
 
 def survivor_table(survivors):
@@ -103,7 +124,8 @@ def by_hand_table(noticed):
     """Every change of meaning made by hand, and the test that noticed."""
     rows = ["| what was changed | noticed by |", "|---|---|"]
     rows += [f"| {what} | {_test(noticed[what])} |" for what in noticed]
-    rows += [f"| {what} | {why} |" for what, why in by_hand.ELSEWHERE.items()]
+    rows += [f"| {what} | {test} |" for what, test in by_hand.ELSEWHERE.items()]
+    rows += [f"| {what} | no fault: {why} |" for what, why in by_hand.NO_FAULT.items()]
     return "\n".join(rows)
 
 
@@ -111,12 +133,12 @@ def _test(killer):
     return "**no test**" if killer is None else f"`{killer[0]}`" if killer[0] else "**no test**"
 
 
-def write(counts, survivors, noticed, **facts):
+def write(counts, survivors, noticed, samples, seed, **facts):
     """Write the page from page.md; `facts` are the numbers that it names besides."""
     template = Path(__file__).with_name("page.md").read_text()
     PAGE.write_text(
         template.format(
-            score_tables=score_tables(counts),
+            score_tables=score_tables(counts, samples, seed),
             not_run=not_run(counts),
             by_hand_table=by_hand_table(noticed),
             survivor_table=survivor_table(survivors),

@@ -37,7 +37,7 @@ import scipy.optimize
 import scipy.special
 import sympy  # noqa: F401
 import torch
-from mutants import MODULES, REQUIRED, ROOMS, ROOT, mutants_of, room_of
+from mutants import MODULES, REQUIRED, ROOMS, ROOT, drawn, mutants_of, room_of
 from tqdm import tqdm
 
 RESULTS = ROOT / "runs" / "mutation.jsonl"
@@ -150,20 +150,42 @@ def answers(tasks, jobs):
 
 
 class Order:
-    """Which tests can notice a mutant, the likeliest first."""
+    """Which tests can notice a mutant, the likeliest and quickest first."""
 
     def __init__(self, baseline, past):
-        self.tests, self.always = baseline["tests"], set(baseline["always"])
+        self.tests, self.fixtures = baseline["tests"], baseline["fixtures"]
+        self.always = set(baseline["always"])
         self.past = past  # {mutant's key: the test that noticed it in an earlier run}
         self.function, self.module = defaultdict(Counter), defaultdict(Counter)
+        self.able = {test: set(self.calls(test)) for test in self.tests}
+
+    def calls(self, test):
+        """The functions that a test calls, and those that set up what it shares with others."""
+        yield from self.tests[test]["calls"]
+        for fixture in self.tests[test]["fixtures"]:
+            yield from self.fixtures[fixture]["calls"] if fixture in self.fixtures else ()
+
+    def seconds(self, test):
+        """Processor seconds, what it shares included."""
+        shared = self.tests[test]["fixtures"]
+        setup = (self.fixtures[f]["seconds"] for f in shared if f in self.fixtures)
+        return self.tests[test]["seconds"] + sum(setup)
 
     def learn(self, mutant, killer):
         self.function[mutant.module, mutant.function][killer] += 1
         self.module[mutant.module][killer] += 1
 
-    def stages(self, mutant):
-        """[tests of the file that noticed the likes of it before, all others], each in order."""
-        able = self._able(mutant)
+    def at_import(self, mutant):
+        """Whether a mutant acts when its module, or a test's, is imported."""
+        called = self.always.intersection(f"{mutant.module}:{line}" for line in mutant.code)
+        return not mutant.code or bool(called) or not child.swapped(mutant)
+
+    def of(self, mutant):
+        """The tests that can notice it, in order, those of a file together."""
+        calls = {f"{mutant.module}:{line}" for line in mutant.code}
+        able = [t for t in self.tests if calls & self.able[t]]
+        if not calls or calls & self.always:
+            able = list(self.tests)
         past = self.past.get(mutant.key)
         function = self.function[mutant.module, mutant.function]
         module = self.module[mutant.module]
@@ -171,28 +193,30 @@ class Order:
         def rank(test):
             return test != past, -function[test], -module[test], self.tests[test]["seconds"]
 
-        able.sort(key=rank)
-        own = f"tests/test_{mutant.module.split('.')[0]}.py"
-        best = [past, *(t for t, _ in function.most_common(1))]
-        first = next((t.split("::")[0] for t in best if t in self.tests), own)
-        here = [t for t in able if t.startswith(first)]
-        return here, [t for t in able if not t.startswith(first)]
+        best = {}
+        for test in sorted(able, key=rank):
+            best.setdefault(file_of(test), len(best))
+        return sorted(able, key=lambda test: (best[file_of(test)], rank(test)))
 
-    def _able(self, mutant):
-        calls = {f"{mutant.module}:{line}" for line in mutant.code}
-        if not calls or calls & self.always:  # it acts when the module is imported
-            return list(self.tests)
-        return [t for t, facts in self.tests.items() if calls.intersection(facts["calls"])]
+    def limits(self):
+        """Processor seconds that a test may take: ten, and five times its own."""
+        return {test: 10 + 5 * self.seconds(test) for test in self.tests}
 
-    def limit(self, stages):
+    def limit(self, tests):
         """Processor seconds for all: three times the traced baseline's, and the imports."""
-        return 60 + 3 * sum(self.tests[t]["seconds"] for stage in stages for t in stage)
+        return 60 + 3 * sum(map(self.seconds, tests))
 
-    def run(self, mutant, stages):
-        """In the child: [the test that noticed]; each test may take five times its own time."""
-        return [
-            child.run(mutant, stages, {t: 10 + 5 * f["seconds"] for t, f in self.tests.items()})
-        ]
+    def warm(self):
+        """The quickest tests that ask for each of the fixtures that tests share."""
+        found = {}
+        for test in sorted(self.tests, key=lambda t: self.tests[t]["seconds"]):
+            for fixture in self.tests[test]["fixtures"]:
+                found.setdefault(fixture, test)
+        return sorted(set(found.values()), key=file_of)
+
+
+def file_of(test):
+    return test.split("::")[0]
 
 
 def read_results():
@@ -204,8 +228,8 @@ def read_results():
 
 def measure_baseline(suite, room):
     """A room's suite without a mutant, traced once for each state of tests and library."""
-    library = sorted((ROOT / "madpo_theory").rglob("*.py"))
-    state = digest(suite.whole, *(f.read_text() for f in library))
+    measured = [*(ROOT / "madpo_theory").rglob("*.py"), ROOT / "tests" / "mutation" / "child.py"]
+    state = digest(suite.whole, *texts(measured))
     file = ROOT / "runs" / f"mutation_baseline_{room}_{state}.json"
     if not file.exists():
         print(f"running the suite of {room} once without a mutant", flush=True)
@@ -221,7 +245,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--modules", nargs="+", default=MODULES, choices=MODULES)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--sample", type=int, help="draw at most so many mutants of a module")
+    parser.add_argument(
+        "--sample", nargs="*", default=[], metavar="ROOM=N", help="draw N of the changes of a room"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what --sample draws")
     parser.add_argument("--page", action="store_true", help="write the page after a part, too")
     parser.add_argument("--survivors", action="store_true", help="only those that survived last")
     parser.add_argument("--list", action="store_true", help="print the survivors' changes")
@@ -229,9 +256,13 @@ def main():
     start = time.monotonic()
     suite, results = Suite(), read_results()
     latest = {(r["module"], r["function"], r["change"]): r for r in results.values()}
-    mutants, broken, places = [], 0, {}
-    for module in sorted(set(options.modules), key=MODULES.index):
-        some, bad, places[module] = mutants_of(module, options.sample)
+    samples = {room: int(number) for room, _, number in (s.partition("=") for s in options.sample)}
+    if unknown := samples.keys() - ROOMS.keys():
+        parser.error(f"--sample: {unknown} is no room, expected {', '.join(ROOMS)}")
+    mutants, broken = [], 0
+    for room, modules in ROOMS.items():
+        asked = [module for module in modules if module in options.modules]
+        some, bad = mutants_of(drawn(asked, samples.get(room), options.seed))
         mutants, broken = mutants + some, broken + bad
     if options.survivors:
         mutants = [m for m in mutants if latest.get(m.key, {"killer": None})["killer"] is None]
@@ -244,56 +275,92 @@ def main():
         for room in ROOMS
         if any(room_of(module) == room for module in options.modules)
     }
-    by_name = {hashes[m]: m for m in mutants}
-
-    def tasks():
-        for mutant in todo:
-            if mutant.module.startswith("claims."):
-                for name in BEFORE_CLAIMS:
-                    import_module(name)
-            order = orders[room_of(mutant.module)]
-            stages = order.stages(mutant)
-            yield hashes[mutant], partial(order.run, mutant, stages), order.limit(stages)
-
     RESULTS.parent.mkdir(exist_ok=True)
-    survived = sum(results[h]["killer"] is None for h in hashes.values() if h in results)
-    with (
-        RESULTS.open("a") as file,
-        tqdm(total=len(mutants), initial=len(mutants) - len(todo), unit="mutant") as bar,
-    ):
-        for name, answer in answers(tasks(), options.jobs):
-            mutant, timeout = by_name[name], answer is None
-            killer = "time limit" if timeout else answer[0]
-            result = {
-                "hash": name,
-                "module": mutant.module,
-                "function": mutant.function,
-                "line": mutant.line,
-                "operator": mutant.operator,
-                "change": mutant.change,
-                "killer": killer,
-                "timeout": timeout,
-                "state": suite.state(killer),
-            }
-            results[name] = result
-            file.write(json.dumps(result) + "\n")
-            file.flush()
-            survived += killer is None
-            if killer is not None:
-                orders[room_of(mutant.module)].learn(mutant, killer)
-            bar.set_postfix(survived=survived)
-            bar.update()
+    for room, order in orders.items():
+        mine = {hashes[m]: m for m in todo if room_of(m.module) == room}
+        if mine and not os.fork():
+            try:
+                serve(mine, order, partial(noted, suite, order), options.jobs)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        if mine and os.wait()[1]:
+            sys.exit(f"the run of {room} was stopped; what it found is kept")
+    results |= {h: r for h, r in read_results().items() if h in set(hashes.values())}
     print(f"{len(todo)} mutants run in {(time.monotonic() - start) / 60:.0f} minutes")
     outcomes = {m: results[hashes[m]] for m in mutants}
     tests = {room: len(order.tests) for room, order in orders.items()}
-    finish(mutants, outcomes, options, broken, places, tests)
+    finish(mutants, outcomes, options, samples, broken, tests)
 
 
-def finish(mutants, outcomes, options, broken, places, tests):
+def serve(mutants, order, note, jobs):
+    """Show mutants, by hash, to the suite of their room, and `note` what noticed each."""
+    limits = order.limits()
+    bar = tqdm(total=len(mutants), unit="mutant", mininterval=10)
+
+    def show(some, run):
+        def tasks():
+            for name, mutant in some.items():
+                tests = order.of(mutant)
+                yield name, partial(_listed, run, mutant, tests, limits), order.limit(tests)
+
+        for name, answer in answers(tasks(), jobs):
+            note(name, mutants[name], answer)
+            bar.update()
+
+    early = {name: mutant for name, mutant in mutants.items() if order.at_import(mutant)}
+    if any(mutant.module.startswith("claims.") for mutant in early.values()):
+        for name in BEFORE_CLAIMS:
+            import_module(name)
+    show(early, child.run)
+    late = {name: mutant for name, mutant in mutants.items() if name not in early}
+    if late:
+        calls = {name: facts["calls"] for name, facts in order.fixtures.items()}
+
+        def show_late(suite):
+            given = suite.run, None, sorted(order.tests, key=file_of), limits
+            ((_, answer),) = answers([("no mutant", partial(_listed, *given), 600)], 1)
+            if answer != [None]:
+                raise RuntimeError(f"without a mutant fails {answer}")
+            show(late, suite.run)
+
+        plugin = child.Collected(calls, order.warm(), show_late)
+        files = dict.fromkeys(map(file_of, order.tests))
+        code = child.pytest.main([*child.OPTIONS, "-s", *files], plugins=[plugin])
+        if code:
+            raise RuntimeError(f"pytest ended with {code!r}")
+
+
+def _listed(run, *given):
+    return [run(*given)]
+
+
+def noted(suite, order, name, mutant, answer):
+    """Write down what noticed a mutant: a test, the time limit if there is no answer, or None."""
+    killer = "time limit" if answer is None else answer[0]
+    if killer is not None:
+        order.learn(mutant, killer)
+    result = {
+        "hash": name,
+        "module": mutant.module,
+        "function": mutant.function,
+        "line": mutant.line,
+        "operator": mutant.operator,
+        "change": mutant.change,
+        "killer": killer,
+        "timeout": answer is None,
+        "state": suite.state(killer),
+    }
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(result) + "\n")
+
+
+def finish(mutants, outcomes, options, samples, broken, tests):
     """Print the score; write the page after a whole run; fail if the suite does not."""
     survivors = [m for m in mutants if outcomes[m]["killer"] is None]
-    counts = page.tally(mutants, outcomes, places)
-    print(page.score_tables(counts))
+    counts = page.tally(mutants, outcomes, options.modules)
+    print(page.score_tables(counts, samples, options.seed))
     known = page.explanations()
     unexplained = [m for m in survivors if m.key not in known]
     for mutant in survivors if options.list else unexplained:
@@ -306,6 +373,8 @@ def finish(mutants, outcomes, options, broken, places, tests):
         counts,
         survivors,
         noticed,
+        samples,
+        options.seed,
         tests=", ".join(f"{number} of {room}" for room, number in tests.items()),
         broken=broken,
         examples=child.EXAMPLES,
