@@ -6,6 +6,7 @@
 
 from .diagnosis import Diagnosis, diagnose
 from .reading import Reading
+from .rows import write_rows
 from .weights import write_weights
 
-__all__ = ["Diagnosis", "Reading", "diagnose", "write_weights"]
+__all__ = ["Diagnosis", "Reading", "diagnose", "write_rows", "write_weights"]

@@ -54,6 +54,9 @@ def diagnose(
     ] = (),
     json: Path | None = None,
     html: Path | None = None,
+    rows: Path | None = None,
+    responses: tuple[str, str] | None = None,
+    max_tokens: int | None = None,
 ) -> int:
     """Say what MADPO, or any method, would do to preference pairs, before anything is trained.
 
@@ -77,23 +80,36 @@ def diagnose(
         assignments: a setting of the method, as in --set gamma=1.6; may be repeated.
         json: also write everything here, as JSON.
         html: also write one self-contained page with plots here.
+        rows: also write a flag and a score of each pair and kind of trouble here: .parquet, .jsonl,
+            .csv or .tsv.
+        responses: for --rows, the columns of the two responses, if not guessed by their names.
+        max_tokens: for --rows, to how many tokens a trainer cuts prompt and response: which pairs
+            are equal then.
     """
     from .diagnosis import diagnose
     from .page import write_page
-    from .text import text
+    from .rows import check_rows, write_rows
+    from .text import rows_text, text
 
     if method is None and assignments:
         raise ValueError(
             f"--set {assignments[0]} is a setting of no method; name one with --method, or set the "
             "schedule with --c-max, --c-min, --lam and --tau"
         )
-    check_output(json, html)
+    if rows is None and (responses is not None or max_tokens is not None):
+        raise ValueError("--responses and --max-tokens are of --rows; name its file (--rows OUT)")
+    check_output(json, html, rows)
+    if rows is not None:
+        check_rows(pairs, rows)
     found = diagnose(
         pairs, None if schedule == Released else schedule.made(), weight=weight, reading=reading,
         beta=beta, ess=ess, bound=bound, gamma=gamma,
         method=None if method is None else method_from(method, assignments),
     )  # fmt: skip
     print(text(found))
+    if rows is not None:
+        written = write_rows(pairs, rows, found, responses=responses, max_tokens=max_tokens)
+        print(f"\n{rows_text(written)}")
     if json is not None:
         found.write(json)
     if html is not None:

@@ -22,6 +22,8 @@ __all__ = ["Diagnosis", "MarginSummary", "diagnose"]
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 FEW = 0.05
 """Calibration error by chance alone above which pairs are said to be few."""
+LEVELS = 20
+"""Different margins up to which they look like grades."""
 LEAST = 100
 """Pairs below which they are, whatever their margins."""
 FLIPPED = 0.05
@@ -76,6 +78,7 @@ class Diagnosis:
     recommendation : :class:`~.recommendation.Recommendation`; None where a method was asked for.
     warnings : sentences; empty if there is nothing to mend. notes : sentences.
     cautions : sentences on what these pairs cannot tell, before any statistics.
+    reading : :class:`~.reading.Reading`, how the margins were read.
     sketch : the margins themselves, as far as they are kept.
     """
 
@@ -102,7 +105,14 @@ class Diagnosis:
     warnings: tuple
     notes: tuple
     cautions: tuple
+    reading: Reading
     sketch: MarginSketch = field(repr=False)
+
+    @property
+    def own(self):
+        """The :class:`~.effects.Effect` that the warnings are about."""
+        *_, own = (e for e in self.effects if self.method or e.kind == self.weight)
+        return own
 
     def __str__(self):
         """The text of `madpo diagnose`."""
@@ -203,6 +213,7 @@ def diagnose(
         warnings=tuple(_warnings(found, labels, own, asked, ess, bound)),
         notes=(*_of_labels(labels), *asked.notes(found, effects)),
         cautions=tuple(_cautions(found, labels)),
+        reading=reading,
         sketch=found,
     )
 
@@ -226,6 +237,20 @@ def _cautions(found, labels):
             f"{found.pairs} {'pairs are' if found.pairs > 1 else 'pair is'} few: a calibrated "
             f"reward model would show an ECE of about {labels.error_by_chance:.2g} by chance, and "
             f"a share of the pairs is known to within {1.96 / 2 / math.sqrt(found.pairs):.0%}"
+        )
+    levels = len(found.counts)
+    if found.lowest > 0:
+        yield (
+            "all margins are positive: the labels can be separated, and a policy that can follow "
+            "the margins has no finite optimum (L3); stop by the KL, or take a method whose "
+            "targets level off"
+        )
+    elif found.highest < 0:
+        yield "all margins are negative: chosen and rejected may be the wrong way round"
+    if found.lowest >= 0 and levels <= LEVELS and found.pairs >= 10 * levels and not alike(found):
+        yield (
+            f"the margins have {levels} values, none of them negative: they look like a training "
+            "margin of a reward model or a difference of ratings, and not like log-odds"
         )
     if alike(found):
         yield (

@@ -120,6 +120,10 @@ class Pairs:
         if size:
             yield np.concatenate(waiting)
 
+    def batches(self, rows=None):
+        """(margins, kept, None), as :meth:`rows` has them, without the rows."""
+        yield from self._read(whole=False, rows=rows)
+
     def rows(self, rows=None):
         """(margins, kept, payload): margins, which rows are kept (None: all), and the whole rows.
 

@@ -5,6 +5,7 @@ import textwrap
 
 from ..weights import weight
 from .columns import margin_line
+from .rows import KINDS
 
 __all__ = [
     "advice_text",
@@ -13,6 +14,7 @@ __all__ = [
     "fitted_text",
     "offset_rows",
     "plus_minus",
+    "rows_text",
     "schedule_text",
     "settings_text",
     "share_plus_minus",
@@ -207,7 +209,7 @@ def target_rows(diagnosis):
 def offset_rows(diagnosis):
     """(share, margin, weight, offset) of the asked weight at quantiles of the margins, as texts:
     the weight of such a pair, or the offset that gives it the same target with a weight of 1."""
-    *_, own = (e for e in diagnosis.effects if e.kind == diagnosis.weight)  # what was asked is last
+    own = diagnosis.own
     for share, margin, target in diagnosis.targets:
         shown = f"{weight(margin, own.weighting):.3g}"
         yield f"{share:.0%}", f"{margin:.3g}", shown, f"{target - margin:+.3g}"
@@ -217,6 +219,16 @@ def text(diagnosis):
     """The diagnosis as plain text, for a terminal."""
     concern = _method if diagnosis.recommendation is None else _schedule
     return "\n".join([*_about(diagnosis), "", *concern(diagnosis), "", *_advice(diagnosis)])
+
+
+def rows_text(written):
+    """How many pairs have each trouble: the :class:`~.rows.RowTroubles` in lines."""
+    lines = [f"{written.path}: a flag and a score of {written.pairs:,} pairs"]
+    width = max(map(len, written.flagged))
+    for name, count in written.flagged.items():
+        share = count / max(written.pairs, 1)
+        lines.append(f"  {name:<{width}}{count:>12,}{share:>8.1%}  {KINDS[name]}")
+    return "\n".join(lines)
 
 
 def _about(d):
