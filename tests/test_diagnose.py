@@ -467,12 +467,9 @@ REFUSED = [
     ({"margin": [1.0, NAN]}, {}, ["row 2, column margin", "missing or NaN", "--drop-invalid"]),
     ({"margin": [1.0, None]}, {}, ["row 2, column margin", "missing or NaN", "--drop-invalid"]),
     ({"margin": [math.inf]}, {}, ["row 1, column margin", "inf", "finite", "--drop-invalid"]),
-    ({"margin": [1.0, 0.0]}, {}, ["row 2, column margin", "tie", "--keep-ties", "--drop-invalid"]),
     ({"margin": [3e9]}, {}, ["row 1, column margin", "3e+09", "<= 1e+08", "--scale"]),
     ({"score_chosen": [1.0, 2.0], "score_rejected": [0.0, -math.inf]}, {},
      ["row 2, column score_rejected", "-inf", "--drop-invalid"]),
-    ({"score_chosen": [1.0, 2.0], "score_rejected": [0.0, 2.0]}, {},
-     ["row 2, column score_chosen, score_rejected", "tie"]),
     ({"margin": [1.0, 2.0], "y": [1.0, 0.5]}, {"margin": "margin", "label": "y"},
      ["row 2, column y", "neither response", "--drop-invalid"]),
     ({"margin": [1.0, 2.0], "y": [1, -1]}, {"margin": "margin", "label": "y"},
@@ -573,7 +570,7 @@ def test_invalid_rows_are_dropped_and_counted(tmp_path, kind):
     h = [1.0, None, math.inf, 0.0, 2.0, 3e9, -1.0]
     y = [1.0, 1.0, 1.0, 1.0, 0.5, 1.0, 1.0]
     path = write_pairs(tmp_path, kind, {"margin": h, "y": y})
-    reading = Reading(margin="margin", label="y", drop_invalid=True)
+    reading = Reading(margin="margin", label="y", drop_invalid=True, keep_ties=False)
     dropped = {"missing or NaN": 1, "infinite": 1, "tie": 1, "label without a choice": 1,
                "too large": 1}  # fmt: skip
     for rows in (None, 2):
@@ -582,8 +579,11 @@ def test_invalid_rows_are_dropped_and_counted(tmp_path, kind):
         assert (d.margins.lowest, d.margins.highest) == (-1.0, 1.0)
 
 
-def test_ties_that_are_kept_are_half_an_agreement():
-    d = diagnose(np.array([1.0, 0.0, 0.0, -1.0]), reading=Reading(keep_ties=True))
+def test_ties_are_kept_and_are_half_an_agreement():
+    d = diagnose(np.array([1.0, 0.0, 0.0, -1.0]))
+    assert "2 ties" in str(d) and d.dropped == ()
+    without = diagnose(np.array([1.0, 0.0, 0.0, -1.0]), reading=Reading(keep_ties=False))
+    assert without.pairs == 2 and without.dropped == (("tie", 2),)
     assert d.margins.ties == 2 and d.calibration.disputed == 0.25
     assert d.calibration.bins[0].agreement == 0.5
 

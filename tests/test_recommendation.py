@@ -164,7 +164,7 @@ def test_margins_of_one_size_adapt_nothing():
         assert found.recommendation.choice.beta == pytest.approx(0.1 / rho, rel=1e-9)
         assert "all margins have one size" in found.cautions[-1]
         assert not any(w.startswith("target:") for w in found.warnings)  # none is easier
-    ties = diagnose(np.zeros(400), RELEASED, reading=Reading(keep_ties=True))
+    ties = diagnose(np.zeros(400), RELEASED)
     assert (ties.recommendation.choice.name, ties.recommendation.choice.beta) == ("dpo", 0.1)
 
 
@@ -188,7 +188,7 @@ def test_labels_made_from_the_margins_leave_the_scale_open():
     rng = np.random.default_rng(0)
     stars = np.sort(rng.integers(1, 11, (4000, 2)), axis=1)
     h = (stars[:, 1] - stars[:, 0]).astype(float)
-    found = diagnose(h, RELEASED, reading=Reading(keep_ties=True))
+    found = diagnose(h, RELEASED)
     advice = found.recommendation
     assert advice.choice is None and "recommended  nothing yet" in str(found)
     assert [s.disputed for s in advice.scales] == [0.4, 0.3, 0.2]
@@ -199,7 +199,7 @@ def test_labels_made_from_the_margins_leave_the_scale_open():
     assert all("if these margins are log-odds" in w for w in found.warnings if "target:" in w)
     # a second judge's verdicts say it
     second = np.where(rng.random(4000) < expit(0.3 * h), h, -h)
-    judged = diagnose(second, RELEASED, reading=Reading(keep_ties=True))
+    judged = diagnose(second, RELEASED)
     assert judged.recommendation.scale == pytest.approx(0.3, rel=0.1)
     assert judged.recommendation.choice is not None
 

@@ -54,7 +54,7 @@ def read(path):
 @pytest.mark.parametrize("suffix", (".parquet", ".jsonl", ".csv", ".tsv"))
 def test_flags_and_scores_are_those_of_the_definitions(tmp_path, kind, suffix):
     source, out = write_pairs(tmp_path, kind, columns()), tmp_path / f"rows{suffix}"
-    found = diagnose(source, SCHEDULE, reading=Reading(keep_ties=True))
+    found = diagnose(source, SCHEDULE)
     written = write_rows(source, out, found, max_tokens=5, rows=37)
     rows = read(out)
     assert rows["row"] == list(range(1, len(H) + 1)) and rows["margin"] == H.tolist()
@@ -92,7 +92,7 @@ def test_the_batch_size_and_the_format_change_nothing(tmp_path):
         source = write_pairs(tmp_path, kind, columns())
         for size in (None, 41):
             out = tmp_path / f"{kind}{size}.csv"
-            d = diagnose(source, SCHEDULE, reading=Reading(keep_ties=True))
+            d = diagnose(source, SCHEDULE)
             write_rows(source, out, d, rows=size)
             found.append(out.read_bytes())
     assert len(set(found)) == 1
@@ -176,5 +176,5 @@ def test_the_command_says_how_many_and_refuses_before_it_writes(tmp_path, capsys
     ],
 )
 def test_trouble_of_the_whole_set_is_a_caution(margins, words):
-    found = diagnose(margins, SCHEDULE, reading=Reading(keep_ties=True))
+    found = diagnose(margins, SCHEDULE)
     assert any(words in caution for caution in found.cautions) if words else not found.cautions

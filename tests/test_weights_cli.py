@@ -182,7 +182,7 @@ def test_dropped_rows_are_left_out_and_counted(tmp_path, kind, capsys):
     assert cli.main(["weights", str(source), "-o", str(out)]) == 2
     assert "row 2, column margin" in capsys.readouterr().err
     assert not out.exists() and not list(tmp_path.glob(".*"))
-    assert cli.main(["weights", str(source), "-o", str(out), "--drop-invalid", "--keep-ties"]) == 0
+    assert cli.main(["weights", str(source), "-o", str(out), "--drop-invalid"]) == 0
     assert "left out: 1 missing or NaN" in capsys.readouterr().out
     found = read(out)
     assert [int(k) for k in found["id"]] == [1, 3, 4]
@@ -279,6 +279,17 @@ def test_wrong_use_is_refused_and_writes_nothing(tmp_path, arguments, words, cap
     complaint = capsys.readouterr().err
     assert all(word in complaint for word in words), complaint
     assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_tie_keeps_the_weight_1(tmp_path, kind, capsys):
+    source = write_pairs(tmp_path, kind, {"margin": [1.0, 0.0, -2.0]})
+    out = tmp_path / f"o.{SUFFIX[kind]}"
+    assert cli.main(["weights", str(source), "-o", str(out)]) == 0
+    assert float(read(out)["weight"][1]) == 1.0
+    command = ["weights", str(source), "-o", str(out), "--force", "--no-keep-ties"]
+    assert cli.main(command) == 0
+    assert "left out: 1 tie" in capsys.readouterr().out and len(read(out)["weight"]) == 2
 
 
 def test_a_weighting_is_taken_as_it_is(tmp_path):

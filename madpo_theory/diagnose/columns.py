@@ -86,7 +86,7 @@ def margins_of(values, columns, reading, where):
 
     `values` maps each of the columns to an array, `where(row, column)` says where a value stands.
     A row with several faults counts once, for the first reason. ValueError at the first fault,
-    unless `reading` says to drop them.
+    unless `reading` says to drop them; ties are no fault, but dropped if it says so.
     """
     drop = "drop_invalid (--drop-invalid) leaves such rows out"
     with np.errstate(invalid="ignore", over="ignore"):
@@ -144,9 +144,7 @@ def margins_of(values, columns, reading, where):
         "lower scale (--scale), or correct it",
     )  # fmt: skip
     if not reading.keep_ties:
-        fault(
-            "tie", margins == 0, both,
-            lambda row: "a tie, as the margin is 0 and the reward model prefers neither response; "
-            "keep_ties (--keep-ties) keeps it at the weight of a margin of 0",
-        )  # fmt: skip
+        faulty = np.logical_or.reduce([*faults.values(), np.zeros(len(margins), bool)])
+        if (ties := (margins == 0) & ~faulty).any():
+            faults["tie"] = ties
     return margins, faults

@@ -31,8 +31,9 @@ class Reading:
     """What margins are multiplied with, > 0: one over the temperature, if they are not log-odds."""
     drop_invalid: bool = False
     """Leave out, and count, rows without a usable margin, instead of refusing the file."""
-    keep_ties: bool = False
-    """Keep margins of exactly 0: at the weight of that, and as half an agreement with the label."""
+    keep_ties: bool = True
+    """Keep margins of exactly 0, at the weight of that and as half an agreement with the label; if
+    not, leave such rows out, and count them."""
 
     def __post_init__(self):
         check_number("scale", self.scale, "scale > 0", lambda v: v > 0)

@@ -22,6 +22,8 @@ from .sketch import WIDTH
 
 __all__ = ["KINDS", "RowTroubles", "text_columns", "write_rows"]
 
+BATCH = 1 << 12
+"""Rows to a batch of texts."""
 NEAR = 0.5
 """Nats from -tau within which a pair is near it: there an error moves its weight most (R3)."""
 FAR = 5.0
@@ -92,7 +94,7 @@ def write_rows(source, out, diagnosis, *, responses=None, max_tokens=None, rows=
     texts = pairs.format.cells(names) if names else None
     flagged, count, first = Counter(), 0, 0
     with replacing(out) as temporary, _writer(temporary, out.suffix.lower()) as write:
-        for margins, kept, _ in pairs.batches(rows):
+        for margins, kept, _ in pairs.batches(rows or (BATCH if names else None)):
             cells = list(itertools.islice(texts, len(margins))) if names else None
             found = dict(of_margins(margins, diagnosis))
             if names:

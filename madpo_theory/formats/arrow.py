@@ -8,6 +8,8 @@ from .base import BYTES, ROWS, Table, listing, named
 
 __all__ = ["ArrowFile", "ArrowFolder", "Parquet", "pyarrow"]
 
+CELLS = 1 << 12
+"""Rows whose cells are Python objects at one time."""
 SHARD = re.compile(r"[-_](\d{5})[-_]of[-_](\d{5})$")
 MAGIC = b"ARROW1"
 """What an Arrow file with a footer begins with."""
@@ -74,7 +76,7 @@ class Arrow(Table):
             yield found, batch if whole else None
 
     def cells(self, names):
-        for batch in self._batches(list(names), None):
+        for batch in self._batches(list(names), CELLS):
             yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
 
     @staticmethod
