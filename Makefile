@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 # once; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help reproduce studies study proofs test test-slow fuzz mutation bench bench-diagnose bench-train docs sheets which lint readme clean
+.PHONY: help reproduce studies study proofs test test-slow test-long fuzz mutation bench bench-diagnose bench-train docs sheets which lint readme clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,10 +26,13 @@ proofs:  ## check the Coq proofs; needs no Python, and says what to install if C
 	@$(MAKE) --no-print-directory -C proofs all summary
 
 test: $(INSTALLED)  ## the tests but the slow ones
-	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not long"
 
 test-slow: $(INSTALLED)  ## the slow tests
-	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
+	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not long"
+
+test-long: $(INSTALLED)  ## the tests that CI leaves out
+	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m long
 
 fuzz: $(INSTALLED)  ## 10,000 files changed in every way: read right, or refused in one line? Writes docs/robustness.md
 	$(SINGLE) $(BIN)/python tests/fuzz/files.py --page

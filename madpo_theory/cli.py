@@ -14,7 +14,7 @@ import tyro
 from . import __version__, extensions
 from .audit.commands import audit
 from .diagnose.commands import Flat, Released, Schedule, diagnose, weights
-from .files import RunError, check_output, must_be_writable, written
+from .files import RunError, check_output, must_be_writable, system_error, written
 from .leash import stoppable
 from .listing import KINDS, listed
 from .ops.checks import check_choice, nearest
@@ -397,16 +397,17 @@ def main(arguments=None):
         )
     except BrokenPipeError:  # whoever reads the output has heard enough
         return 2
-    except OSError as error:
-        muted = _muted()
-        where = error.filename or ("the standard output" if muted else None)
-        said = str(error) if error.strerror is None else error.strerror
-        return _refused(said if where is None else f"{where}: {said}")
     except MemoryError:
         return _refused("the memory does not suffice; give it a machine with more, or less to do")
-    except Exception:  # a fault of ours must not look like the status of a warning
-        traceback.print_exc()
-        return _refused("this is a fault of madpo's; please report it with the lines above")
+    except Exception as error:
+        refused = system_error(error)
+        if refused is None:  # a fault of ours must not look like the status of a warning
+            traceback.print_exc()
+            return _refused("this is a fault of madpo's; please report it with the lines above")
+        muted = _muted()
+        where = refused.filename or ("the standard output" if muted else None)
+        said = str(refused) if refused.strerror is None else refused.strerror
+        return _refused(said if where is None else f"{where}: {said}")
     finally:
         _muted()
 

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import errno
 import functools
 import os
 import re
@@ -9,7 +10,7 @@ from tempfile import TemporaryFile
 
 __all__ = [
     "RunError", "check_output", "clear_abandoned", "held", "insert_between", "must_be_writable",
-    "replacing", "write_text", "written",
+    "replacing", "system_error", "write_text", "written",
 ]  # fmt: skip
 
 SUFFIX = ".madpo-tmp"
@@ -41,13 +42,39 @@ def replacing(target):
                 os.fsync(file.fileno())
             os.replace(temporary, place)
         _WRITTEN.append(Path(target))
-    except OSError as error:
-        if error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename, error.filename2 = str(target), None
-        raise
+    except Exception as error:
+        refused = system_error(error)
+        if refused is None:
+            raise
+        if refused.errno is not None and refused.filename in (None, str(temporary)):
+            refused.filename, refused.filename2 = str(target), None
+        if refused is error:
+            raise
+        raise refused from error
     finally:
         with suppress(OSError):  # what cannot be removed now is by the next writer
             temporary.unlink(missing_ok=True)
+
+
+_TAKES_NO_MORE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+def system_error(error):
+    """The OSError that an exception is or, of a disk that takes no more, stands for; else None.
+
+    A library may fail once more when it closes its file, or raise an error of its own in the words
+    of Rust, "No space left on device (os error 28)", as safetensors and tokenizers do.
+    """
+    if isinstance(error, OSError):
+        return error
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _TAKES_NO_MORE:
+            return error
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found and (number := int(found[1])) in _TAKES_NO_MORE:
+            return OSError(number, os.strerror(number))
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _place(path):

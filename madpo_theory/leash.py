@@ -20,41 +20,44 @@ __all__ = ["follow_launcher", "run", "stoppable", "workers"]
 
 @contextmanager
 def stoppable():
-    """Within, a signal to terminate is ^C: files are cleared away and workers ended."""
-    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
-    known = {}
+    """Within, a signal to terminate is ^C: files are cleared away and workers ended.
+
+    It ends the block whatever a library makes of it: another exception, or none where nothing can
+    be raised, as in __del__ or while memory is collected; there it comes again a moment later.
+    """
+    known, came, told = {}, [], sys.unraisablehook
+
+    def stop(number, frame):
+        came.append(number)
+        raise KeyboardInterrupt
+
+    def lost(unraisable):
+        if came and issubclass(unraisable.exc_type, KeyboardInterrupt):
+            again = threading.Timer(0.05, _thread.interrupt_main, came[-1:])
+            again.daemon = True
+            again.start()
+        else:
+            told(unraisable)
+
     if threading.current_thread() is threading.main_thread():
         # one that is ignored, as nohup does, stays so
-        known = {n: signal.getsignal(n) for n in numbers if n is not None}
-        known = {n: handler for n, handler in known.items() if handler == signal.SIG_DFL}
+        usual = {"SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+        usual |= {"SIGINT": signal.default_int_handler}
+        numbers = {getattr(signal, name, None): handler for name, handler in usual.items()}
+        known = {n: h for n, h in numbers.items() if n is not None and signal.getsignal(n) == h}
+        sys.unraisablehook = lost
     for number in known:
-        signal.signal(number, signal.default_int_handler)
-    lost, sys.unraisablehook = sys.unraisablehook, _raised_again(sys.unraisablehook)
+        signal.signal(number, stop)
     try:
         yield
+    except Exception as error:
+        if came:
+            raise KeyboardInterrupt from error
+        raise
     finally:
-        sys.unraisablehook = lost
         for number, handler in known.items():
             signal.signal(number, handler)
-
-
-def _raised_again(told):
-    """A hook for what is raised where it cannot go on, as in __del__ or while memory is collected.
-
-    Of ^C the command must hear all the same: it comes again a moment later.
-    """
-
-    def hook(unraisable):
-        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
-            return told(unraisable)
-        for name in ("SIGINT", "SIGTERM"):
-            number = getattr(signal, name)
-            if signal.getsignal(number) == signal.default_int_handler:
-                again = threading.Timer(0.05, _thread.interrupt_main, (number,))
-                again.daemon = True
-                return again.start()
-
-    return hook
+        sys.unraisablehook = told
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def test_without_results_the_error_says_how_to_get_some(tmp_path):
         page(tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_contenders_agree_and_take_turns_on_a_tiny_model(tmp_path, monkeypatch):
     pytest.importorskip("trl")
     from benchmarks import record, training

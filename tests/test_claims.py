@@ -60,18 +60,20 @@ def certificates(tmp_path_factory):
 
 
 def marks_of(piece):
-    """`madpo verify`, and with it `make reproduce`, gathers all; here some pieces are slow.
-
-    They are those that draw labels, and the boxes of schedules.
-    """
+    """Some pieces are slow: those that draw labels, and the boxes of schedules."""
     slow = piece.kind == "simulation" or piece.__name__.startswith("certified_box")
     return [pytest.mark.slow] if slow else []
+
+
+def marks_of_true(piece):
+    """`madpo verify`, and with it `make reproduce`, gathers all: here the slow need not."""
+    return [pytest.mark.long] * len(marks_of(piece))
 
 
 @pytest.mark.parametrize(
     ("claim", "evidence"),
     [
-        pytest.param(claim, piece, id=f"{claim.id}-{piece.__name__}", marks=marks_of(piece))
+        pytest.param(claim, piece, id=f"{claim.id}-{piece.__name__}", marks=marks_of_true(piece))
         for claim, piece in PIECES
     ],
 )

@@ -1,5 +1,6 @@
 """A file is there whole or not at all, and what a killed writer left goes with the next."""
 
+import errno
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 
+from madpo_theory import cli
 from madpo_theory.files import (
     SUFFIX,
     check_output,
@@ -14,6 +16,7 @@ from madpo_theory.files import (
     held,
     must_be_writable,
     replacing,
+    system_error,
     write_text,
     written,
 )
@@ -177,6 +180,39 @@ def test_a_full_disk_is_told_of_the_file(tmp_path):
         full(temporary)
     assert told.value.filename == str(tmp_path / "a.txt")
     assert not os.listdir(tmp_path)
+
+
+def _closed_badly():
+    try:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        raise ArithmeticError("while flushing: inconsistent stream state")
+
+
+def _told_by_rust():
+    raise KeyError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+@pytest.mark.parametrize("fails", (_closed_badly, _told_by_rust))
+def test_a_full_disk_is_told_whatever_a_library_makes_of_it(tmp_path, monkeypatch, capsys, fails):
+    """As matplotlib does of a PDF, and safetensors."""
+    with pytest.raises(OSError) as told, replacing(tmp_path / "a.pdf"):
+        fails()
+    assert (told.value.errno, told.value.filename) == (errno.ENOSPC, str(tmp_path / "a.pdf"))
+    monkeypatch.setitem(cli.COMMANDS, "figures", lambda _: fails())
+    assert cli.main(["figures"]) == 2
+    assert capsys.readouterr().err == "madpo: No space left on device\n"
+
+
+@pytest.mark.parametrize("words", ("lost", "No such file or directory (os error 2)"))
+def test_other_errors_are_no_systems(tmp_path, words):
+    """A file that was not found, and led to another error, is not the reason to give."""
+    with pytest.raises(KeyError), replacing(tmp_path / "a.txt"):
+        try:
+            open(tmp_path / "nope")
+        except FileNotFoundError:
+            raise KeyError(words) from None
+    assert system_error(KeyError(words)) is None
 
 
 def test_what_a_library_puts_in_the_place_of_a_temporary_is_not_cleared(tmp_path):

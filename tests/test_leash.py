@@ -152,7 +152,7 @@ def test_an_ignored_signal_stays_ignored():
     try:
         with leash.stoppable():
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-            assert signal.getsignal(signal.SIGTERM) == signal.default_int_handler
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGTERM)
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -173,6 +173,20 @@ def test_a_signal_that_comes_where_nothing_can_be_raised_is_not_lost(number, cap
         Dying()
         time.sleep(20)
     assert sys.unraisablehook is before and not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT))
+def test_a_signal_of_which_a_library_makes_another_error_is_a_signal(number):
+    """As the loader of a compiled module does."""
+    with pytest.raises(KeyboardInterrupt), leash.stoppable():
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise ImportError("multiarray failed to import") from None
+    with pytest.raises(ImportError), leash.stoppable():
+        raise ImportError("without one")
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
 
 
 def test_other_faults_in_such_a_place_are_told_as_before(monkeypatch):

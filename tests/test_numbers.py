@@ -180,7 +180,7 @@ def certificates(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("by", [1, -1])
+@pytest.mark.parametrize("by", [1, pytest.param(-1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("number", PRINTED, ids=str)
 def test_a_changed_digit_is_noticed(number, by, no_shrinking, certificates):
     assert disagreeing(moved(number, by), certificates) is not None

@@ -97,8 +97,8 @@ def test_it_diagnoses_and_weighs_pairs(madpo):
 
 
 def test_it_simulates(madpo):
-    done = madpo("simulate", "noise", "--worlds", "2", "--workers", "2", "--out", "studies")
-    assert "a10" in done.stdout and (madpo.folder / "studies" / "noise.png").is_file()
+    done = madpo("simulate", "offset", "--worlds", "2", "--workers", "2", "--out", "studies")
+    assert "j11" in done.stdout and (madpo.folder / "studies" / "offset.png").is_file()
 
 
 def test_it_simulates_from_a_file_of_rewards(madpo):
