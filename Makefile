@@ -7,6 +7,8 @@ INSTALLED := $(VENV)/installed
 # Test processes run side by side, each file in one of them, so that what a file sets up is set up
 # once; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+# How many changes `make mutation` draws of each room; a room that is not named is run whole.
+SAMPLE := certificates=150 formulas=150 ledger=150
 
 .PHONY: help reproduce studies study proofs test test-slow test-long fuzz mutation bench bench-diagnose bench-train docs sheets which lint readme clean
 
@@ -37,8 +39,8 @@ test-long: $(INSTALLED)  ## the tests that CI leaves out
 fuzz: $(INSTALLED)  ## 10,000 files changed in every way: read right, or refused in one line? Writes docs/robustness.md
 	$(SINGLE) $(BIN)/python tests/fuzz/files.py --page
 
-mutation: $(INSTALLED)  ## change formulas and verifier in every small way: does a test notice? Goes on where it was stopped
-	$(SINGLE) $(BIN)/python tests/mutation/run.py
+mutation: $(INSTALLED)  ## change formulas and verifier in small ways: does a test notice? SAMPLE= for every change there is
+	$(SINGLE) $(BIN)/python tests/mutation/run.py --sample $(SAMPLE)
 
 bench: $(INSTALLED)  ## problems per second against other software on two cores; writes benchmarks/out/
 	$(SINGLE) $(BIN)/python -m benchmarks.solvers --threads 2

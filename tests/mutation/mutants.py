@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import pickle
 import random
 import warnings
 from collections import Counter
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import cosmic_ray.plugins
 from cosmic_ray.ast import ast_nodes, get_ast
-from cosmic_ray.mutating import mutate_code
+from cosmic_ray.mutating import MutationVisitor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,13 +110,19 @@ class Place:
 @cache
 def places_of(module):
     """Every :class:`Place` of a module, operator by operator, in the order of the text."""
-    nodes = list(ast_nodes(get_ast(path_of(module).read_text())))
+    nodes = list(ast_nodes(pickle.loads(_tree(module))))
     found = []
     for name in filter(chosen, cosmic_ray.plugins.operator_names()):
         operator = cosmic_ray.plugins.get_operator(name)()
         starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
         found += [Place(module, name, i, start) for i, start in enumerate(starts)]
     return found
+
+
+@cache
+def _tree(module):
+    """A module's syntax tree, pickled: an operator changes the one that it is given."""
+    return pickle.dumps(get_ast(path_of(module).read_text()))
 
 
 def drawn(modules, number, seed):
@@ -133,9 +140,9 @@ def mutants_of(places):
     """(mutants, number that do not compile) of some places, in their order."""
     mutants, broken, twins = [], 0, Counter()
     for place in places:
+        source, tree = path_of(place.module).read_text(), pickle.loads(_tree(place.module))
         operator = cosmic_ray.plugins.get_operator(place.operator)()
-        source = path_of(place.module).read_text()
-        mutated = mutate_code(source, operator, place.occurrence)
+        mutated = MutationVisitor(place.occurrence, operator).walk(tree).get_code()
         if not _compiles(mutated):
             broken += 1
             continue

@@ -191,7 +191,7 @@ class Order:
         module = self.module[mutant.module]
 
         def rank(test):
-            return test != past, -function[test], -module[test], self.tests[test]["seconds"]
+            return test != past, -function[test], -module[test], self.seconds(test)
 
         best = {}
         for test in sorted(able, key=rank):
@@ -278,15 +278,18 @@ def main():
     RESULTS.parent.mkdir(exist_ok=True)
     for room, order in orders.items():
         mine = {hashes[m]: m for m in todo if room_of(m.module) == room}
-        if mine and not os.fork():
-            try:
-                serve(mine, order, partial(noted, suite, order), options.jobs)
-                os._exit(0)
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)
-        if mine and os.wait()[1]:
-            sys.exit(f"the run of {room} was stopped; what it found is kept")
+        early = {name: mutant for name, mutant in mine.items() if order.at_import(mutant)}
+        late = {name: mutant for name, mutant in mine.items() if name not in early}
+        for some, shown in ((late, to_the_collected), (early, to_the_imported)):
+            if some and not os.fork():
+                try:
+                    shown(some, order, partial(noted, suite, order), options.jobs)
+                    os._exit(0)
+                except BaseException:
+                    traceback.print_exc()
+                    os._exit(1)
+            if some and os.wait()[1]:
+                sys.exit(f"the run of {room} was stopped; what it found is kept")
     results |= {h: r for h, r in read_results().items() if h in set(hashes.values())}
     print(f"{len(todo)} mutants run in {(time.monotonic() - start) / 60:.0f} minutes")
     outcomes = {m: results[hashes[m]] for m in mutants}
@@ -294,42 +297,45 @@ def main():
     finish(mutants, outcomes, options, samples, broken, tests)
 
 
-def serve(mutants, order, note, jobs):
-    """Show mutants, by hash, to the suite of their room, and `note` what noticed each."""
-    limits = order.limits()
-    bar = tqdm(total=len(mutants), unit="mutant", mininterval=10)
+def to_the_imported(mutants, order, note, jobs):
+    """Show mutants, by hash, to a suite that every child imports; `note` what noticed each."""
+    if any(mutant.module.startswith("claims.") for mutant in mutants.values()):
+        for name in BEFORE_CLAIMS:
+            import_module(name)
+    show(mutants, order, note, jobs, child.run)
 
-    def show(some, run):
-        def tasks():
-            for name, mutant in some.items():
-                tests = order.of(mutant)
-                yield name, partial(_listed, run, mutant, tests, limits), order.limit(tests)
 
+def to_the_collected(mutants, order, note, jobs):
+    """Show mutants, by hash, to a suite that is imported and set up once; `note` as above."""
+
+    def served(suite):
+        given = suite.run, None, order.warm(), order.limits()
+        ((_, answer),) = answers([("no mutant", partial(_listed, *given), 600)], 1)
+        if answer != [None]:
+            raise RuntimeError(f"without a mutant fails {answer}")
+        show(mutants, order, note, jobs, suite.run)
+
+    calls = {name: facts["calls"] for name, facts in order.fixtures.items()}
+    plugin = child.Collected(calls, order.warm(), served)
+    files = dict.fromkeys(map(file_of, order.tests))
+    code = child.pytest.main([*child.OPTIONS, "-s", *files], plugins=[plugin])
+    if code:
+        raise RuntimeError(f"pytest ended with {code!r}")
+
+
+def show(mutants, order, note, jobs, run):
+    """Fork a child for each mutant that runs the tests which can notice it."""
+
+    def tasks():
+        for name, mutant in mutants.items():
+            tests = order.of(mutant)
+            given = run, mutant, tests, order.limits()
+            yield name, partial(_listed, *given), order.limit(tests)
+
+    with tqdm(total=len(mutants), unit="mutant", mininterval=10) as bar:
         for name, answer in answers(tasks(), jobs):
             note(name, mutants[name], answer)
             bar.update()
-
-    early = {name: mutant for name, mutant in mutants.items() if order.at_import(mutant)}
-    if any(mutant.module.startswith("claims.") for mutant in early.values()):
-        for name in BEFORE_CLAIMS:
-            import_module(name)
-    show(early, child.run)
-    late = {name: mutant for name, mutant in mutants.items() if name not in early}
-    if late:
-        calls = {name: facts["calls"] for name, facts in order.fixtures.items()}
-
-        def show_late(suite):
-            given = suite.run, None, sorted(order.tests, key=file_of), limits
-            ((_, answer),) = answers([("no mutant", partial(_listed, *given), 600)], 1)
-            if answer != [None]:
-                raise RuntimeError(f"without a mutant fails {answer}")
-            show(late, suite.run)
-
-        plugin = child.Collected(calls, order.warm(), show_late)
-        files = dict.fromkeys(map(file_of, order.tests))
-        code = child.pytest.main([*child.OPTIONS, "-s", *files], plugins=[plugin])
-        if code:
-            raise RuntimeError(f"pytest ended with {code!r}")
 
 
 def _listed(run, *given):
