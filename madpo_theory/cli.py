@@ -17,6 +17,7 @@ from .diagnose.commands import diagnose, weights
 from .files import RunError, check_output, must_be_writable, written
 from .leash import stoppable
 from .score.commands import score
+from .train.commands import frontier, train
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
@@ -314,18 +315,9 @@ def goes_on(command):
 
 COMMANDS = {
     f.__name__: parsed(f)
-    for f in (
-        verify,
-        audit,
-        goes_on(simulate),
-        figures,
-        report,
-        which,
-        goes_on(score),
-        diagnose,
-        weights,
-    )
-}
+    for f in (verify, audit, goes_on(simulate), figures, report, which, goes_on(score), diagnose,
+              weights, frontier)
+} | {"train": goes_on(train)}  # fmt: skip
 
 
 def main(arguments=None):

@@ -112,6 +112,24 @@ def test_the_loss_without_weights_is_evaluated_beside_that_with_them(trainer, lo
     assert len(set(accuracy.values())) == 1 and 0 < accuracy["plain"] < 1
 
 
+@pytest.mark.parametrize("kind", (PreferenceTrainer, WeightedDPOTrainer))
+def test_a_last_batch_that_is_not_full_counts_as_what_it_holds(trainer, kind):
+    pairs = [p | {"chosen": p["rejected"], "rejected": p["chosen"]} for p in PAIRS[:1]] + PAIRS[1:]
+    found = []
+    for size in (8, 7):
+        options = {"method": "dpo"} if kind is PreferenceTrainer else {}
+        made = trainer(kind, pairs, evaluation=pairs, per_device_eval_batch_size=size, **options)
+        disturb(made.model, 0.02)
+        found.append(made.evaluate())
+    one, two = found
+    assert one["eval_rewards/accuracies"] == 7 / 8
+    assert two["eval_rewards/accuracies"] == pytest.approx(7 / 8, rel=1e-7)  # float32 6/7
+    name = "eval_dpo_loss" if kind is PreferenceTrainer else "eval_weights/unweighted_loss"
+    # padding of another length in float32
+    assert one[name] == pytest.approx(two[name], rel=1e-5)
+    assert one["eval_rewards/margins"] == pytest.approx(two["eval_rewards/margins"], rel=1e-4)
+
+
 def test_weights_made_here_and_in_the_file_have_the_same_unweighted_loss(trainer):
     margins = [pair["margin"] for pair in PAIRS]
     rows = [pair | {"weight": weight(pair["margin"], SCHEDULE)} for pair in PAIRS]
