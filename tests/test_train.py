@@ -79,6 +79,7 @@ def evaluation(folder):
     return json.loads((folder / run.EVALUATION).read_text())
 
 
+@pytest.mark.slow
 def test_weights_to_a_judged_policy_and_its_baseline(made, models, tmp_path, capsys):
     assert cli.main(["weights", "pairs.jsonl", "-o", "weighted.jsonl", "--c-max", "3"]) == 0
     arguments = made(pairs="weighted.jsonl", baseline=True, reward_model=models / "judge")
@@ -130,13 +131,14 @@ def test_weights_to_a_judged_policy_and_its_baseline(made, models, tmp_path, cap
 @pytest.mark.parametrize(
     ("options", "expected"),
     (
-        ({"method": "simpo", "settings": {"gamma": 1.5}}, {"beta": 2.0, "gamma": 1.5}),
-        ({"method": "madpo", "settings": {"c_max": 3.0, "tau": 2.0}, "beta": 0.2},
-         {"beta": 0.2, "c_max": 3.0, "c_min": 0.5, "lam": 1.0, "tau": 2.0}),
-        ({"method": "bounded-ratio", "use_peft": True, "lora_r": 2,
-          "lora_target_modules": ["all-linear"]}, {"beta": 0.1}),
+        pytest.param({"method": "simpo", "settings": {"gamma": 1.5}}, {"beta": 2.0, "gamma": 1.5},
+                     marks=pytest.mark.slow, id="simpo"),
+        pytest.param({"method": "madpo", "settings": {"c_max": 3.0, "tau": 2.0}, "beta": 0.2},
+                     {"beta": 0.2, "c_max": 3.0, "c_min": 0.5, "lam": 1.0, "tau": 2.0}, id="madpo"),
+        pytest.param({"method": "bounded-ratio", "use_peft": True, "lora_r": 2,
+                      "lora_target_modules": ["all-linear"]}, {"beta": 0.1},
+                     marks=pytest.mark.slow, id="lora"),
     ),
-    ids=("simpo", "madpo", "lora"),
 )  # fmt: skip
 def test_any_method_and_adapters(made, tmp_path, options, expected):
     assert cli.main(made(**options)) == 0
@@ -149,6 +151,7 @@ def test_any_method_and_adapters(made, tmp_path, options, expected):
     assert (tmp_path / "out/adapter_config.json").exists() == ("use_peft" in options)
 
 
+@pytest.mark.slow
 def test_messages_are_trained_and_judged_on(made, models, tmp_path):
     rows = [
         {"chosen": [{"role": "user", "content": row["prompt"]},
@@ -165,6 +168,7 @@ def test_messages_are_trained_and_judged_on(made, models, tmp_path):
     assert sample["prompt"][0]["role"] == "user" and isinstance(sample["response"], str)
 
 
+@pytest.mark.slow
 def test_stopped_it_goes_on_to_the_same_policy(made, tmp_path, monkeypatch):
     assert cli.main(made(method="dpo", output_dir="whole")) == 0
 

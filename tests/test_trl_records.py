@@ -43,8 +43,16 @@ KINDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("peft", (False, True))
-@pytest.mark.parametrize("what", KINDS)
+@pytest.mark.parametrize(
+    ("what", "peft"),
+    (
+        ("method", False),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("settings", False), ("weighting", True), ("beta", False))
+        ),
+    ),
+)
 def test_a_checkpoint_says_its_loss_and_goes_on_with_no_other(trainer, tmp_path, what, peft):
     kind, options, other = KINDS[what]
     made = trainer(kind, peft=peft, **options, **SAVED)
