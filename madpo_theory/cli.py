@@ -19,6 +19,7 @@ from .leash import stoppable
 from .listing import KINDS, listed
 from .ops.checks import check_choice, nearest
 from .score.commands import score
+from .train.commands import frontier, train
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
@@ -353,12 +354,12 @@ GROUPS = {
 COMMANDS = {
     f.__name__: grouped(group)(parsed(f))
     for group, commands in {
-        "pairs": (goes_on(score), diagnose, weights),
+        "pairs": (goes_on(score), diagnose, weights, frontier),
         "theory": (verify, audit, goes_on(simulate), ls),
         "page": (figures, report, which),
     }.items()
     for f in commands
-}
+} | {"train": grouped("pairs")(goes_on(train))}
 
 
 def main(arguments=None):

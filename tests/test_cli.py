@@ -133,7 +133,7 @@ def test_stopped_work_says_what_is_left_of_it(monkeypatch, capsys, tmp_path):
 def test_the_commands_that_go_on_are_those_that_keep_what_is_done():
     every = cli.COMMANDS | dict(extensions.COMMANDS)
     assert {name for name, command in every.items() if getattr(command, "goes_on", False)} == {
-        "simulate", "score", "sentiment", "study", "reproduce",
+        "simulate", "score", "train", "sentiment", "study", "reproduce",
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ def here(tmp_path, monkeypatch):
     """An empty folder to work in, with a file of pairs."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "p.csv").write_text(PAIRS)
+    (tmp_path / "c.yaml").write_text("pairs: p.csv\nmodel_name_or_path: none\n")
     return tmp_path
 
 
@@ -47,6 +48,8 @@ OUTPUTS = (
     ["diagnose", "p.csv", "--json", "p.csv/x.json"],
     ["diagnose", "p.csv", "--html", "p.csv/x.html"],
     ["weights", "p.csv", "-o", "p.csv/w.csv"],
+    ["train", "c.yaml", "--output_dir", "p.csv/o"],
+    ["frontier", "run", "--out", "p.csv/f.png"],
     ["score", "p.csv", "--reward-model", "none", "-o", "p.csv/s.csv"],
     ["verify", "--json", "p.csv/ledger.json"],
     ["verify", "--graph", "p.csv/ledger.svg"],
@@ -97,6 +100,8 @@ def test_every_command_is_tried_with_an_output(name):
         (["diagnose", "p.csv", "--json", "."], ". is a folder; give the path of a file"),
         (["diagnose", "p.csv", "--json", "/dev/full"], "/dev/full is a device"),
         (["weights", "nope.csv", "-o", "w.csv"], "nope.csv"),
+        (["train", "nope.yaml"], "nope.yaml"),
+        (["frontier", "nope"], "nope holds no evaluation.json"),
         (["score", "nope.csv", "--reward-model", "none", "-o", "s.csv"], "nope.csv"),
         (["simulate", "noise", "--workers", str(MOST_WORKERS + 1)], "0 <= workers"),
         (["simulate", "noise", "--worlds", "10000001"], "1 <= worlds"),

@@ -43,8 +43,16 @@ KINDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("peft", (False, True))
-@pytest.mark.parametrize("what", KINDS)
+@pytest.mark.parametrize(
+    ("what", "peft"),
+    (
+        ("method", False),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("settings", False), ("weighting", True), ("beta", False))
+        ),
+    ),
+)
 def test_a_checkpoint_says_its_loss_and_goes_on_with_no_other(trainer, tmp_path, what, peft):
     kind, options, other = KINDS[what]
     made = trainer(kind, peft=peft, **options, **SAVED)
@@ -110,6 +118,24 @@ def test_the_loss_without_weights_is_evaluated_beside_that_with_them(trainer, lo
         assert found["simpo"]["eval_dpo_loss"] == plain != found["simpo"]["eval_loss"]
     accuracy = {name: each["eval_rewards/accuracies"] for name, each in found.items()}
     assert len(set(accuracy.values())) == 1 and 0 < accuracy["plain"] < 1
+
+
+@pytest.mark.parametrize("kind", (PreferenceTrainer, WeightedDPOTrainer))
+def test_a_last_batch_that_is_not_full_counts_as_what_it_holds(trainer, kind):
+    pairs = [p | {"chosen": p["rejected"], "rejected": p["chosen"]} for p in PAIRS[:1]] + PAIRS[1:]
+    found = []
+    for size in (8, 7):
+        options = {"method": "dpo"} if kind is PreferenceTrainer else {}
+        made = trainer(kind, pairs, evaluation=pairs, per_device_eval_batch_size=size, **options)
+        disturb(made.model, 0.02)
+        found.append(made.evaluate())
+    one, two = found
+    assert one["eval_rewards/accuracies"] == 7 / 8
+    assert two["eval_rewards/accuracies"] == pytest.approx(7 / 8, rel=1e-7)  # float32 6/7
+    name = "eval_dpo_loss" if kind is PreferenceTrainer else "eval_weights/unweighted_loss"
+    # padding of another length in float32
+    assert one[name] == pytest.approx(two[name], rel=1e-5)
+    assert one["eval_rewards/margins"] == pytest.approx(two["eval_rewards/margins"], rel=1e-4)
 
 
 def test_weights_made_here_and_in_the_file_have_the_same_unweighted_loss(trainer):

@@ -173,6 +173,7 @@ class _ColumnTrainer(DPOTrainer):
         loss = {"trainer": type(self).__name__, **self._loss(), "column": self._column}
         self.record = json.loads(json.dumps(loss | (about or {}) | {"version": __version__}))
         self.model.config.madpo = self.record
+        self._sizes = []
         if self._column is not None:
             self.data_collator = _Collator(self.data_collator, self._column, self._carried)
         if self._is_vision_dataset:  # TRL prepares none of these
@@ -184,10 +185,11 @@ class _ColumnTrainer(DPOTrainer):
             last = resume_from_checkpoint is True
             found = get_last_checkpoint(self.args.output_dir) if last else resume_from_checkpoint
             if found is not None:
-                self._check_record(Path(found))
+                self.check_record(Path(found))
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
-    def _check_record(self, checkpoint):
+    def check_record(self, checkpoint):
+        """ValueError unless a folder, a Path, holds a run of this loss; of any version."""
         try:
             known = json.loads((checkpoint / RECORD).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -283,6 +285,14 @@ class _ColumnTrainer(DPOTrainer):
             raise _unsupported(self, "replaced the collator that carries the pairs' column")
         return inputs, inputs.pop(KEY, None)
 
+    def log(self, logs, *args, **kwargs):
+        if not self.model.training:  # of a last batch that is not full, pairs count, not batches
+            for values in self._metrics["eval"].values():
+                if len(values) == len(self._sizes):
+                    values[:] = [float(np.average(values, weights=self._sizes))]
+            self._sizes.clear()
+        super().log(logs, *args, **kwargs)
+
     def _listened(self, means, model, inputs, *args, **kwargs):
         """TRL's result while `means` listens; its loss must be ours and nothing else."""
         auxiliary = []
@@ -294,6 +304,9 @@ class _ColumnTrainer(DPOTrainer):
         finally:
             if self.aux_loss_enabled:
                 hook.remove()
+        if not self.model.training:
+            size = torch.tensor([means.pairs], device=self.accelerator.device)
+            self._sizes.append(int(self.accelerator.gather(size).sum()))
         if len(means.means) != len(self.loss_types):
             raise _unsupported(self, "takes no mean over the pairs of a batch")
         expected = sum(m * w for m, w in zip(means.means, self.loss_weights, strict=True))

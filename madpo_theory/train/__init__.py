@@ -1,0 +1,1 @@
+"""From pairs to a judged policy: ``madpo train CONFIG.yaml``, and ``madpo frontier RUN...``."""

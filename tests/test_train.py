@@ -1,0 +1,314 @@
+"""`madpo train` and `madpo frontier`: from a file of pairs to a judged policy on a plane."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("trl", reason="needs madpo-theory[trl]")
+pytest.importorskip("peft", reason="needs madpo-theory[trl]")
+
+from reward_folders import TEMPLATE, reward_folder
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl_trainers import PAIRS, disturb, tiny_policy
+
+from madpo_theory import MarginSchedule, cli
+from madpo_theory.theory.temperature import matched_temperature
+from madpo_theory.train import config, run
+from madpo_theory.train.data import held_out, load, prompt_of
+from madpo_theory.train.frontier import frontier
+from madpo_theory.train.measure import mean_and_error, sample, sequence_kl
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+ROWS = [
+    {key: pair[key] for key in ("chosen", "rejected")}
+    | {"prompt": f"{pair['prompt']} {k} ", "margin": pair["margin"] + 0.1 + k / 8}
+    for k in range(3)
+    for pair in PAIRS
+]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders of a tiny policy and a tiny judge."""
+    root = tmp_path_factory.mktemp("models")
+    causal_lm, tokenizer = tiny_policy()
+    for part in (causal_lm, tokenizer):
+        part.save_pretrained(root / "policy")
+    tokenizer.chat_template = TEMPLATE
+    causal_lm.save_pretrained(root / "chat")
+    tokenizer.save_pretrained(root / "chat")
+    reward_folder(root / "judge", [pair["prompt"] + pair["chosen"] for pair in PAIRS])
+    return root
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def made(models, tmp_path, monkeypatch):
+    """Writes a config; returns the arguments of `madpo train` with it."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "pairs.jsonl", ROWS)
+
+    def arguments(*overrides, **options):
+        options = {
+            "pairs": "pairs.jsonl", "model_name_or_path": models / "policy", "output_dir": "out",
+            "held_out": 0.4, "kl_prompts": 5, "kl_tokens": 6, "learning_rate": 1e-3,
+            "max_steps": 4, "save_steps": 2, "per_device_train_batch_size": 4, "report_to": "none",
+            "gradient_checkpointing": False,
+        } | options  # fmt: skip
+        lines = [f"{name}: {json.dumps(value, default=str)}" for name, value in options.items()]
+        (tmp_path / "run.yaml").write_text("\n".join(lines) + "\n")
+        return ["train", "run.yaml", *overrides]
+
+    return arguments
+
+
+def evaluation(folder):
+    return json.loads((folder / run.EVALUATION).read_text())
+
+
+@pytest.mark.slow
+def test_weights_to_a_judged_policy_and_its_baseline(made, models, tmp_path, capsys):
+    assert cli.main(["weights", "pairs.jsonl", "-o", "weighted.jsonl", "--c-max", "3"]) == 0
+    arguments = made(pairs="weighted.jsonl", baseline=True, reward_model=models / "judge")
+    assert cli.main(arguments) == 0
+    told = capsys.readouterr().out
+    assert told.rstrip().endswith("next: madpo frontier out out-dpo")
+    out, second = tmp_path / "out", tmp_path / "out-dpo"
+    rows = {folder: evaluation(folder) for folder in (out, second)}
+    record = json.loads((out / "madpo.json").read_text())
+    assert record["trainer"] == "WeightedDPOTrainer" and record["weights"]["c_max"] == 3.0
+    assert "- weights: `{'kind': 'published'" in (out / "README.md").read_text()
+    rho = matched_temperature([row["margin"] for row in ROWS], MarginSchedule.released(3))
+    assert rows[second]["method"] == "dpo"
+    assert rows[second]["beta"] == pytest.approx(0.1 / rho, rel=1e-12)
+    for folder, row in rows.items():
+        assert row["pairs"] + row["held_out_pairs"] == len(ROWS) and row["prompts"] == 5
+        assert row["kl"] > 0 and row["kl_error"] > 0 and 0 <= row["accuracy"] <= 1
+        samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+        for name in ("kl", "reward"):
+            values = [each[name] for each in samples]
+            assert (row[name], row[f"{name}_error"]) == mean_and_error(values)
+        assert AutoModelForCausalLM.from_pretrained(folder).config.madpo["column"] == (
+            "weight" if folder == out else None
+        )
+    assert rows[out]["loss"] != rows[out]["unweighted_loss"]
+    assert rows[second]["loss"] == pytest.approx(rows[second]["unweighted_loss"], rel=1e-6)
+    # again: read back, in no time; with anything else: refused
+    weights = {folder: (folder / "model.safetensors").read_bytes() for folder in rows}
+    assert cli.main(arguments) == 0
+    assert all((f / "model.safetensors").read_bytes() == weights[f] for f in weights)
+    assert cli.main([*arguments, "--beta", "0.3"]) == 2
+    assert "another beta, 0.1 and not 0.3" in capsys.readouterr().err
+    write(tmp_path / "weighted.jsonl", [row | {"weight": 1.0} for row in ROWS])
+    assert cli.main(made(pairs="weighted.jsonl")) == 2
+    assert "another pairs" in capsys.readouterr().err
+    # the plane
+    assert cli.main(["frontier", "out", "out-dpo", "-o", "plane.png"]) == 0
+    assert (tmp_path / "plane.png").read_bytes().startswith(b"\x89PNG")
+    with open(tmp_path / "plane.csv", newline="") as file:
+        drawn = list(csv.DictReader(file))
+    assert drawn[0]["kl"] == "0" and len(drawn) == 3
+    assert float(drawn[1]["reward"]) == pytest.approx(rows[out]["reward"], rel=1e-9)
+    row = json.loads((second / run.EVALUATION).read_text())
+    (second / run.EVALUATION).write_text(json.dumps(row | {"reward_model": "another"}))
+    assert cli.main(["frontier", "out", "out-dpo"]) == 2
+    assert "are not on one plane" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    (
+        pytest.param({"method": "simpo", "settings": {"gamma": 1.5}}, {"beta": 2.0, "gamma": 1.5},
+                     marks=pytest.mark.slow, id="simpo"),
+        pytest.param({"method": "madpo", "settings": {"c_max": 3.0, "tau": 2.0}, "beta": 0.2},
+                     {"beta": 0.2, "c_max": 3.0, "c_min": 0.5, "lam": 1.0, "tau": 2.0}, id="madpo"),
+        pytest.param({"method": "bounded-ratio", "use_peft": True, "lora_r": 2,
+                      "lora_target_modules": ["all-linear"]}, {"beta": 0.1},
+                     marks=pytest.mark.slow, id="lora"),
+    ),
+)  # fmt: skip
+def test_any_method_and_adapters(made, tmp_path, options, expected):
+    assert cli.main(made(**options)) == 0
+    record, row = (
+        json.loads((tmp_path / "out/madpo.json").read_text()),
+        evaluation(tmp_path / "out"),
+    )
+    assert expected.items() <= record["settings"].items()
+    assert row["beta"] == expected["beta"] and row["kl"] > 0
+    assert (tmp_path / "out/adapter_config.json").exists() == ("use_peft" in options)
+
+
+@pytest.mark.slow
+def test_messages_are_trained_and_judged_on(made, models, tmp_path):
+    rows = [
+        {"chosen": [{"role": "user", "content": row["prompt"]},
+                    {"role": "assistant", "content": row["chosen"]}],
+         "rejected": [{"role": "assistant", "content": row["rejected"]}],
+         "prompt": row["prompt"], "margin": row["margin"]}
+        for row in ROWS
+    ]  # fmt: skip
+    write(tmp_path / "pairs.jsonl", rows)
+    row = load(tmp_path / "pairs.jsonl", "margin").rows[0]
+    assert prompt_of(row) == row["rejected"][:1] == row["chosen"][:1]
+    assert cli.main(made(method="madpo", model_name_or_path=models / "chat")) == 0
+    sample = json.loads((tmp_path / "out/samples.jsonl").read_text().splitlines()[0])
+    assert sample["prompt"][0]["role"] == "user" and isinstance(sample["response"], str)
+
+
+@pytest.mark.slow
+def test_stopped_it_goes_on_to_the_same_policy(made, tmp_path, monkeypatch):
+    assert cli.main(made(method="dpo", output_dir="whole")) == 0
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "sample", stop)  # behind the training
+        assert cli.main(made(method="dpo")) == 130
+    for name in ("model.safetensors", "checkpoint-4"):  # as if stopped in the middle of it
+        path = tmp_path / "out" / name
+        if path.is_file():
+            path.unlink()
+        else:
+            for file in path.iterdir():
+                file.unlink()
+            path.rmdir()
+    assert cli.main(made(method="dpo")) == 0
+    whole, found = (load_file(tmp_path / f / "model.safetensors") for f in ("whole", "out"))
+    assert all(torch.equal(whole[name], found[name]) for name in whole)
+    same = ("kl", "loss", "accuracy", "unweighted_loss")
+    one, other = evaluation(tmp_path / "whole"), evaluation(tmp_path / "out")
+    assert {name: one[name] for name in same} == {name: other[name] for name in same}
+
+
+def test_held_out_prompts_are_on_one_side_alone(tmp_path):
+    twice = [row | {"chosen": row["chosen"] + more} for row in ROWS for more in (" a", " b")]
+    pairs = load(write(tmp_path / "p.jsonl", twice))
+    train, held = held_out(pairs, 0.4, "p")
+    sides = [{prompt_of(row) for row in part.rows} for part in (train, held)]
+    assert not sides[0] & sides[1] and len(train.rows) + len(held.rows) == len(twice)
+    again = held_out(load(write(tmp_path / "p.jsonl", twice[::-1])), 0.4, "p")
+    assert {prompt_of(row) for row in again[1].rows} == sides[1]
+    with pytest.raises(ValueError, match=r"held_out = 1e-06 leaves 48 pairs to train on and 0"):
+        held_out(pairs, 1e-6, "p")
+
+
+def test_kl_of_samples_is_that_of_plain_forwards(models):
+    """One text at a time, without padding; 0 where the policy is the reference."""
+    reference = AutoModelForCausalLM.from_pretrained(models / "policy").eval()
+    policy = AutoModelForCausalLM.from_pretrained(models / "policy").eval()
+    disturb(policy, 0.05)
+    tokenizer = AutoTokenizer.from_pretrained(models / "policy")
+    prompts = [row["prompt"] * (1 + k % 2) for k, row in enumerate(ROWS[:11])]
+    options = {"new_tokens": 5, "seed": 3}
+    before = torch.random.get_rng_state()
+    found = sample(policy, reference, tokenizer, prompts, **options)
+    assert torch.equal(before, torch.random.get_rng_state())
+    again = sample(policy, reference, tokenizer, prompts, **options)
+    assert found.responses == again.responses and (found.kl == again.kl).all()
+    assert (sample(reference, reference, tokenizer, prompts, **options).kl == 0).all()
+    assert (sample(None, reference, tokenizer, prompts, **options).kl == 0).all()
+    checked = 0
+    for prompt, response, kl in zip(prompts, found.responses, found.kl, strict=True):
+        first = tokenizer(prompt)["input_ids"]
+        new = tokenizer(response, add_special_tokens=False)["input_ids"]
+        if len(new) != 5 or tokenizer.decode(new) != response:
+            continue  # cut into other tokens than it was sampled in
+        checked += 1
+        with torch.no_grad():
+            own, other = (
+                model(input_ids=torch.tensor([first + new])).logits[0, len(first) - 1 : -1]
+                .double().log_softmax(-1) for model in (policy, reference)
+            )  # fmt: skip
+        expected = (own.exp() * (own - other)).sum().item()
+        # float32 logits of a padded batch and of one text; 5 terms of about 0.1 nats
+        assert kl == pytest.approx(expected, abs=2e-5)
+    assert checked >= 3 and found.kl.min() > 0.01
+
+
+def test_sequence_kl_counts_what_is_not_masked():
+    generator = torch.Generator().manual_seed(0)
+    own, other = torch.randn(2, 3, 4, 7, generator=generator)
+    mask = torch.tensor([[1.0, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]])
+    p, q = (x.double().softmax(-1).numpy() for x in (own, other))
+    each = (p * np.log(p / q)).sum(-1)
+    np.testing.assert_allclose(sequence_kl(own, other, mask), (each * mask.numpy()).sum(-1),
+                               rtol=1e-5)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    (
+        ({}, "there is no column 'weight'"),
+        ({"method": "nonesuch"}, "method = 'nonesuch' breaks the rule"),
+        ({"method": "simpo", "settings": {"c_max": 3}}, "SimPO has no setting 'c_max'"),
+        ({"settings": {"c_max": 3}}, "settings = c_max=3 are of no method"),
+        ({"method": "beta_dpo"}, "beta_dpo"),
+        ({"method": "dpo", "learning_rate": "fast"}, "invalid float value: 'fast'"),
+        ({"method": "dpo", "learning_rat": 1}, "--learning_rat=1"),
+        ({"method": "dpo", "held_out": 1.5}, "held_out = 1.5 breaks the rule 0 < held_out < 1"),
+        ({"method": "dpo", "pairs": "none.jsonl"}, "none.jsonl"),
+        ({"method": "dpo", "model_name_or_path": None}, "names no model_name_or_path"),
+        ({"method": "simpo", "baseline": True}, "has no matched beta of DPO's"),
+        ({"method": "dpo", "reward_model": "nowhere"}, "reward_model = nowhere cannot be loaded"),
+        ({"method": "dpo", "kl_prompts": 1}, "kl_prompts >= 2"),
+    ),
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_trained_is_one_line_before_work(made, tmp_path, capsys, options, words):
+    (tmp_path / "nowhere").mkdir()
+    assert cli.main(made(**options)) == 2
+    told = capsys.readouterr().err
+    assert words in told and told.count("\n") == 1, told
+    assert not (tmp_path / "out").exists()
+
+
+def test_adapters_without_peft_say_what_to_install(made, monkeypatch, capsys):
+    monkeypatch.setattr(run, "find_spec", lambda name: None)
+    assert cli.main(made(method="dpo", use_peft=True)) == 2
+    told = capsys.readouterr().err
+    assert "package 'peft': pip install 'madpo-theory[trl]'" in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ("- a\n", "a: [1\n", "1: 2\n", ""))
+def test_a_config_that_is_none_is_one_line(tmp_path, capsys, text):
+    (tmp_path / "c.yaml").write_text(text)
+    assert cli.main(["train", str(tmp_path / "c.yaml")]) == 2
+    told = capsys.readouterr().err
+    assert "c.yaml" in told and told.count("\n") == 1
+
+
+def test_numbers_of_yaml_are_numbers(tmp_path):
+    """1e-5 is a text in YAML 1.1, and a learning rate all the same."""
+    path = tmp_path / "c.yaml"
+    path.write_text("pairs: p\nlearning_rate: 1e-5\nlogging_steps: 5\nlr_scheduler_kwargs: {a: 1}\n"
+                    f"output_dir: {tmp_path}\nmethod: dpo\nsettings: [beta=1, c=2]\n")  # fmt: skip
+    training, args, _, given = config.read(path, ["--beta", "0.5", "--save-steps=7"])
+    assert (args.learning_rate, args.logging_steps, args.beta, args.save_steps) == (1e-5, 5, 0.5, 7)
+    assert args.lr_scheduler_kwargs == {"a": 1} and training.settings == ["beta=1", "c=2"]
+    assert {"learning_rate", "beta", "save_steps"} <= given and args.disable_tqdm
+
+
+def test_a_run_without_a_reward_has_no_place_on_the_plane(tmp_path):
+    (tmp_path / run.EVALUATION).write_text(json.dumps({"kl": 1.0}))
+    with pytest.raises(ValueError, match="was judged by no reward model"):
+        frontier([tmp_path])
+    with pytest.raises(ValueError, match="runs names none"):
+        frontier([])
+
+
+def test_the_error_of_a_mean():
+    assert mean_and_error([1.0, 3.0]) == (2.0, pytest.approx(math.sqrt(2) / math.sqrt(2)))
