@@ -65,8 +65,8 @@ lint: $(INSTALLED)  ## check the style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-readme: $(INSTALLED)  ## renew the table of claims and the figures of README.md, and the graph of the ledger
-	$(BIN)/madpo verify --readme README.md --graph docs/figures/ledger.svg
+readme: $(INSTALLED)  ## renew docs/claims.md, the figures of README.md, and the graph of the ledger
+	$(BIN)/madpo verify --page docs/claims.md --graph docs/figures/ledger.svg
 	$(BIN)/madpo figures --out docs/figures --names effective_target monotone_region field_targets
 	rm -f docs/figures/*.pdf docs/figures/*.csv
 

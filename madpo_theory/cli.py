@@ -36,7 +36,7 @@ def verify(
     method: str | None = None,
     show: bool = False,
     certificates: Path = RUNS / "certificates",
-    readme: Path | None = None,
+    page: Path | None = None,
     graph: Path | None = None,
 ) -> int:
     """Gather the evidence for every claim and print the ledger; 1 if any evidence disagrees.
@@ -51,8 +51,7 @@ def verify(
             a method or weight by name, or path/to/file.py:Name.
         show: print each piece of evidence with its derivation.
         certificates: folder that interval certificates are written to.
-        readme: Markdown file whose tables of claims and methods to renew, if all evidence is here
-            and agrees.
+        page: Markdown page whose table of claims to renew, if all evidence is here and agrees.
         graph: SVG file to draw what the claims rest on in, down to theorems and certificates.
     """
     from .claims import CLAIMS, FILES, select
@@ -60,18 +59,16 @@ def verify(
     from .claims.graph import write_svg
     from .claims.markdown import table
     from .files import insert_between
-    from .show.methods import short_table
 
-    check_output(json, graph, readme)
+    check_output(json, graph, page)
     if method is not None:
         return _verify_method(method, claim, certificates, show=show, json=json)
     ledger = gather(
         select(claim) if claim else CLAIMS, certificates=certificates, progress=sys.stderr.isatty()
     )
     status = _shown(ledger, certificates, show=show, json=json)
-    if readme is not None and not status and not ledger.unchecked:
-        insert_between(readme, "claims", table(CLAIMS))
-        insert_between(readme, "methods", short_table())
+    if page is not None and not status and not ledger.unchecked:
+        insert_between(page, "claims", table(CLAIMS))
     if graph is not None:
         wrong = {name for name, _ in ledger.disagreements}
         write_svg(graph, CLAIMS, roots=claim, wrong=wrong, files=FILES)

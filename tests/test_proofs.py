@@ -362,7 +362,7 @@ def test_an_unchecked_proof_is_no_evidence_either_way(monkeypatch, capsys, tmp_p
     monkeypatch.setattr("madpo_theory.claims.CLAIMS", (claim,))
     readme = tmp_path / "README.md"
     readme.write_text("untouched")
-    assert cli.main(["verify", "--readme", str(readme)]) == 1
+    assert cli.main(["verify", "--page", str(readme)]) == 1
     said = capsys.readouterr().out
     assert "nothing was checked of S1" in said and "all evidence agrees" not in said
     assert "1 piece of evidence not checked here: Coq is not installed here" in said

@@ -1,4 +1,4 @@
-"""The README: its code runs, and its table is the ledger's."""
+"""The README: its code runs; and the table of claims is the ledger's."""
 
 import importlib
 from pathlib import Path
@@ -11,9 +11,9 @@ from madpo_theory import MarginSchedule
 from madpo_theory.claims import CLAIMS
 from madpo_theory.claims.markdown import table
 from madpo_theory.files import insert_between
-from madpo_theory.show.methods import short_table
 
 README = Path(__file__).parents[1] / "README.md"
+CLAIMS_PAGE = README.parent / "docs" / "claims.md"
 
 
 BLOCKS = blocks(README.read_text(encoding="utf-8"))
@@ -55,14 +55,11 @@ def test_the_block_for_trl_runs(monkeypatch, tmp_path):
     assert {"weights/ess"} < logged.keys()
 
 
-@pytest.mark.parametrize(
-    ("name", "content"), [("claims", table(CLAIMS)), ("methods", short_table())]
-)
-def test_tables_are_made_from_the_registries(tmp_path, name, content):
-    path = tmp_path / "README.md"
-    path.write_text(README.read_text(encoding="utf-8"), encoding="utf-8")
-    insert_between(path, name, content)
-    assert path.read_text(encoding="utf-8") == README.read_text(encoding="utf-8")
+def test_the_table_of_claims_is_the_ledgers(tmp_path):
+    path, before = tmp_path / "claims.md", CLAIMS_PAGE.read_text(encoding="utf-8")
+    path.write_text(before, encoding="utf-8")
+    insert_between(path, "claims", table(CLAIMS))
+    assert path.read_text(encoding="utf-8") == before
 
 
 def test_a_file_without_marks_is_refused(tmp_path):

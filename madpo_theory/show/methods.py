@@ -1,4 +1,4 @@
-"""The methods as a Markdown table, for pages and for the README."""
+"""The methods as a Markdown table, for pages."""
 
 import re
 from dataclasses import MISSING, fields
@@ -8,7 +8,7 @@ from ..methods import METHODS
 from ..weights import WEIGHTS
 from .names import is_ours
 
-__all__ = ["methods_table", "short_table", "weights_table"]
+__all__ = ["methods_table", "weights_table"]
 
 _NEEDS = {
     "reference": "reference",
@@ -34,14 +34,6 @@ def methods_table():
     )
     head = ("method", "name", "source", "asks for", "loss", "settings")
     return "\n".join(markdown_table(head, rows))
-
-
-def short_table():
-    """One row a method: label, name, source, what it asks of a pair."""
-    rows = (
-        (cls.label, f"`{name}`", _linked(cls.source), _asked(cls)) for name, cls in _ours(METHODS)
-    )
-    return "\n".join(markdown_table(("method", "name", "source", "asks for"), rows))
 
 
 def weights_table():
