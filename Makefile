@@ -7,10 +7,11 @@ INSTALLED := $(VENV)/installed
 # Test processes run side by side, each file in one of them, so that what a file sets up is set up
 # once; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+SUPPORTED := $(SINGLE) PYTHONPATH=tests/support
 # How many changes `make mutation` draws of each room; a room that is not named is run whole.
 SAMPLE := certificates=150 formulas=150 ledger=150
 
-.PHONY: help reproduce studies study proofs test test-slow test-long fuzz mutation bench bench-diagnose bench-train docs sheets which lint readme clean
+.PHONY: help reproduce studies study proofs test test-slow test-long fuzz kills mutation bench bench-diagnose bench-train docs sheets which lint readme clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +38,10 @@ test-long: $(INSTALLED)  ## the tests that CI leaves out
 	$(SINGLE) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m long
 
 fuzz: $(INSTALLED)  ## 10,000 files changed in every way: read right, or refused in one line? Writes docs/robustness.md
-	$(SINGLE) $(BIN)/python tests/fuzz/files.py --page
+	$(SUPPORTED) $(BIN)/python tests/fuzz/files.py --page
+
+kills: $(INSTALLED)  ## end the long commands at random moments: same files when run again, nothing left? Goes on where it was stopped
+	$(SUPPORTED) $(BIN)/python tests/kills/run.py
 
 mutation: $(INSTALLED)  ## change formulas and verifier in small ways: does a test notice? SAMPLE= for every change there is
 	$(SINGLE) $(BIN)/python tests/mutation/run.py --sample $(SAMPLE)

@@ -2,10 +2,10 @@
 
 `make fuzz` runs 10,000 inputs and writes the section Files of docs/robustness.md. An input is a
 seed: its file, what was done to it and the command follow from that alone, and
-``python tests/fuzz/files.py --first SEED --inputs 1`` tries one again. Most go through ``madpo
-weights``, some through ``madpo diagnose`` or the reader of rewards. What comes out must be what a
-plain reading of the same bytes says (pandas for CSV, json line by line, pyarrow), or one line and
-exit status 2 with nothing written.
+``PYTHONPATH=tests/support python tests/fuzz/files.py --first SEED --inputs 1`` tries one again.
+Most go through ``madpo weights``, some through ``madpo diagnose`` or the reader of rewards. What
+comes out must be what a plain reading of the same bytes says (pandas for CSV, json line by line,
+pyarrow), or one line and exit status 2 with nothing written.
 """
 
 import argparse
@@ -25,14 +25,12 @@ import numpy as np
 import pandas
 import pyarrow as pa
 from pyarrow import parquet
+from robustness import write_section
 
 from madpo_theory import MarginSchedule, cli, weight
-from madpo_theory.files import write_text
 from madpo_theory.formats.base import MISSING
 from madpo_theory.simulate.reward_file import read_rewards
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "robustness.md"
 SECONDS = 20
 """Longer than this, an input hangs."""
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "arrow", "feather", "folder")
@@ -600,20 +598,6 @@ def section(outcomes):
     return "\n".join(lines)
 
 
-HEAD = """# Robustness
-
-What becomes of files and processes that are not as they should be.
-"""
-
-
-def write_page(text):
-    """Put the section Files into the page; other sections stay."""
-    old = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else HEAD
-    sections = re.split(r"^(?=## )", old, flags=re.M)
-    kept = [s for s in sections[1:] if not s.startswith("## Files")]
-    write_text(PAGE, "\n".join(part.rstrip() + "\n" for part in (sections[0], text, *kept)))
-
-
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--first", type=int, default=0, help="seed of the first input")
@@ -629,7 +613,7 @@ def main(arguments=None):
             outcomes[kind, done, "wrong" if outcome.startswith("WRONG") else outcome] += 1
     print(section(outcomes))
     if chosen.page:
-        write_page(section(outcomes))
+        write_section(section(outcomes))
     return 1 if failed else 0
 
 
