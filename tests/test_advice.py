@@ -34,9 +34,9 @@ def columns(h=H):
 
 
 def next_of(out):
-    """The command of the line that begins with next."""
-    (line,) = [line for line in out.splitlines() if line.startswith("next  ")]
-    return shlex.split(line.removeprefix("next"))
+    """The first command to type next."""
+    first, *_ = [line for line in out.splitlines() if line.startswith("next: ")]
+    return shlex.split(first.removeprefix("next: "))
 
 
 def written(path):
@@ -70,7 +70,13 @@ def test_the_next_command_writes_the_weights_that_are_recommended(tmp_path, caps
         )
         assert written(tmp_path / "pairs.weighted.parquet").tolist() == expected.tolist()
         (tmp_path / "pairs.weighted.parquet").unlink()
-    assert f"then train DPO at beta {choice.beta:.3g}" in out
+    trained = f"next: madpo train run.yaml --pairs {tmp_path}/pairs.weighted.parquet"
+    assert out.endswith(f"{trained} --beta {choice.beta:.3g}\n")
+    assert said.endswith(f"{trained} --beta {choice.beta:.3g}\n")  # of weights that are advised
+    _, said, _ = run(
+        ["weights", *asked, "-o", str(tmp_path / "o.parquet"), "--column", "w"], capsys
+    )
+    assert said.endswith(f"next: madpo train run.yaml --pairs {tmp_path}/o.parquet --column w\n")
 
 
 def test_where_dpo_is_advised_no_weights_are_written(tmp_path, capsys):
@@ -79,9 +85,9 @@ def test_where_dpo_is_advised_no_weights_are_written(tmp_path, capsys):
     h = np.where(rng.random(3000) < expit(true), true, -true)
     source, record = write_pairs(tmp_path, "csv", {"margin": h.tolist()}), tmp_path / "d.json"
     _, out, _ = run(["diagnose", str(source), "--json", str(record)], capsys)
-    (line,) = [line for line in out.splitlines() if line.startswith("next")]
     beta = diagnose(h).recommendation.choice.beta
-    assert line.split(maxsplit=1)[1] == f"train DPO at beta {beta:.3g}, without weights"
+    train = ["madpo", "train", "run.yaml", "--pairs", str(source), "--method", "dpo"]
+    assert next_of(out) == [*train, "--beta", f"{beta:.3g}"]
     for how in (["--from", str(record)], ["--schedule", "recommended"]):
         target = tmp_path / "o.csv"
         status, _, error = run(["weights", str(source), "-o", str(target), *how], capsys)

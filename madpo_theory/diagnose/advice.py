@@ -10,7 +10,7 @@ from ..weights import PublishedWeight, TargetShapedWeight, Weighting
 from ..weights.target_shaped import PowerTarget
 from .reading import Reading
 
-__all__ = ["Advice", "advice_of", "next_command", "read_advice"]
+__all__ = ["Advice", "advice_of", "next_command", "read_advice", "train_command"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _advice(record, name):
 
 
 def next_command(diagnosis, json=None):
-    """What to type after a diagnosis of a file, and what to do then: lines; none of an array.
+    """The commands to type after the diagnosis of a file, one after another; none of an array.
 
     `json` is where the diagnosis was written, or None.
     """
@@ -86,7 +86,7 @@ def next_command(diagnosis, json=None):
     if advice.choice is None:
         return []
     if advice.choice.weighting is None:
-        return [f"train DPO at beta {advice.choice.beta:.3g}, without weights"]
+        return [train_command(source, advice.choice.beta, method="dpo")]
     suffix = source.suffix if source.suffix in (".jsonl", ".csv", ".tsv") else ".parquet"
     out = source.with_name(f"{source.stem}.weighted{suffix}")
     command = ["madpo", "weights", str(source), "-o", str(out)]
@@ -98,10 +98,15 @@ def next_command(diagnosis, json=None):
         if advice.choice.name == "target_shaped":
             gamma = advice.choice.weighting.target.gamma
             command += ["--kind", "target-shaped", "--gamma", plainly(gamma)]
-    return [
-        shlex.join(command),
-        f"then train DPO at beta {advice.choice.beta:.3g} with the column weight",
-    ]
+    return [shlex.join(command), train_command(out, advice.choice.beta)]
+
+
+def train_command(pairs, beta=None, *, method=None, column="weight"):
+    """The command that trains on a file of pairs."""
+    command = ["madpo", "train", "run.yaml", "--pairs", str(pairs)]
+    command += ["--method", method] if method else []
+    command += ["--column", column] if column != "weight" else []
+    return shlex.join(command + ([] if beta is None else ["--beta", f"{beta:.3g}"]))
 
 
 def _options(reading):

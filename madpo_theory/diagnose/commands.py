@@ -116,8 +116,8 @@ def diagnose(
         found.write(json)
     if html is not None:
         print(f"\n{write_page(found, html)}")
-    for head, line in zip(("next         ", " " * 13), next_command(found, json), strict=False):
-        print(f"{head}{line}")
+    for line in next_command(found, json):
+        print(f"next: {line}")
     return 1 if found.warnings else 0
 
 
@@ -164,7 +164,7 @@ def weights(
         clip: nats within which the offset is held, so that no reward model moves a target further.
         force: overwrite what is there.
     """
-    from .advice import advice_of, read_advice
+    from .advice import advice_of, read_advice, train_command
     from .diagnosis import diagnose
     from .text import weights_text
     from .weights import write_weights
@@ -198,6 +198,5 @@ def weights(
         clip=clip, force=force,
     )  # fmt: skip
     print(weights_text(made))
-    if advice is not None:
-        print(f"train DPO at beta {advice.beta:.3g} with them")
+    print(f"next: {train_command(made.path, advice and advice.beta, column=column)}")
     return 0
