@@ -16,7 +16,7 @@ from fuzz import files
 from madpo_theory import MarginSchedule, cli, weight
 from madpo_theory.diagnose import Reading, diagnose, write_weights
 
-RELEASED = MarginSchedule.released(4)
+RELEASED = MarginSchedule.released()
 
 
 @pytest.mark.parametrize("first", range(0, 210, 70))

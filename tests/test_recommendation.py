@@ -196,6 +196,10 @@ def test_labels_made_from_the_margins_leave_the_scale_open():
         # rounded to three digits, of which the share moves by less
         assert expit(-at.scale * h[h > 0]).mean() == pytest.approx(at.disputed, abs=1e-3)
         assert f"{at.scale:.3g}" in str(found)
+        # who chooses one of them is advised at it
+        chosen = diagnose(h, RELEASED, reading=Reading(scale=at.scale)).recommendation
+        assert (chosen.choice.name, chosen.scale) == (at.choice.name, at.scale)
+        assert chosen.choice.beta == pytest.approx(at.choice.beta, rel=1e-5)
     assert all("if these margins are log-odds" in w for w in found.warnings if "target:" in w)
     # a second judge's verdicts say it
     second = np.where(rng.random(4000) < expit(0.3 * h), h, -h)

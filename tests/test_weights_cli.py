@@ -112,7 +112,7 @@ def test_text_keeps_every_character(tmp_path, end):
     source, out = tmp_path / "p.jsonl", tmp_path / "o.jsonl"
     source.write_bytes((newline.join(lines) + end).encode())
     write_weights(source, out)
-    values = [repr(float(w)) for w in weight(np.array([1.5, -2.0]), MarginSchedule.released(4))]
+    values = [repr(float(w)) for w in weight(np.array([1.5, -2.0]), MarginSchedule.released())]
     kept = ['{"margin": 1.50, "a":"\\u00e9", "big": 12345678901234567890', '{ "margin":-2e0']
     assert out.read_bytes().decode() == newline.join(
         f'{text}, "weight": {value}}}' for text, value in zip(kept, values, strict=True)
@@ -170,7 +170,7 @@ def test_mean_one_and_another_name(tmp_path):
                      "--mean-one", "--column", "w, 1"]) == 0  # fmt: skip
     found = np.array([float(w) for w in read(out)["w, 1"]])
     assert found.mean() == pytest.approx(1, abs=1e-6)  # as promised
-    plain = weight(H, BoundedRatioWeight(MarginSchedule.released(4)))
+    plain = weight(H, BoundedRatioWeight(MarginSchedule.released()))
     scale = json.loads((tmp_path / "o.csv.schedule.json").read_text())["log_scale"]
     assert found == pytest.approx(plain * math.exp(scale), rel=1e-12)  # exp of a sum of logs
 
@@ -186,7 +186,7 @@ def test_dropped_rows_are_left_out_and_counted(tmp_path, kind, capsys):
     assert "left out: 1 missing or NaN" in capsys.readouterr().out
     found = read(out)
     assert [int(k) for k in found["id"]] == [1, 3, 4]
-    expected = weight(np.array([1.0, -0.5, 0.0]), MarginSchedule.released(4))
+    expected = weight(np.array([1.0, -0.5, 0.0]), MarginSchedule.released())
     assert [float(w) for w in found["weight"]] == expected.tolist()
 
 
@@ -233,7 +233,7 @@ def test_what_is_stopped_half_way_leaves_everything_as_it_was(tmp_path, kind, mo
 def test_a_file_can_replace_itself(tmp_path):
     source = write_pairs(tmp_path, "parquet", COLUMNS)
     write_weights(source, source, force=True)
-    assert read(source)["weight"] == weight(H, MarginSchedule.released(4)).tolist()
+    assert read(source)["weight"] == weight(H, MarginSchedule.released()).tolist()
 
 
 def test_the_label_turns_the_margin_but_not_the_columns(tmp_path):
@@ -244,7 +244,7 @@ def test_the_label_turns_the_margin_but_not_the_columns(tmp_path):
     write_weights(source, tmp_path / "o.csv", reading=reading)
     turned = np.where(first, H, -H) / 2
     found = read(tmp_path / "o.csv")
-    expected = weight(turned, MarginSchedule.released(4)).tolist()
+    expected = weight(turned, MarginSchedule.released()).tolist()
     assert [float(w) for w in found["weight"]] == expected
     assert found["margin"] == list(map(str, H.tolist()))
 
@@ -325,7 +325,7 @@ def test_the_offset_beside_the_weight(tmp_path, kind):
     assert cli.main([*command, "--weight", "bounded-ratio", "--mean-one"]) == 0
     found = read(out)
     assert list(found) == [*COLUMNS, "weight", 'o, "1"']
-    weighting = BoundedRatioWeight(MarginSchedule.released(4))
+    weighting = BoundedRatioWeight(MarginSchedule.released())
     delta = np.log(weight(H, weighting) / weight(-H, weighting))  # whatever the weights' scale
     wanted = np.clip(delta, -1, 1)
     offsets = np.array([float(value) for value in found.pop('o, "1"')])

@@ -28,6 +28,7 @@ COMPARED = ("published", "bounded_ratio", "target_shaped", "efficient")
 POINTS_AWAY = (
     "the margins point to the rejected response, or nowhere: nothing is to be weighted by them"
 )
+FLIPS = "all this takes labels as not flipped: allow for the flips that are warned of, or mend them"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class AskedWeights:
     @classmethod
     def of(cls, schedule, weight, beta, gamma):
         """As :func:`~.diagnosis.diagnose` is asked; None is the default of each."""
-        schedule = MarginSchedule.released(4) if schedule is None else check_schedule(schedule)
+        schedule = MarginSchedule.released() if schedule is None else check_schedule(schedule)
         schedule, weight = floats(schedule), "published" if weight is None else weight
         beta = 0.1 if beta is None else beta
         check_number("beta", beta, "beta > 0", lambda v: v > 0)
@@ -127,11 +128,13 @@ class AskedWeights:
         options = {"ess": ess, "bound": bound, "beta": self.beta}
         if labels.points_away:
             return Recommendation(None, False, scale, (POINTS_AWAY,), (), None)
-        if labels.kind == "unknown" and not alike(found):
+        if labels.kind == "unknown" and scale == 1 and not alike(found):
             return at_scales(found, self.schedule, shaped, **options, scale=scale)
         if (times := labels.needed_scale) != 1:
             found, scale = scaled(found, times), float(f"{scale * times:.3g}")
-        return recommend(found, self.schedule, shaped, **options, scale=scale)
+        advice = recommend(found, self.schedule, shaped, **options, scale=scale)
+        more = (FLIPS,) if labels.kind in ("flips", "both") else ()
+        return replace(advice, reasons=advice.reasons + more)
 
     def notes(self, found, effects):
         ratio = effects[1]

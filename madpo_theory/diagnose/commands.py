@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -16,10 +16,10 @@ __all__ = ["diagnose", "weights"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """The schedule; by default the released one with c_max = 4."""
+    """The schedule; by default the released one."""
 
     c_max: float | None = None
-    """Amplification limit of hard pairs, > 1; by default 4."""
+    """Amplification limit of hard pairs, > 1; by default 2."""
     c_min: float | None = None
     """Dampening limit of easy pairs, 0 <= c_min < 1; by default 1/c_max."""
     lam: float | None = None
@@ -27,11 +27,12 @@ class Schedule:
     tau: float | None = None
     """Margin at which the coefficient is 1, nats, > 0; by default log 999."""
 
-    def made(self):
+    def made(self, base=None):
+        """The schedule: the numbers given, and the rest of `base`, or of the released one."""
         given = {name: value for name, value in vars(self).items() if value is not None}
         # 1/c_max of a c_max that is no number for it is refused as such, not divided by
-        c_max = MarginSchedule(c_max=given.get("c_max", 4.0)).c_max
-        return replace(MarginSchedule.released(c_max), **given)
+        c_max = MarginSchedule(c_max=given.get("c_max", 2.0)).c_max
+        return replace(base or MarginSchedule.released(c_max), **given)
 
 
 Flat = tyro.conf.arg(name="")
@@ -86,6 +87,7 @@ def diagnose(
         max_tokens: for --rows, to how many tokens a trainer cuts prompt and response: which pairs
             are equal then.
     """
+    from .advice import next_command
     from .diagnosis import diagnose
     from .page import write_page
     from .rows import check_rows, write_rows
@@ -114,6 +116,8 @@ def diagnose(
         found.write(json)
     if html is not None:
         print(f"\n{write_page(found, html)}")
+    for line in next_command(found, json):
+        print(f"next: {line}")
     return 1 if found.warnings else 0
 
 
@@ -121,9 +125,13 @@ def weights(
     pairs: Annotated[Path, tyro.conf.arg(metavar="PAIRS")],
     /,
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
-    weight: Annotated[str, tyro.conf.arg(aliases=["--kind"])] = "published",
+    weight: Annotated[str | None, tyro.conf.arg(aliases=["--kind"])] = None,
     reading: Annotated[Reading, Flat] = Guessed,
     schedule: Annotated[Schedule, Flat] = Released,
+    named: Annotated[
+        Literal["released", "class-defaults", "recommended"], tyro.conf.arg(name="schedule")
+    ] = "released",
+    advised: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     gamma: float | None = None,
     mean_one: bool = False,
     column: str = "weight",
@@ -144,7 +152,11 @@ def weights(
         out: .parquet for Parquet, Arrow and folders, else the suffix of PAIRS; where it is a
             symbolic link, the file that it points to.
         weight: a name, such as bounded-ratio, target-shaped or efficient, or path/to/file.py:Class
-            for one of your own; made with the schedule.
+            for one of your own; made with the schedule. By default the published one.
+        named: the schedule that the four numbers change, or what `madpo diagnose` recommends for
+            these pairs and that schedule.
+        advised: take the recommended weights, scale and columns from what `madpo diagnose --json`
+            wrote.
         gamma: exponent of the target-shaped weight's target, between 0 and 1; by default its own.
         mean_one: scale the weights to the mean 1 over the file, which is read twice.
         column: name of the new column.
@@ -152,19 +164,39 @@ def weights(
         clip: nats within which the offset is held, so that no reward model moves a target further.
         force: overwrite what is there.
     """
+    from .advice import advice_of, read_advice, train_command
+    from .diagnosis import diagnose
+    from .text import weights_text
     from .weights import write_weights
 
     check_output(out)
+    advice, made_with = (
+        None,
+        schedule.made(MarginSchedule.class_defaults() if named == "class-defaults" else None),
+    )
+    settings = {"schedule": made_with, "weight": weight or "published", "gamma": gamma}
+    if advised is not None or named == "recommended":
+        own = {
+            "--kind": weight is not None, "--gamma": gamma is not None,
+            "--c-max, --c-min, --lam, --tau": advised is not None and schedule != Released,
+            "--schedule": advised is not None and named != "released",
+            "--margin and how else the pairs are read": advised is not None and reading != Guessed,
+        }  # fmt: skip
+        if given := [option for option, is_given in own.items() if is_given]:
+            raise ValueError(f"{given[0]} is what the recommendation says; leave it out")
+        advice = (
+            advice_of(diagnose(pairs, made_with, reading=reading))
+            if advised is None
+            else read_advice(advised)
+        )
+        settings, reading = (
+            {"schedule": advice.schedule, "weight": advice.weighting},
+            advice.reading,
+        )
     made = write_weights(
-        pairs, out, schedule.made(), weight=weight, reading=reading, gamma=gamma, mean_one=mean_one,
-        column=column, offset=offset, clip=clip, force=force,
+        pairs, out, **settings, reading=reading, mean_one=mean_one, column=column, offset=offset,
+        clip=clip, force=force,
     )  # fmt: skip
-    print(f"{made.path}: {made.pairs:,} pairs, {made.label} weights in column {column}")
-    if offset is not None:
-        print(f"their offsets in column {offset}: train with these or with the weights, not both")
-    print(f"margin: {made.margin}")
-    if made.dropped:
-        print("left out: " + ", ".join(f"{number:,} {reason}" for reason, number in made.dropped))
-    if made.sidecar is not None:
-        print(made.sidecar)
+    print(weights_text(made))
+    print(f"next: {train_command(made.path, advice and advice.beta, column=column)}")
     return 0

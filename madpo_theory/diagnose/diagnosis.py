@@ -162,7 +162,7 @@ def diagnose(
     ----------
     source : a file of pairs (see :class:`~.reading.Pairs`), read in batches, or an array (n,) of
         margins toward the observed labels, nats.
-    schedule : MarginSchedule; default the released one with c_max = 4.
+    schedule : MarginSchedule; default the released one.
     method : any method or weight with its settings: what :func:`~madpo_theory.methods.method_from`
         takes. It takes the place of schedule, weight, beta and gamma.
     weight : the weight that warnings are about: a name in WEIGHTS or path/to/file.py:Class, made

@@ -20,9 +20,12 @@ __all__ = [
     "share_plus_minus",
     "target_rows",
     "text",
+    "weights_text",
 ]
 
 COLUMNS = 100
+UNSCALED = 1.25
+"""Factor between 1 and the mean weight above which it is a warning."""
 
 
 def plus_minus(value, error):
@@ -229,6 +232,37 @@ def rows_text(written):
         share = count / max(written.pairs, 1)
         lines.append(f"  {name:<{width}}{count:>12,}{share:>8.1%}  {KINDS[name]}")
     return "\n".join(lines)
+
+
+def weights_text(made):
+    """What was written, and what the weights are like: the :class:`~.weights.WeightedPairs`."""
+    lines = [f"{made.path}: {made.pairs:,} pairs, {made.label} weights in column {made.column}"]
+    if made.offset is not None:
+        lines.append(
+            f"their offsets in column {made.offset}: train with these or with the weights, not both"
+        )
+    lines += [f"margin: {made.margin}", *_filled("weights: ", [_weights_text(made)])]
+    if made.mean is not None and not max(made.mean, 1 / made.mean) <= UNSCALED:
+        lines += _filled(
+            "WARNING: ",
+            [
+                f"a mean of {made.mean:.3g} takes steps {made.mean:.3g} times as large as DPO's at "
+                "the same learning rate; --mean-one scales the weights to the mean 1"
+            ],
+        )
+    if made.dropped:
+        left_out = ", ".join(f"{number:,} {reason}" for reason, number in made.dropped)
+        lines.append(f"left out: {left_out}")
+    return "\n".join([*lines, *([str(made.sidecar)] if made.sidecar else [])])
+
+
+def _weights_text(made):
+    if made.mean is None:
+        return "none"
+    return (
+        f"mean {made.mean:.3g}, from {made.smallest:.3g} to {made.largest:.3g}, worth "
+        f"{made.ess:.1%} of the pairs"
+    )
 
 
 def _about(d):

@@ -1,5 +1,6 @@
 """A file of pairs with the weight of each pair's loss, or the offset that does its work, beside."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,9 @@ class WeightedPairs:
     path : the file. sidecar : the file with the schedule; None where it is in `path` itself.
     pairs : rows written. dropped : (reason, number) of the rows left out.
     label, margin : of the weight, and what the margin is made of, for people.
+    column, offset : names of the new columns; None: no such.
+    mean, smallest, largest, ess : of the weights written, the last the effective share of the
+        pairs, (sum w)^2/(n sum w^2); None if there are none, or all are 0.
     record : the schedule and all that makes the weights again.
     """
 
@@ -41,6 +45,12 @@ class WeightedPairs:
     dropped: tuple
     label: str
     margin: str
+    column: str
+    offset: str | None
+    mean: float | None
+    smallest: float | None
+    largest: float | None
+    ess: float | None
     record: dict
 
 
@@ -69,7 +79,7 @@ def write_weights(
     out : .parquet for Parquet, Arrow and its folders, else the suffix of `source`; where it is a
         symbolic link, the file that it points to. The schedule is recorded in the Parquet file's
         metadata (key ``madpo_theory``), or in OUT.schedule.json.
-    schedule : MarginSchedule; default the released one with c_max = 4.
+    schedule : MarginSchedule; default the released one.
     weight : a name in WEIGHTS or path/to/file.py:Class, made with the schedule, or a Weighting, or
         a MarginSchedule for its published weight.
     reading : :class:`~.reading.Reading`.
@@ -85,7 +95,7 @@ def write_weights(
     Returns :class:`WeightedPairs`. The file is there whole or not at all. ValueError or TypeError
     with argument, value, rule and fix.
     """
-    schedule = MarginSchedule.released(4) if schedule is None else check_schedule(schedule)
+    schedule = MarginSchedule.released() if schedule is None else check_schedule(schedule)
     reading = Reading() if reading is None else reading
     if not isinstance(source, (str, Path)):
         raise TypeError(
@@ -117,7 +127,7 @@ def write_weights(
         "clip": clip,
         "version": __version__,
     }
-    count = total = 0
+    total, said = 0, _Said()
     with target.writing(record) as write:
         for margins, kept, rows_of in pairs.rows(rows):
             if kept is None:
@@ -126,11 +136,38 @@ def write_weights(
             if offset is not None:
                 values.append(_offsets(pairs, margins, kept, method, total))
             write(rows_of, kept, values)
-            count += int(kept.sum())
+            said.add(values[0])
             total += len(kept)
     dropped = tuple(sorted(pairs.dropped.items()))
     margin = margin_line(pairs.columns, reading.scale, pairs.columns.guessed)
-    return WeightedPairs(target.path, target.sidecar, count, dropped, label, margin, record)
+    return WeightedPairs(
+        target.path, target.sidecar, said.pairs, dropped, label, margin, column, offset,
+        *said.made(), record,
+    )  # fmt: skip
+
+
+class _Said:
+    """Number, sums and extremes of weights, batch by batch."""
+
+    def __init__(self):
+        self.pairs, self.smallest, self.largest = 0, math.inf, 0.0
+        self.first = self.second = 0.0
+
+    def add(self, weights):
+        if len(weights):
+            self.pairs += len(weights)
+            self.smallest = min(self.smallest, float(weights.min()))
+            self.largest = max(self.largest, float(weights.max()))
+            with np.errstate(over="ignore"):  # squares of e^D
+                self.first += float(weights.sum())
+                self.second += float(weights @ weights)
+
+    def made(self):
+        """(mean, smallest, largest, effective share)."""
+        if not self.largest:
+            return (None,) * 4
+        share = self.first**2 / (self.pairs * self.second)
+        return self.first / self.pairs, self.smallest, self.largest, share
 
 
 def _weights(pairs, margins, kept, weighting, first):

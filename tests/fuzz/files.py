@@ -349,7 +349,7 @@ def expected_margins(rows, columns, label, written):
         if label is not None:
             choice = plain_number(row.get(label), label=True, written=written)
             margin = {1.0: margin, 0.0: -margin}.get(choice, math.nan)
-        usable = math.isfinite(margin) and abs(margin) <= 1e8 and margin != 0
+        usable = math.isfinite(margin) and abs(margin) <= 1e8
         found.append(margin if usable else math.nan)
     return found
 
@@ -440,7 +440,7 @@ def weighted(path, kind, rng, *, sound):
     found = plain_rows(out, suffix)
     if len(found) != len(kept):
         raise Wrong(f"writes {len(found)} rows of {len(kept)}")
-    weights = weight(np.array([margins[k] for k in kept]), MarginSchedule.released(4))
+    weights = weight(np.array([margins[k] for k in kept]), MarginSchedule.released())
     for row, k, w in zip(found, kept, weights.tolist(), strict=True):
         if float(row.pop("weight")) != w:
             raise Wrong(f"row {k + 1} has another weight than its margin {margins[k]}")
