@@ -1,14 +1,12 @@
 """What both examples share: their pairs, and a tiny random model where none is named."""
 
-import json
 from itertools import product
-from pathlib import Path
 
-KEYS = {"prompt", "chosen", "rejected", "margin"}
+from madpo_theory.train.data import load
 
 
 def load_pairs(path=None):
-    """Rows of a JSON-lines file with prompt, chosen, rejected, margin; without one, 36 of ours."""
+    """Rows of what `madpo score` or `weights` wrote, of texts; without a path, 36 of ours."""
     if path is None:
         return [
             {
@@ -23,10 +21,9 @@ def load_pairs(path=None):
                 enumerate((("dull", "wonderful"), ("fine", "dull"), ("moving", "dreadful"))),
             )
         ]
-    rows = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
-    for number, row in enumerate(rows, 1):
-        if missing := KEYS - row.keys():
-            raise ValueError(f"{path}, line {number}: no {', '.join(sorted(missing))}; add it")
+    rows = load(path, "margin").rows
+    if "prompt" not in rows[0]:
+        raise ValueError(f"{path}: the examples take texts with a prompt; madpo train, messages")
     return rows
 
 

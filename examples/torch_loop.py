@@ -1,11 +1,11 @@
 """MADPO in a plain torch loop: log-probabilities, one loss of madpo_theory, one optimizer.
 
     python examples/torch_loop.py
-    python examples/torch_loop.py --model Qwen/Qwen2.5-0.5B --pairs pairs.jsonl --steps 200
+    python examples/torch_loop.py --model Qwen/Qwen2.5-0.5B --pairs scored.parquet --steps 200
 
-A pairs file has a JSON object a line: prompt, chosen, rejected and margin, the reward model's score
-of the chosen response minus that of the rejected one. Without a model name the model is a tiny
-random one, which shows that the loop runs and nothing else.
+A pairs file is what `madpo score` or `madpo weights` wrote, of any format: prompt, chosen, rejected
+and margin, the reward model's score of the chosen response minus that of the rejected one. Without
+a model name the model is a tiny random one, which shows that the loop runs and nothing else.
 """
 
 import copy

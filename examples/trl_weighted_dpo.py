@@ -1,11 +1,12 @@
 """MADPO with TRL: its DPOTrainer, its options, its adapters, and a weight for every pair.
 
     python examples/trl_weighted_dpo.py
-    python examples/trl_weighted_dpo.py --model Qwen/Qwen2.5-0.5B --pairs pairs.jsonl --steps 200
+    python examples/trl_weighted_dpo.py --model Qwen/Qwen2.5-0.5B --pairs scored.parquet --steps 200
 
-A pairs file has a JSON object a line: prompt, chosen, rejected and margin, the reward model's score
-of the chosen response minus that of the rejected one. Without a model name the model is a tiny
-random one, which shows that the trainer runs and nothing else.
+A pairs file is what `madpo score` or `madpo weights` wrote, of any format: prompt, chosen, rejected
+and margin, the reward model's score of the chosen response minus that of the rejected one. Without
+a model name the model is a tiny random one, which shows that the trainer runs and nothing else.
+`madpo train` is this with held-out pairs, KL, a baseline, and any method.
 """
 
 from pathlib import Path

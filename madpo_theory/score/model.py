@@ -154,37 +154,46 @@ class RewardModel:
             "device": f"{device.type} {card}".strip(),
         }
 
-    def encode(self, dialogue):
-        """The :class:`Text` of a dialogue; ValueError says why there is none."""
-        special = isinstance(dialogue, str)
-        if not special:
-            dialogue = self._rendered(dialogue)
-        ids = self.tokenizer(dialogue, add_special_tokens=special)["input_ids"]
+    def encode(self, dialogues):
+        """The :class:`Text` of each dialogue; ValueError(index, why) where there is none."""
+        texts = [d if isinstance(d, str) else self._rendered(i, d) for i, d in enumerate(dialogues)]
+        found = {}
+        for special in (True, False):  # a template writes special tokens itself
+            cut = {"add_special_tokens": special, "truncation": True, "max_length": self.max_tokens}
+            at = [i for i, d in enumerate(dialogues) if isinstance(d, str) == special]
+            some = [texts[i] for i in at]
+            rows = self.tokenizer(some, add_special_tokens=special)["input_ids"] if at else []
+            for i, ids in zip(at, rows, strict=True):
+                found[i] = self._text(i, texts[i], ids, cut)
+        return [found[i] for i in range(len(texts))]
+
+    def _text(self, index, text, ids, cut):
+        """The Text of some ids, cut if they are too many."""
         if not ids:
-            raise ValueError("has no tokens, and a reward model needs one; give a text")
+            raise ValueError(index, "has no tokens, and a reward model needs one; give a text")
         if max(ids) >= (words := self.model.get_input_embeddings().num_embeddings):
             raise ValueError(
+                index,
                 f"has token {max(ids)} of the tokenizer, but the model knows {words}; take the "
-                "tokenizer that the model was trained with"
+                "tokenizer that the model was trained with",
             )
-        truncated = len(ids) > self.max_tokens
-        if truncated:
-            ids = self.tokenizer(
-                dialogue, add_special_tokens=special, truncation=True, max_length=self.max_tokens
-            )["input_ids"]
-        return Text(ids, truncated)
+        if len(ids) <= self.max_tokens:
+            return Text(ids, truncated=False)
+        return Text(self.tokenizer(text, **cut)["input_ids"], truncated=True)
 
-    def _rendered(self, messages):
+    def _rendered(self, index, messages):
         if not self.chat:
             raise ValueError(
+                index,
                 "is a list of messages, and the reward model's tokenizer has no chat template; "
-                "give texts as that model was trained on"
+                "give texts as that model was trained on",
             )
         try:
             return self.tokenizer.apply_chat_template(messages, tokenize=False)
         except Exception as error:  # whatever the template's author raises
             why = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ValueError(f"does not fit the chat template ({why[:200]}); correct it") from None
+            why = f"does not fit the chat template ({why[:200]}); correct it"
+            raise ValueError(index, why) from None
 
     @torch.inference_mode()
     def rewards(self, texts, batch_tokens):

@@ -241,13 +241,14 @@ def _windows(pairs, model, batch_tokens, folder, rows):
 
 def _scored(pairs, model, batch_tokens, window, first):
     """A PART for every row of a window that begins with row `first`."""
-    texts, found = [], np.empty(len(window), PART)
+    whole, found = [], np.empty(len(window), PART)
     for row, cells in enumerate(window, first):
-        for number, dialogue in enumerate(pairs.dialogues(row, cells, chat=model.chat), 1):
-            try:
-                texts.append(model.encode(dialogue))
-            except ValueError as error:
-                raise pairs.wrong(row, number, error) from None
+        whole += pairs.dialogues(row, cells, chat=model.chat)
+    try:
+        texts = model.encode(whole)
+    except ValueError as error:
+        index, why = error.args
+        raise pairs.wrong(first + index // 2, 1 + index % 2, why) from None
     found["reward"] = model.rewards(texts, batch_tokens).reshape(-1, 2)
     found["truncated"] = np.reshape([text.truncated for text in texts], (-1, 2))
     bad = np.argwhere(~np.isfinite(found["reward"]))

@@ -28,11 +28,9 @@ class Samples:
 
     def rewards(self, judge, batch_tokens=8192):
         """The rewards of a :class:`~madpo_theory.score.model.RewardModel`, (n,)."""
-        texts = [
-            judge.encode(dialogues(prompt, [response], chat=judge.chat)[0])
-            for prompt, response in zip(self.prompts, self.responses, strict=True)
-        ]
-        return judge.rewards(texts, batch_tokens).astype(np.float64)
+        both = zip(self.prompts, self.responses, strict=True)
+        whole = [dialogues(prompt, [said], chat=judge.chat)[0] for prompt, said in both]
+        return judge.rewards(judge.encode(whole), batch_tokens).astype(np.float64)
 
 
 def mean_and_error(values):

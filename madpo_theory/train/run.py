@@ -151,11 +151,11 @@ def _judge(training, pairs):
     from ..score.model import load
 
     judge, row = load(training.reward_model), pairs.rows[0]
-    (dialogue,) = dialogues(prompt_of(row), ["an answer"], chat=judge.chat)
     try:
-        judge.encode(dialogue)
+        judge.encode(dialogues(prompt_of(row), ["an answer"], chat=judge.chat))
     except ValueError as error:
-        raise ValueError(f"reward_model = {training.reward_model}: a prompt {error}") from None
+        why = f"a prompt with its answer {error.args[1]}"
+        raise ValueError(f"reward_model = {training.reward_model}: {why}") from None
     return judge
 
 
