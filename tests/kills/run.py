@@ -344,8 +344,9 @@ def section(record):
     lines = [
         "## Killed",
         "",
-        f"`make kills` disturbed the long commands {runs['all']:,} times (the plan is {TIMES} times "
-        f"each in each of four ways; so far it is {each}), and then ran the same command again. "
+        f"`make kills` disturbed the long commands {runs['all']:,} times (the plan is {TIMES} "
+        f"times each in each of four ways; so far it is {each}), and then ran the same command "
+        f"again. "
         f"{runs['fault'] or 'None'} of them ended otherwise than in files that are byte for byte "
         "those of an undisturbed run, or in one line that refuses to write over what is there, "
         "whole, already: no process lived on, no temporary was left, no file was there by half.",
