@@ -81,6 +81,7 @@ COMMANDS = {
     "diagnose": Command("diagnose ../p.jsonl --keep-ties --json d.json --html d.html"),
     "audit": Command("audit dpo --quick --json a.json --html a.html --certificates c"),
     "audit, certified": Command("audit dpo --seconds 600 --json a.json --certificates c"),
+    "audit, certificates": Command("audit madpo --seconds 600 --json a.json --certificates c"),
     "figures": Command("figures --names pair_risk"),
     "verify": Command(
         "verify --claim RM1 --json l.json --graph g.svg --certificates c", words=OF_TIME
