@@ -27,7 +27,7 @@ TOLD = {
 def nursery(tmp_path_factory):
     made = kills.Nursery(tmp_path_factory.mktemp("kills"))
     yield made
-    made.end()
+    made.close()
 
 
 @pytest.fixture
@@ -135,7 +135,10 @@ def test_the_page_counts_what_the_record_holds(tmp_path, monkeypatch):
     name = record["weights"]["arguments"]
     assert f"| `madpo {name}` | SIGINT | 3 | 1 | 1 | 1 | 1 | 1 |" in text
     assert f"| `madpo {name}` | full | 0 | 0 | 0 | 0 | 0 | 0 |" in text
-    assert "3 times, 0 to 3 times each" in text and " 1 of them ended otherwise" in text
+    assert (
+        "3 times (the plan is 20 times each in each of four ways; so far it is 0 to 3)" in text
+        and " 1 of them ended otherwise" in text
+    )
 
 
 def test_sections_of_the_page_renew_themselves_alone(tmp_path):

@@ -118,7 +118,7 @@ class Nursery:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 
-    def end(self):
+    def close(self):
         self.process.communicate()
 
     def run(self, command, folder, *, number=None, after=0.0, **more):
@@ -316,17 +316,16 @@ def try_all(names, ways, times, scratch):
     with tqdm(total=sum(map(len, left.values())), unit="kill") as bar:
         for name in (name for name in names if left[name]):
             bar.set_description(name)
-            nursery = Nursery(scratch)
-            known = reference(nursery, COMMANDS[name])
-            for number, way in left[name]:
-                end, again, faults = killed(nursery, name, way, number, known)
-                share = moment(name, way, number)
-                add(name, way, [share, end, again, faults])
-                wrong += bool(faults)
-                for fault in faults:
-                    tqdm.write(f"{name}, {way}, {number} at {share}: {fault}")
-                bar.update()
-            nursery.end()
+            with contextlib.closing(Nursery(scratch)) as nursery:
+                known = reference(nursery, COMMANDS[name])
+                for number, way in left[name]:
+                    end, again, faults = killed(nursery, name, way, number, known)
+                    share = moment(name, way, number)
+                    add(name, way, [share, end, again, faults])
+                    wrong += bool(faults)
+                    for fault in faults:
+                        tqdm.write(f"{name}, {way}, {number} at {share}: {fault}")
+                    bar.update()
     return wrong
 
 
@@ -345,8 +344,8 @@ def section(record):
     lines = [
         "## Killed",
         "",
-        f"`make kills` disturbed the long commands {runs['all']:,} times, {each} times each in "
-        "each of four ways, and then ran the same command again. "
+        f"`make kills` disturbed the long commands {runs['all']:,} times (the plan is {TIMES} times "
+        f"each in each of four ways; so far it is {each}), and then ran the same command again. "
         f"{runs['fault'] or 'None'} of them ended otherwise than in files that are byte for byte "
         "those of an undisturbed run, or in one line that refuses to write over what is there, "
         "whole, already: no process lived on, no temporary was left, no file was there by half.",
@@ -412,13 +411,12 @@ def one_again(names, ways, number, scratch):
     """Print what comes of one moment of each way; 1 if something is wrong."""
     wrong = False
     for name in names:
-        nursery = Nursery(scratch)
-        known = reference(nursery, COMMANDS[name])
-        for way in ways:
-            end, again, faults = killed(nursery, name, way, number, known)
-            print(f"{name}, {way} at {moment(name, way, number)}: {end}, {again}", *faults)
-            wrong |= bool(faults)
-        nursery.end()
+        with contextlib.closing(Nursery(scratch)) as nursery:
+            known = reference(nursery, COMMANDS[name])
+            for way in ways:
+                end, again, faults = killed(nursery, name, way, number, known)
+                print(f"{name}, {way} at {moment(name, way, number)}: {end}, {again}", *faults)
+                wrong |= bool(faults)
     return int(wrong)
 
 
