@@ -345,8 +345,7 @@ def section(record):
         "## Killed",
         "",
         f"`make kills` disturbed the long commands {runs['all']:,} times (the plan is {TIMES} "
-        f"times each in each of four ways; so far it is {each}), and then ran the same command "
-        f"again. "
+        f"times each in each of four ways; so far it is {each}), and then ran the same again. "
         f"{runs['fault'] or 'None'} of them ended otherwise than in files that are byte for byte "
         "those of an undisturbed run, or in one line that refuses to write over what is there, "
         "whole, already: no process lived on, no temporary was left, no file was there by half.",
@@ -365,7 +364,9 @@ def section(record):
         "of which a library made another error ended as that error; a full disk of which a library "
         "made another error (a PDF that is closed, safetensors, tokenizers) ended in a traceback; "
         "`madpo verify` left caches of Hypothesis in the folder it was called in, and temporaries "
-        "among them when it was killed.",
+        "among them when it was killed. What met one of the first three was done again once it was "
+        "mended and stands in the table as it then ended, all runs of `madpo verify` likewise; "
+        "others were right before, and were not repeated.",
         "",
         "After SIGKILL a temporary may be there until the command's next run, which clears it; "
         "after the others none was. *had ended*: the signal came when all was done.",
