@@ -432,12 +432,17 @@ def _every():
 def _completion(shell="", *rest):
     """Print the script that completes all of ``madpo`` in a shell."""
     check_choice("--print-completion", " ".join((shell, *rest)), ("bash", "zsh", "tcsh"))
-    typed = {name: getattr(command, "__wrapped__", command) for name, command in _every().items()}
-    with suppress(SystemExit):
+
+    def bare():
+        """A command that parses its arguments itself."""
+
+    typed = {name: getattr(command, "__wrapped__", bare) for name, command in _every().items()}
+    try:
         tyro.extras.subcommand_cli_from_dict(
             typed, prog="madpo", args=["--tyro-print-completion", shell]
         )
-    return 0
+    except SystemExit as printed:
+        return printed.code or 0
 
 
 def _usage(name):

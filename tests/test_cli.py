@@ -39,19 +39,19 @@ def test_help_of_a_command_is_its_own(capsys):
 
 
 @pytest.mark.parametrize(
-    ("kind", "known"),
+    ("kind", "known"),  # looked at when asked: other tests register methods of their own
     [
-        ("claims", {claim.id for claim in CLAIMS}),
-        ("methods", set(METHODS)),
-        ("weights", set(WEIGHTS)),
-        ("studies", set(extensions.STUDIES)),
-        ("figures", set(figures())),
+        ("claims", lambda: [claim.id for claim in CLAIMS]),
+        ("methods", lambda: METHODS),
+        ("weights", lambda: WEIGHTS),
+        ("studies", lambda: extensions.STUDIES),
+        ("figures", figures),
     ],
 )
 def test_what_there_is_of_a_kind(kind, known, capsys):
     assert cli.main(["ls", kind]) == 0
     rows = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
-    assert {name for name, _ in rows} == known and len(rows) == len(known)
+    assert [name for name, _ in rows] == list(known())
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
@@ -59,7 +59,7 @@ def test_the_completion_knows_every_command(shell, capsys):
     assert cli.main(["--print-completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(name in script for name in (*cli.COMMANDS, *extensions.COMMANDS))
-    assert "--worlds" in script and "--align.beta" in script and "--certificates" in script
+    assert all(option in script for option in ("--worlds", "--align.beta", "--kl-prompts"))
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 

@@ -79,7 +79,8 @@ def test_an_output_that_cannot_be_written_is_refused_before_work(here, capsys, a
 
 @pytest.mark.parametrize("name", sorted({a[0] for a in OUTPUTS}))
 def test_every_command_is_tried_with_an_output(name):
-    assert set(cli.COMMANDS) | set(extensions.COMMANDS) == {a[0] for a in OUTPUTS}
+    every = set(cli.COMMANDS) | set(extensions.COMMANDS)
+    assert every - {"ls"} == {a[0] for a in OUTPUTS}, "ls only prints"
 
 
 @pytest.mark.parametrize(

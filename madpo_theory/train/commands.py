@@ -42,6 +42,16 @@ def train(arguments):
     return 0
 
 
+def _typed(
+    config: Annotated[Path, tyro.conf.Positional],
+    options: Annotated[Training, tyro.conf.arg(name="")],
+):
+    """Train a policy on pairs with TRL, by weights or by any method."""
+
+
+train.__wrapped__ = _typed  # what completion completes, besides TRL's
+
+
 def _told(row):
     """One line of an evaluation."""
     told = (
