@@ -749,3 +749,12 @@ def test_the_offset_stands_beside_the_weight(asked, place, tmp_path):
     assert any(f"an ESS of 100 % in the place of {own.ess:.1%}" in note for note in found.notes)
     page = write_page(found, tmp_path / "page.html").read_text()
     assert "<th>or offset</th>" in page and f"<td>{rows[0].split()[2]}</td>" in page
+
+
+def test_means_far_from_one_are_noted_with_their_numbers(found):
+    for diagnosis in found.values():
+        means = {e.label: weight(MARGINS, e.weighting).mean() for e in diagnosis.effects}
+        far = [f"{k} {m:.3g}" for k, m in means.items() if not 1 / 1.25 <= m <= 1.25]
+        noted = [note for note in diagnosis.notes if note.startswith("mean weights far from 1")]
+        assert len(noted) == bool(far)
+        assert not far or f"({', '.join(far)})" in noted[0]

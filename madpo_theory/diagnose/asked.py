@@ -19,6 +19,7 @@ from .effects import (
     weight_effect,
 )
 from .recommendation import Recommendation, alike, at_scales, recommend, scaled
+from .text import UNSCALED
 
 __all__ = ["COMPARED", "AskedMethod", "AskedWeights", "Regime"]
 
@@ -150,10 +151,12 @@ class AskedWeights:
                 f"{easy:.1%} of the pairs are easy (h >= tau): their targets stay at h, within "
                 f"{math.log(2):.2f} nats (T3); the {ratio.label} weight dampens them to c h"
             )
-        if ratio.mean < 0.8:
+        far = [e for e in effects if e.mean > 0 and max(e.mean, 1 / e.mean) > UNSCALED]
+        if far:
+            means = ", ".join(f"{e.label} {e.mean:.3g}" for e in far)
             yield (
-                f"the {ratio.label} weights have the mean {ratio.mean:.2f}, and so take smaller "
-                "steps; --mean-one scales them (N1)"
+                f"mean weights far from 1 ({means}) take as much larger or smaller steps; "
+                "--mean-one scales them (N1)"
             )
 
 
