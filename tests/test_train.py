@@ -252,7 +252,7 @@ def test_sequence_kl_counts_what_is_not_masked():
 @pytest.mark.parametrize(
     ("options", "words"),
     (
-        ({}, "there is no column 'weight'"),
+        ({}, "there is no column 'weight'; madpo weights writes weights"),
         ({"method": "nonesuch"}, "method = 'nonesuch' breaks the rule"),
         ({"method": "simpo", "settings": {"c_max": 3}}, "SimPO has no setting 'c_max'"),
         ({"settings": {"c_max": 3}}, "settings = c_max=3 are of no method"),
