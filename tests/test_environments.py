@@ -102,7 +102,7 @@ def test_every_command_is_tried_with_an_output(name):
         (["diagnose", "p.csv", "--json", "."], ". is a folder; give the path of a file"),
         (["diagnose", "p.csv", "--json", "/dev/full"], "/dev/full is a device"),
         (["weights", "nope.csv", "-o", "w.csv"], "nope.csv"),
-        (["train", "nope.yaml"], "nope.yaml"),
+        (["train", "nope.yaml"], "nope.yaml: there is no such file; write one, with lines"),
         (["frontier", "nope"], "nope holds no evaluation.json"),
         (["score", "nope.csv", "--reward-model", "none", "-o", "s.csv"], "nope.csv"),
         (["simulate", "noise", "--workers", str(MOST_WORKERS + 1)], "0 <= workers"),

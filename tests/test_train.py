@@ -18,7 +18,7 @@ from trl_trainers import PAIRS, disturb, tiny_policy
 
 from madpo_theory import MarginSchedule, cli
 from madpo_theory.theory.temperature import matched_temperature
-from madpo_theory.train import config, run
+from madpo_theory.train import EVALUATION, config, run
 from madpo_theory.train.data import held_out, load, prompt_of
 from madpo_theory.train.frontier import frontier
 from madpo_theory.train.measure import mean_and_error, sample, sequence_kl
@@ -76,7 +76,7 @@ def made(models, tmp_path, monkeypatch):
 
 
 def evaluation(folder):
-    return json.loads((folder / run.EVALUATION).read_text())
+    return json.loads((folder / EVALUATION).read_text())
 
 
 @pytest.mark.slow
@@ -122,8 +122,8 @@ def test_weights_to_a_judged_policy_and_its_baseline(made, models, tmp_path, cap
         drawn = list(csv.DictReader(file))
     assert drawn[0]["kl"] == "0" and len(drawn) == 3
     assert float(drawn[1]["reward"]) == pytest.approx(rows[out]["reward"], rel=1e-9)
-    row = json.loads((second / run.EVALUATION).read_text())
-    (second / run.EVALUATION).write_text(json.dumps(row | {"reward_model": "another"}))
+    row = json.loads((second / EVALUATION).read_text())
+    (second / EVALUATION).write_text(json.dumps(row | {"reward_model": "another"}))
     assert cli.main(["frontier", "out", "out-dpo"]) == 2
     assert "are not on one plane" in capsys.readouterr().err
 
@@ -252,7 +252,7 @@ def test_sequence_kl_counts_what_is_not_masked():
 @pytest.mark.parametrize(
     ("options", "words"),
     (
-        ({}, "there is no column 'weight'"),
+        ({}, "there is no column 'weight'; madpo weights writes weights"),
         ({"method": "nonesuch"}, "method = 'nonesuch' breaks the rule"),
         ({"method": "simpo", "settings": {"c_max": 3}}, "SimPO has no setting 'c_max'"),
         ({"settings": {"c_max": 3}}, "settings = c_max=3 are of no method"),
@@ -303,7 +303,7 @@ def test_numbers_of_yaml_are_numbers(tmp_path):
 
 
 def test_a_run_without_a_reward_has_no_place_on_the_plane(tmp_path):
-    (tmp_path / run.EVALUATION).write_text(json.dumps({"kl": 1.0}))
+    (tmp_path / EVALUATION).write_text(json.dumps({"kl": 1.0}))
     with pytest.raises(ValueError, match="was judged by no reward model"):
         frontier([tmp_path])
     with pytest.raises(ValueError, match="runs names none"):

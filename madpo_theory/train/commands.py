@@ -4,6 +4,7 @@ import argparse
 import shlex
 import warnings
 from dataclasses import fields
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ def train(arguments):
     """
     known = "\n".join(f"  {f.name:<14}{f.metadata['help']}" for f in fields(Training))
     parser = argparse.ArgumentParser(
-        "madpo train", "madpo train CONFIG.yaml [--NAME VALUE ...]", train.__doc__,
+        "madpo train", "madpo train CONFIG.yaml [--NAME VALUE ...]", cleandoc(train.__doc__),
         epilog=f"options besides TRL's:\n{known}", allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip

@@ -92,6 +92,11 @@ def _options(path):
     try:
         with open(path, encoding="utf-8") as file:
             found = yaml.safe_load(file)
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: there is no such file; write one, with lines such as model_name_or_path: "
+            "NAME, output_dir: out and TRL's own options"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{path}: is not YAML ({why[:200]}); correct it") from None

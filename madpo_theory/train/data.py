@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..diagnose.weights import METADATA
-from ..formats import named, opened
+from ..formats import listing, named, opened
 from ..score.dialogue import dialogues
 
 __all__ = ["Pairs", "held_out", "load", "prompt_of"]
@@ -43,7 +43,12 @@ def load(path, column=None):
     """:class:`Pairs` of a file of any of the formats; ValueError with the row of what is wrong."""
     table = opened(path, "pairs", folders=True)
     texts = [name for name in ("prompt", "chosen", "rejected") if name in table.names]
-    for name in ("chosen", "rejected", *([column] if column else ())):
+    if column is not None and column not in table.names:
+        raise ValueError(
+            f"{path}: there is no column {column!r}; madpo weights writes weights and madpo score "
+            f"margins, and a method such as dpo asks for neither; {listing(table.names)}"
+        )
+    for name in ("chosen", "rejected", *filter(None, (column,))):
         table.require(name)
     rows = []
     for row, cells in enumerate(table.cells(texts), 1):

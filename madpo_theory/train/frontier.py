@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..files import check_output, replacing
 from ..show.figures import drawn, save, table_bytes
-from .run import EVALUATION
+from . import EVALUATION
 
 __all__ = ["draw", "frontier"]
 

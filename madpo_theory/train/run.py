@@ -17,13 +17,14 @@ from ..schedule import MarginSchedule
 from ..targets import effective_target
 from ..theory.temperature import match_targets
 from ..weights import weighting_named
+from . import EVALUATION
 from .config import read
 from .data import held_out, load, prompt_of
 from .measure import mean_and_error, sample
 
-__all__ = ["EVALUATION", "train"]
+__all__ = ["train"]
 
-EVALUATION, SAMPLES = "evaluation.json", "samples.jsonl"
+SAMPLES = "samples.jsonl"
 
 
 @dataclass(frozen=True)
