@@ -39,14 +39,14 @@ PROMPT = "prompt"
 SUFFIXES = (".parquet", ".jsonl", ".csv", ".tsv")
 
 KINDS = {
-    "disputed": "the reward model prefers the other response; score: its probability",
-    "near_minus_tau": "within half a nat of -tau, where a small error moves the weight most (R3)",
-    "falls": "an easier pair gets a smaller target (T5); score: nats below the top",
-    "tie": "the margin is 0; score: twice the probability of the other response",
+    "disputed": "the model prefers the other response; score: its probability",
+    "near_minus_tau": "within half a nat of -tau: errors move the weight most (R3)",
+    "falls": "an easier pair gets a smaller target (T5); score: nats lost",
+    "tie": "the margin is 0; score: twice the other response's probability",
     "outlier": "far from the median margin; score: in robust standard deviations",
     "identical": "the responses are the same text",
-    "similar": "the responses share 95 % of their words; score: Dice's coefficient",
-    "truncated": "the responses are equal up to --max-tokens words; score: the share that is",
+    "similar": "95 % of the words are shared; score: Dice's coefficient",
+    "truncated": "equal up to --max-tokens words; score: the share that is",
 }
 """Kinds of trouble of a pair; the last three need the responses, and the last --max-tokens."""
 

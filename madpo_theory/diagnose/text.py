@@ -230,7 +230,7 @@ def rows_text(written):
     width = max(map(len, written.flagged))
     for name, count in written.flagged.items():
         share = count / max(written.pairs, 1)
-        lines.append(f"  {name:<{width}}{count:>12,}{share:>8.1%}  {KINDS[name]}")
+        lines.append(f"  {name:<{width}}{count:>11,}{share:>7.1%}  {KINDS[name]}")
     return "\n".join(lines)
 
 
