@@ -130,7 +130,7 @@ def by_hand_table(noticed):
 
 
 def _test(killer):
-    return "**no test**" if killer in (None, [None]) else f"`{killer[0]}`"
+    return "**no test**" if killer == [None] else f"`{killer[0]}`"
 
 
 def write(counts, survivors, noticed, samples, seed, **facts):

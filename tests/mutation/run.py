@@ -363,19 +363,24 @@ def noted(suite, order, name, mutant, answer):
 
 
 def noticed_by_hand(suite, jobs):
-    """{what was changed by hand: [the test that notices]}, kept as long as nothing changes."""
+    """{what was changed by hand: [the test that notices]}; kept while library and test are so."""
     file = RESULTS.with_name("mutation_by_hand.jsonl")
-    kept = dict(map(json.loads, file.read_text().splitlines())) if file.exists() else {}
     library = digest(*texts((ROOT / "madpo_theory").rglob("*.py")))
     keys = {
-        what: digest(suite.whole, library, str((changes, tests)))
-        for changes, what, tests in by_hand.CHANGES
+        what: digest(library, str((changes, tests))) for changes, what, tests in by_hand.CHANGES
+    }
+    lines = file.read_text().splitlines() if file.exists() else ()
+    kept = {
+        key: answer
+        for key, state, answer in map(json.loads, lines)
+        if state == suite.state(answer[0])
     }
     tasks = (task for task in by_hand.tasks() if keys[task[0]] not in kept)
     with file.open("a") as lines:
         for what, answer in answers(tasks, jobs):
-            kept[keys[what]] = answer
-            lines.write(json.dumps([keys[what], answer]) + "\n")
+            kept[keys[what]] = answer = answer or [None]  # by a signal: too long is not noticed
+            line = keys[what], suite.state(answer[0]), answer
+            lines.write(json.dumps(line) + "\n")
             lines.flush()
     return {what: kept[key] for what, key in keys.items()}
 
