@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 # once; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # How many changes `make mutation` draws of each room; a room that is not named is run whole.
-SAMPLE := certificates=150 formulas=150 ledger=150
+SAMPLE := certificates=120 formulas=150 ledger=150
 
 .PHONY: help reproduce studies study proofs test test-slow fuzz mutation bench bench-diagnose bench-train docs sheets which lint readme clean
 
