@@ -717,3 +717,13 @@ def test_a_bound_is_decided_where_the_constraints_hold(limits, domain, upper, de
     ends = sorted(map(tuple, found[:, 0].tolist()))  # they tile the domain
     assert ends[0][0] == domain[0] and ends[-1][1] == domain[1]
     assert all(left[1] == right[0] for left, right in itertools.pairwise(ends))
+
+
+def test_a_bound_that_is_just_met_is_met():
+    """h <= 1 on [0, 1]; and h - h, by the mean-value form: either without a halving."""
+    unit, none = np.array([[[0.0, 1.0]]]), dict.fromkeys(("zero", "positive"))
+    nought = checker._graph([H, ["sum", ["0", ["1", "-1"]], [0, 0]]])
+    least = float(checker._bounded(nought, ["h"], unit)[0].high[0])
+    assert 0 <= least < 1e-15
+    for graph, upper in ((checker._graph([H]), 1.0), (nought, least)):
+        assert checker._below(graph, none, ["h"], unit, upper).tolist() == unit.tolist()

@@ -203,6 +203,11 @@ def test_what_a_search_cannot_begin_with_is_refused():
     found = supremum(QUANTITIES["influence"], CLASS, tolerance=1e-3)
     assert found.domain == (-math.inf, math.inf) and found.tail and found.lo == 0
     assert 0.3641 < found.lower <= found.upper <= found.lower + 1.001e-3 < 0.3655
+    # outward only until the tail's bound decides nothing
+    dampening = QUANTITIES["dampening"]
+    one = supremum(dampening, CLASS, tolerance=1e-3)
+    tails = [above(dampening.tail(CLASS, arb(hi))) for hi in (one.hi - 1, one.hi)]
+    assert tails[1] <= one.lower + 5e-4 < tails[0] and one.hi == 6
     ends = [(b.index / 2**b.level, (b.index + 1) / 2**b.level) for b in found.boxes]
     assert ends[0][0] == 0 and ends[-1][1] == found.hi
     assert all(left[1] == right[0] for left, right in itertools.pairwise(ends))

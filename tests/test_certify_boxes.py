@@ -98,6 +98,12 @@ def test_a_box_of_one_schedule_agrees_with_the_certificate_of_that_schedule(kind
     assert one["lower"] <= box.upper and box.lower <= one["upper"]
 
 
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_a_certificate_is_accepted_as_its_file_has_it(kind, name):
+    weighting = KINDS[kind](MarginSchedule.class_defaults(exact=True))
+    check(json.loads(json.dumps(certify(name, weighting, tolerance=0.05))))
+
+
 @pytest.mark.parametrize("name", INFINITE)
 def test_what_is_infinite_is_refused(name):
     with pytest.raises(ValueError, match="infinite"):
@@ -325,6 +331,31 @@ def test_margins_are_searched_between_integers(two_sided, within, ends):
     limits = None if within is None else tuple(map(Fraction, within))
     ends = list(map(Fraction, ends))
     assert boxes.unit_intervals(two_sided, limits) == list(itertools.pairwise(ends))
+
+
+@pytest.mark.parametrize("name", ["log_weight_max", "weight_slope"])
+def test_branches_are_chosen_inside_the_box(name):
+    """That of min(log w, 0) by c, which for c_max below 3/2 is below 1 at no point of the box."""
+    low, high = (MarginSchedule(c_max, 0.5, 1, 2) for c_max in (1.2, 1.3))
+    one = certify_box(
+        name, ScheduleBox(("1.2", "1.3"), "1/2", 1, 2), kind="bounded_ratio", tolerance=0.05
+    )
+    check(one)
+    h = np.linspace(-8, 8, 4001)
+    largest = max(values(name, h, BoundedRatioWeight(s)).max() for s in (low, high))
+    assert largest <= one["upper"] + 2e-8 and one["upper"] <= one["lower"] + 0.05 + 1e-12
+
+
+def test_a_supremum_beyond_two_taus_is_found():
+    """Of -delta at c_max = 2, c_min = 1/2, lam = 1, tau = 6/5: between 2 and 3 taus."""
+    one = certify_box("dampening", ScheduleBox(2, "1/2", 1, "6/5"), tolerance=1e-4)
+    check(one)
+    h = np.linspace(0, 20, 200_001)
+    dampened = -log_weight_ratio(h, MarginSchedule(2, 0.5, 1, 1.2))
+    at = h[np.argmax(dampened)] / 1.2
+    assert 2.2 < at < 2.8 and abs(float(Fraction(one["witness"][0])) - at) < 0.1
+    # a grid of 1e-4 nats misses the top by less than 1e-8
+    assert one["lower"] - 1e-8 <= dampened.max() <= one["upper"] <= one["lower"] + 1.01e-4
 
 
 def test_the_margin_at_which_a_target_falls_is_guessed_at_the_middle_schedule():

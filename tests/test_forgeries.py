@@ -430,6 +430,32 @@ def test_a_quantity_is_proved_below_its_bound_and_not_below_less():
             checker._prove(Plane(), SIDES, 0, sign, arb(bound))
 
 
+def test_the_dimension_that_costs_most_is_halved_and_not_the_widest():
+    """-|c_max - 17/4| < 1/100 over c_max in [4, 9/2], where s, which does not count, is wider."""
+    seen = []
+
+    class Ridge:
+        def evaluate(self, box, region):
+            seen.append(box)
+            low, high = box[1]
+            if low == high:
+                return -abs(arb(low) - arb(17) / 4), balls(0, 0, 0, 0, 0)
+            return arb(0).union(arb("inf")), [arb(0), arb(-1).union(arb(1)), *balls(0, 0, 0)]
+
+    sides = ((fmpq(0), fmpq(1)), (fmpq(4), fmpq(9, 2)), *[(fmpq(1), fmpq(1))] * 3)
+    checker._prove(Ridge(), sides, 0, 1, arb("0.01"))
+    seen_of_c = {box[1] for box in seen if box[1][0] != box[1][1]}
+    assert {box[0] for box in seen if box[1] in seen_of_c} == {sides[0]}
+    assert seen_of_c == {sides[1], (4, fmpq(17, 4)), (fmpq(17, 4), fmpq(9, 2))}
+
+
+def test_of_what_a_ball_is_too_wide_for_nothing_is_known():
+    for function in (lambda h: 1 / h, lambda h: h.log()):
+        for order in (0, 1, 2):
+            found = checker._taylor(lambda region, f=function: f, arb(0, 1), order, "plus")
+            assert len(found) == order + 1 and not any(ball.is_finite() for ball in found)
+
+
 def test_a_face_is_taken_only_where_the_quantity_rises_toward_it():
     """The slack is what rounding may cost: 2^-60 of the width."""
     for d, sign in ((0, 1), (1, -1), (2, 1), (2, -1)):
@@ -484,7 +510,13 @@ def test_both_halves_of_a_box_tile_it():
 
 @pytest.mark.parametrize(
     ("widths", "widest"),
-    [((1, 0.5, 0, 0, 0), 0), ((0.1, 2, 0, 0, 0), 1), ((0.1, 0, 1, 0, 0), 2), ((0, 0, 0, 0, 1), 4)],
+    [
+        ((1, 0.5, 0, 0, 0), 0),
+        ((0.3, 1, 0, 0, 0), 0),  # 0.3 and 1/5
+        ((0.1, 2, 0, 0, 0), 1),
+        ((0.1, 0, 1, 0, 0), 2),
+        ((0, 0, 0, 0, 1), 4),
+    ],
 )
 def test_the_widest_dimension_is_so_in_proportion(widths, widest):
     sides = [(fmpq(4), fmpq(4) + fmpq(Fraction(w).numerator, Fraction(w).denominator))
