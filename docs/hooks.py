@@ -70,13 +70,14 @@ def modules(_):
 def row(name):
     """A claim: statement, verdict, what it means, and the kinds of its evidence."""
     from madpo_theory.claims import CLAIMS as ledger
+    from madpo_theory.markdown import prose
 
     (claim,) = (claim for claim in ledger if claim.id == name)
     kinds = list(dict.fromkeys(e.kind for e in claim.evidence)) or list(claim.parts)
     lines = [
         f"### {claim.id}: {VERDICT[claim.verdict]} {{#{claim.id}}}",
-        claim.statement,
-        f"*In practice.* {claim.reading}",
+        prose(claim.statement),
+        f"*In practice.* {prose(claim.reading)}",
     ]
     for title, text in (
         ("Condition", claim.condition),
@@ -86,9 +87,9 @@ def row(name):
         ("Rests on", ", ".join(claim.uses)),
     ):
         if text:
-            lines.append(f"*{title}.* {text}")
+            lines.append(f"*{title}.* {prose(text)}")
     lines.append(f"*Evidence.* {', '.join(kinds)}: `madpo verify --claim {claim.id} --show`")
-    return "\n\n".join(line.replace("z* ", r"z\* ").replace("h* ", r"h\* ") for line in lines)
+    return "\n\n".join(lines)
 
 
 def on_page_content(html_text, **_):

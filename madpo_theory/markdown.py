@@ -1,6 +1,13 @@
-"""Tables of Markdown pages."""
+"""Tables and prose of Markdown pages."""
 
-__all__ = ["markdown_table"]
+import re
+
+__all__ = ["markdown_table", "prose"]
+
+
+def prose(text):
+    """A plain sentence for Markdown: a star is a star, as in h*, but in $formulas$ and `code`."""
+    return re.sub(r"(\$[^$]*\$|`[^`]*`)|\*", lambda found: found[1] or r"\*", text)
 
 
 def markdown_table(head, rows):

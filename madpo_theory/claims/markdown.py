@@ -1,6 +1,6 @@
 """The state of the claims as a Markdown table."""
 
-from ..markdown import markdown_table
+from ..markdown import markdown_table, prose
 from ..verdicts import VERDICTS
 
 __all__ = ["table"]
@@ -14,10 +14,10 @@ def table(claims):
 
 
 def _cells(claim):
-    verdict, reading = VERDICTS[claim.verdict].text, claim.reading
+    verdict, reading = VERDICTS[claim.verdict].text, prose(claim.reading)
     if claim.condition:
-        verdict += f" {claim.condition}"
+        verdict += f" {prose(claim.condition)}"
     if claim.counterexample:
-        reading += f" *Counterexample: {claim.counterexample}.*"
+        reading += f" *Counterexample: {prose(claim.counterexample)}.*"
     kinds = claim.parts or dict.fromkeys(e.kind for e in claim.evidence)
     return claim.id, reading, verdict, ", ".join(kinds)
