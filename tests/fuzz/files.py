@@ -32,8 +32,8 @@ from madpo_theory import MarginSchedule, cli, weight
 from madpo_theory.formats.base import MISSING
 from madpo_theory.simulate.reward_file import read_rewards
 
-SECONDS = 20
-"""Longer than this, an input hangs."""
+SECONDS = {signal.ITIMER_PROF: 20, signal.ITIMER_REAL: 600}
+"""Longer than this an input hangs: of processor time, or, where it waits, of time on the wall."""
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "arrow", "feather", "folder")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|infinity|nan)", re.I)
 
@@ -542,7 +542,8 @@ def attempt(seed, folder):
         target.write_bytes(change(target.read_bytes(), rng))
         done.append(change.__name__)
         sound = False
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    for timer, seconds in SECONDS.items():
+        signal.setitimer(timer, seconds)
     try:
         outcome = check(path, kind, rng, sound=sound)
     except Wrong as error:
@@ -551,19 +552,21 @@ def attempt(seed, folder):
         where = traceback.extract_tb(error.__traceback__)[-1]
         outcome = f"WRONG: {type(error).__name__}: {error} ({where.filename}:{where.lineno})"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer in SECONDS:
+            signal.setitimer(timer, 0)
     return kind, " ".join(done) or "nothing", outcome
 
 
 def attempts(seeds):
     """(seed, format, what was done, outcome) of each seed."""
-    previous = signal.signal(signal.SIGALRM, hangs)
+    previous = {s: signal.signal(s, hangs) for s in (signal.SIGALRM, signal.SIGPROF)}
     try:
         for seed in seeds:
             with tempfile.TemporaryDirectory() as folder:
                 yield seed, *attempt(seed, Path(folder))
     finally:
-        signal.signal(signal.SIGALRM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 # --- the page -------------------------------------------------------------------------------------
