@@ -393,7 +393,7 @@ def test_a_target_against_the_label_can_be_too_large():
     assert_no_verdict_is_wrong(loss, audit(loss.__call__, seconds=2))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=30)
 @given(loss=SUMS)
 def test_more_random_losses_get_no_wrong_verdict(loss):

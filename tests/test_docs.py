@@ -69,7 +69,7 @@ def test_every_claim_stands_on_one_theory_page():
     assert sorted(shown) == sorted(claim.id for claim in CLAIMS)
 
 
-@pytest.mark.slow
+@pytest.mark.long  # `make docs` in CI
 def test_the_site_builds_strictly(tmp_path):
     pytest.importorskip("mkdocs", reason="needs madpo-theory[docs]")
     done = subprocess.run(
