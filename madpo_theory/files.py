@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 __all__ = [
-    "RunError", "check_output", "clear_abandoned", "held", "insert_between", "must_be_writable",
-    "replacing", "system_error", "write_text", "written",
+    "RunError", "check_output", "clear_abandoned", "first_line", "held", "insert_between",
+    "must_be_writable", "replacing", "system_error", "write_text", "written",
 ]  # fmt: skip
 
 SUFFIX = ".madpo-tmp"
@@ -19,6 +19,11 @@ _WRITTEN = []
 
 class RunError(RuntimeError):
     """A run directory does not hold what its manifest says, or a run's processes were lost."""
+
+
+def first_line(error):
+    """What an error of another library says, in its first line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ pytest.importorskip("peft", reason="needs madpo-theory[trl]")
 from reward_folders import TEMPLATE, reward_folder
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl_trainers import PAIRS, disturb, tiny_policy
+from trl_trainers import MARKS, PAIRS, disturb, tiny_policy
 
 from madpo_theory import MarginSchedule, cli
 from madpo_theory.theory.temperature import matched_temperature
@@ -23,11 +23,7 @@ from madpo_theory.train.data import held_out, load, prompt_of
 from madpo_theory.train.frontier import frontier
 from madpo_theory.train.measure import mean_and_error, sample, sequence_kl
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = MARKS
 ROWS = [
     {key: pair[key] for key in ("chosen", "rejected")}
     | {"prompt": f"{pair['prompt']} {k} ", "margin": pair["margin"] + 0.1 + k / 8}

@@ -15,7 +15,7 @@ from datasets import Dataset, IterableDataset
 from ours import METHODS
 from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 from trl import DPOTrainer
-from trl_trainers import PAIRS, disturb, made_trainer, tiny_policy
+from trl_trainers import MARKS, PAIRS, disturb, made_trainer, tiny_policy
 
 from madpo_theory import (
     BoundedRatioWeight,
@@ -47,11 +47,7 @@ from madpo_theory.methods import (
     SppoHard,
 )
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),  # transformers of its own names
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = MARKS
 
 SCHEDULE = MarginSchedule.released(2)
 WEIGHTINGS = {

@@ -10,16 +10,12 @@ pytest.importorskip("trl", reason="needs madpo-theory[trl]")
 pytest.importorskip("peft", reason="needs madpo-theory[trl]")
 
 from trl import DPOTrainer
-from trl_trainers import disturb, made_trainer, tiny_policy
+from trl_trainers import MARKS, disturb, made_trainer, tiny_policy
 
 from madpo_theory.integrations.trl import _Splits
 from madpo_theory.methods import METHODS
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),  # transformers of its own names
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = MARKS
 
 SMOOTH = {"epsilon": 0.1}, {"label_smoothing": 0.1}
 LOSSES = {  # TRL's loss type: the method, its settings and TRL's

@@ -10,16 +10,12 @@ pytest.importorskip("peft", reason="needs madpo-theory[trl]")
 
 import torch
 from transformers import AutoConfig
-from trl_trainers import PAIRS, disturb, made_trainer, tiny_policy
+from trl_trainers import MARKS, PAIRS, disturb, made_trainer, tiny_policy
 
 from madpo_theory import MarginSchedule, __version__, weight
 from madpo_theory.integrations.trl import RECORD, PreferenceTrainer, WeightedDPOTrainer
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = MARKS
 SAVED = {"save_strategy": "steps", "save_steps": 2}
 
 

@@ -15,16 +15,12 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaProcessor,
 )
-from trl_trainers import PAIRS, made_trainer, tiny_policy
+from trl_trainers import MARKS, PAIRS, made_trainer, tiny_policy
 
 from madpo_theory import MarginSchedule
 from madpo_theory.integrations.trl import PreferenceTrainer, WeightedDPOTrainer
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),  # transformers of its own names
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = MARKS
 
 ROW = 5
 MISSING = object()

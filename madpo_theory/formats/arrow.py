@@ -4,6 +4,7 @@ import json
 import re
 from contextlib import contextmanager
 
+from ..files import first_line
 from .base import BYTES, ROWS, Table, listing, named
 
 __all__ = ["ArrowFile", "ArrowFolder", "Parquet", "pyarrow"]
@@ -36,9 +37,8 @@ class Arrow(Table):
     suffix = ".parquet"
 
     def _refuse(self, error, file=None):
-        what = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"{file or self.path}: cannot be read ({what[:200]}); write the file again"
+            f"{file or self.path}: cannot be read ({first_line(error)[:200]}); write the file again"
         ) from None
 
     def require_numbers(self, name, *, label=False):

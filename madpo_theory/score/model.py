@@ -8,7 +8,7 @@ import torch
 
 from ..align.extras import transformers
 from ..align.policy import realign
-from ..files import RunError
+from ..files import RunError, first_line
 
 __all__ = ["RewardModel", "Text"]
 
@@ -33,7 +33,7 @@ def load(name, *, device="auto", dtype="auto", max_tokens=None, chat=True):
             name, dtype="auto", output_loading_info=True
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
+        why = first_line(error).rstrip(".:")
         raise ValueError(
             f"reward_model = {name} cannot be loaded ({why[:200]}); name a folder or a hub model "
             "with a sequence-classification model and its tokenizer"
@@ -191,8 +191,7 @@ class RewardModel:
         try:
             return self.tokenizer.apply_chat_template(messages, tokenize=False)
         except Exception as error:  # whatever the template's author raises
-            why = (str(error).strip() or type(error).__name__).splitlines()[0]
-            why = f"does not fit the chat template ({why[:200]}); correct it"
+            why = f"does not fit the chat template ({first_line(error)[:200]}); correct it"
             raise ValueError(index, why) from None
 
     @torch.inference_mode()

@@ -79,7 +79,7 @@ def effective_target(schedules=TWO, methods=()):
     h = _grid(0.0, 12.0, *(s.tau for s in schedules.values()))
     pieces = []
     shown = {name: partial(_exact_target, s) for name, s in schedules.items()}
-    shown |= {method.own_name: partial(_finite_target, method) for method in methods}
+    shown |= {method.own_name: partial(_target_of, method) for method in methods}
     for name, target in shown.items():
         pieces.append(_rows(method=name, element="curve", h=h, z=target(h)))
         for ends in falling_stretches(target, h):
@@ -93,11 +93,17 @@ def _exact_target(schedule, h):
     return targets.effective_target(h, h, schedule)
 
 
-def _finite_target(method, h):
+def _target_of(method, h):
     try:
-        target = np.asarray(method.target(h), dtype=float)
-    except TypeError as error:  # none, or no function of the margin alone
+        return _finite_target(method, h)
+    except TypeError as error:
         raise ValueError(f"method = {method.own_name}: {error}; show one with a target") from error
+
+
+def _finite_target(method, h):
+    """Its targets of an exact reward model, NaN where infinite; TypeError where it has none: it is
+    no function of the margin alone, or watches its batch."""
+    target = np.asarray(method.target(h), dtype=float)
     return np.where(np.isfinite(target), target, np.nan)
 
 
@@ -202,10 +208,9 @@ def field_targets():
             continue
         method = cls.of(schedule=MarginSchedule.released())
         try:
-            target = np.asarray(method.target(h), dtype=float)
-        except TypeError:  # no function of the margin, or one that watches its batch
+            target = _finite_target(method, h)
+        except TypeError:
             continue
-        target = np.where(np.isfinite(target), target, np.nan)
         for found in groups:
             # closed forms to a few ulp; a searched root of a flat risk to 1e-6
             if np.allclose(found[1], target, rtol=1e-6, atol=1e-6, equal_nan=True):

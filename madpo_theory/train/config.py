@@ -4,6 +4,8 @@ import json
 import sys
 from dataclasses import dataclass, field, fields
 
+from ..files import first_line
+
 __all__ = ["Training", "read"]
 
 
@@ -69,8 +71,7 @@ def read(path, overrides=()):
         settings = (*given, *_defaults(names))
         return *parser.parse_args_into_dataclasses(list(settings), look_for_args_file=False), names
     except (ValueError, TypeError, ImportError) as error:
-        why = str(error).strip().splitlines()[0]
-        raise ValueError(f"{path}: {why[:300]}; correct it") from None
+        raise ValueError(f"{path}: {first_line(error)[:300]}; correct it") from None
 
 
 def _defaults(names):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..align.logprobs import response_mask
 from ..score.dialogue import dialogues
 
 __all__ = ["Samples", "mean_and_error", "sample", "sequence_kl"]
@@ -73,7 +74,7 @@ def sample(policy, reference, tokenizer, prompts, *, new_tokens, seed):
                 )  # fmt: skip
                 size = batch["input_ids"].shape[1]
                 new = whole[:, size:]
-                mask = _until_end(new, tokenizer.eos_token_id)
+                mask = response_mask(new, tokenizer.eos_token_id)
                 for ids, keep in zip(new, mask.bool(), strict=True):
                     responses.append(tokenizer.decode(ids[keep], skip_special_tokens=True))
                 if policy is None:
@@ -101,12 +102,6 @@ def _encoded(tokenizer, prompts, device):
             text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
             rows.append(tokenizer(text, add_special_tokens=False)["input_ids"])
     return tokenizer.pad({"input_ids": rows}, return_tensors="pt").to(device)
-
-
-def _until_end(ids, eos):
-    """1.0 for the tokens up to the first end token, it included, 0.0 behind it."""
-    end = ids == eos
-    return ((end.cumsum(1) - end.long()) == 0).float()
 
 
 def _logits(model, ids, seen, size):

@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig
@@ -10,6 +11,13 @@ from trl import DPOConfig, DPOTrainer
 
 from madpo_theory.align.policy import SPECIAL, tiny_gemma
 from madpo_theory.integrations.trl import PreferenceTrainer
+
+MARKS = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),  # transformers of its own names
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+"""Of every test file that trains with TRL."""
 
 PAIRS = [
     {
