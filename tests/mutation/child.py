@@ -194,7 +194,7 @@ class Collected(Selection):
     def first_failing(self, order):
         """Run tests in their order up to the first that fails; None if none does."""
         items = [self.items[name] for name in order]
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip(items, [*items, None][1:], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.killer:
                 break
