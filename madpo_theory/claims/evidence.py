@@ -464,7 +464,7 @@ def property_test(name, theory, *, examples=200):
     def decorate(test):
         strategies = {n: p.default for n, p in inspect.signature(test).parameters.items()}
         ranges = "; ".join(f"{name}: {ranges_of(values)}" for name, values in strategies.items())
-        run = None
+        run = 0
 
         def counted(**values):
             nonlocal run
