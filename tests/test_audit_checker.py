@@ -524,6 +524,9 @@ def test_intervals_hold_their_arithmetic_and_little_more(a, b, n):
         ((2.0, 4.0), (0.25, 0.5)),
         ((-4.0, -2.0), (-0.5, -0.25)),
         ((0.0, 4.0), (0.25, math.inf)),
+        ((-0.0, 4.0), (0.25, math.inf)),
+        ((-4.0, -0.0), (-math.inf, -0.25)),
+        ((-0.0, 0.0), (-math.inf, math.inf)),
         ((-4.0, 0.0), (-math.inf, -0.25)),
         ((-1.0, 4.0), (-math.inf, math.inf)),
         ((0.0, 0.0), (-math.inf, math.inf)),
@@ -597,6 +600,16 @@ def test_the_image_of_a_float_is_within_a_few_floats_of_the_value(kind):
         ),
         ([[0.0, 1.0], [0.0, 8.0]], (0, 0), ([[0, 1], [0, 4]], [[0, 1], [4, 8]])),
         ([[2.0, 2.0], [0.0, 1.0]], (9, 0), ([[2, 2], [0, 0.5]], [[2, 2], [0.5, 1]])),
+        (  # no float lies between the ends of the first side, one between those of the second
+            [[2.0, math.nextafter(2, 3)], [0.0, 1e-323]],
+            (9, 9),
+            (
+                [[2.0, math.nextafter(2, 3)], [0, 5e-324]],
+                [[2.0, math.nextafter(2, 3)], [5e-324, 1e-323]],
+            ),
+        ),
+        ([[0.0, 1e7], [0.0, 2e6]], (1, 2), ([[0, 1e7], [0, 1e6]], [[0, 1e7], [1e6, 2e6]])),
+        ([[0.0, 2.0], [0.0, 1.0]], (1e13, 1e14), ([[0, 1], [0, 1]], [[1, 2], [0, 1]])),
     ],
 )
 def test_a_box_is_cut_where_it_costs_most(box, costs, halves):
@@ -981,8 +994,12 @@ def test_a_partition_is_one_in_any_order_and_none_if_anything_is_moved(domain, b
     whole = np.array(boxes)
     for some in (whole, whole[::-1]):
         checker._partition(some, list(map(tuple, domain)))
-    wrong = [np.delete(whole, k, axis=0) for k in range(len(whole))]
-    wrong += [np.concatenate([whole, whole[k : k + 1]]) for k in range(len(whole))]
+    for k in range(len(whole)):
+        with pytest.raises(ValueError, match="do not cover"):
+            checker._partition(np.delete(whole, k, axis=0), domain)
+        with pytest.raises(ValueError, match="overlap within"):
+            checker._partition(np.concatenate([whole, whole[k : k + 1]]), domain)
+    wrong = []
     for place in np.argwhere(np.isfinite(whole)):
         for step in (0.25, -0.25, 1e-9, 1.0, -1.0):
             moved = whole.copy()

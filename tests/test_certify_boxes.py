@@ -744,6 +744,39 @@ def test_a_jet_over_a_box_holds_the_derivatives_inside(name, jet_of):
                 assert found[order].rad() < 1.2 * (1 + abs(expected)), order
 
 
+def hull(low, high):
+    return arb(low).union(arb(high))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "ends", "exact"),
+    [
+        ((1, 2), (3, 5), (3, 10), True),
+        ((1, 2), (-5, -3), (-10, -3), False),
+        ((-2, -1), (3, 5), (-10, -3), False),
+        ((-2, -1), (-5, -3), (3, 10), False),
+        ((-1, 2), (3, 5), (-5, 10), False),
+        ((1, 2), (-1, 5), (-2, 10), False),
+        ((2, 2), (3, 5), (6, 10), True),
+        ((1, 2), (3, 3), (3, 6), True),
+    ],
+)
+def test_a_product_of_balls_holds_the_product_and_that_of_positive_ones_no_more(a, b, ends, exact):
+    found = jets._product(hull(*a), hull(*b))
+    assert found.lower() <= ends[0] and ends[1] <= found.upper()
+    slack = 1e-6 if exact else 5  # radii of 30 bits; the product of the radii, twice
+    assert found.lower() >= ends[0] - slack and found.upper() <= ends[1] + slack
+
+
+def test_two_enclosures_of_one_number_meet():
+    unknown = arb(0).union(arb("inf"))
+    one = jets._meet(hull(0, 2), hull(1, 3))
+    assert [float(one.lower()), float(one.upper())] == pytest.approx([1, 2], abs=1e-6)
+    for pair in ((unknown, hull(1, 3)), (hull(1, 3), unknown)):
+        assert jets._meet(*pair).upper() < 3.1
+    assert not jets._meet(unknown, unknown).is_finite()
+
+
 # --- the quantities, by their definition ---------------------------------------------------------
 
 

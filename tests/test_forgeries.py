@@ -885,6 +885,18 @@ def test_the_command_wants_a_file_and_warns_of_nothing(module, tmp_path):
     assert not absent.stderr
 
 
+def test_the_command_answers_within_the_process(tmp_path, capsys):
+    path = tmp_path / "true.json"
+    path.write_text(json.dumps(TRUE))
+    assert main([]) == 2
+    usage = capsys.readouterr()
+    assert usage.err == "usage: python -m madpo_theory.certify.checker FILE...\n" and not usage.out
+    assert main([str(path)]) == 0 and main([str(tmp_path / "no"), str(path)]) == 1
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "accepted", "REFUSED", "accepted",
+    ]  # fmt: skip
+
+
 def test_a_kept_certificate_that_is_no_certificate_is_made_anew(tmp_path):
     asked = ("influence", MarginSchedule.class_defaults(exact=True))
     true, path = kept_certificate(tmp_path, *asked, tolerance=0.1)
