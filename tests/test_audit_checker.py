@@ -1047,6 +1047,14 @@ def test_the_slope_of_a_function_over_an_interval(kind, ends, slope):
     assert found.high[0] == pytest.approx(slope[1], rel=1e-14) and found.high[0] >= slope[1]
 
 
+def test_a_pulse_is_unbounded_where_its_argument_may_be_0_and_0_elsewhere():
+    graph = checker._graph([H, ["pulse", None, [0]]])
+    ends = [(0, 1), (-1, 0), (-1, 1), (0, 0), (-0.5, -0.25), (0.25, 0.5)]
+    value, (slope,) = checker._ranges(graph, ["h"], np.array([[e] for e in ends], float), True)
+    assert value.low.tolist() == [0] * 6 and value.high.tolist() == [math.inf] * 4 + [0] * 2
+    assert slope.low.tolist() == [-math.inf] * 6 and slope.high.tolist() == [math.inf] * 6
+
+
 def test_a_term_with_the_factor_1_or_minus_1_is_not_rounded():
     box = np.array([[[1.0, 2.0], [0.1, 0.7]]])
     for factors, expected in ((["1"], (1, 2)), (["-1"], (-2, -1)), (["1", "-1"], None)):

@@ -314,6 +314,7 @@ def test_a_certificate_is_named_after_what_it_is_of(tmp_path):
         path = write_certificate(made, tmp_path, key=key)
         assert path == tmp_path / f"{name}-0123456789ab.json"
         assert path.read_text() == json.dumps(made) + "\n"
+        assert write_certificate(json.loads(path.read_text()), tmp_path, key=key) == path
         by_content = write_certificate(made, tmp_path)
         text = json.dumps(made, sort_keys=True).encode()
         assert by_content.name == f"{name}-{hashlib.sha256(text).hexdigest()[:12]}.json"

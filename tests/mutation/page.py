@@ -62,10 +62,10 @@ def interval(hits, total):
     return (middle - spread) / scale, (middle + spread) / scale
 
 
-def score_tables(counts, samples, seed):
+def score_tables(counts, samples):
     """The score per module as a Markdown table for each room, and how it was drawn."""
     return "\n\n".join(
-        _of_room(room, counts, total) + _drawn(total, samples.get(room), seed)
+        _of_room(room, counts, total) + _drawn(total, *samples.get(room, (None, 0)))
         for room, total in of_rooms(counts).items()
     )
 
@@ -134,12 +134,12 @@ def _test(killer):
     return "**no test**" if killer == [None] else f"`{killer[0]}`"
 
 
-def write(counts, survivors, noticed, samples, seed, **facts):
+def write(counts, survivors, noticed, samples, **facts):
     """Write the page from page.md; `facts` are the numbers that it names besides."""
     template = Path(__file__).with_name("page.md").read_text()
     PAGE.write_text(
         template.format(
-            score_tables=score_tables(counts, samples, seed),
+            score_tables=score_tables(counts, samples),
             not_run=not_run(counts),
             by_hand_table=by_hand_table(noticed),
             survivor_table=survivor_table(survivors),

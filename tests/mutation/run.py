@@ -248,9 +248,12 @@ def main():
     )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument(
-        "--sample", nargs="*", default=[], metavar="ROOM=N", help="draw N of the changes of a room"
+        "--sample",
+        nargs="*",
+        default=[],
+        metavar="ROOM=N[@SEED]",
+        help="draw N of a room's changes",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of what --sample draws")
     parser.add_argument("--page", action="store_true", help="write the page after a part, too")
     parser.add_argument("--survivors", action="store_true", help="only those that survived last")
     parser.add_argument("--list", action="store_true", help="print the survivors' changes")
@@ -258,13 +261,13 @@ def main():
     start = time.monotonic()
     suite, results = Suite(), read_results()
     latest = {(r["module"], r["function"], r["change"]): r for r in results.values()}
-    samples = {room: int(number) for room, _, number in (s.partition("=") for s in options.sample)}
+    samples = dict(map(sample, options.sample))
     if unknown := samples.keys() - ROOMS.keys():
         parser.error(f"--sample: {unknown} is no room, expected {', '.join(ROOMS)}")
     mutants, broken = [], 0
     for room, modules in ROOMS.items():
         asked = [module for module in modules if module in options.modules]
-        some, bad = mutants_of(drawn(asked, samples.get(room), options.seed))
+        some, bad = mutants_of(drawn(asked, *samples.get(room, (None, 0))))
         mutants, broken = mutants + some, broken + bad
     if options.survivors:
         mutants = [m for m in mutants if latest.get(m.key, {"killer": None})["killer"] is None]
@@ -297,6 +300,13 @@ def main():
     outcomes = {m: results[hashes[m]] for m in mutants}
     tests = {room: len(order.tests) for room, order in orders.items()}
     finish(suite, mutants, outcomes, options, samples, broken, tests)
+
+
+def sample(text):
+    """(room, (number, seed)) of ROOM=N, whose seed is 0, or of ROOM=N@SEED."""
+    room, _, rest = text.partition("=")
+    number, _, seed = rest.partition("@")
+    return room, (int(number), int(seed or 0))
 
 
 def to_the_imported(mutants, order, note, jobs):
@@ -391,7 +401,7 @@ def finish(suite, mutants, outcomes, options, samples, broken, tests):
     """Print the score; write the page after a whole run; fail if the suite does not."""
     survivors = [m for m in mutants if outcomes[m]["killer"] is None]
     counts = page.tally(mutants, outcomes, options.modules)
-    print(page.score_tables(counts, samples, options.seed))
+    print(page.score_tables(counts, samples))
     known = page.explanations()
     unexplained = [m for m in survivors if m.key not in known]
     for mutant in survivors if options.list else unexplained:
@@ -405,7 +415,6 @@ def finish(suite, mutants, outcomes, options, samples, broken, tests):
         survivors,
         noticed,
         samples,
-        options.seed,
         tests=", ".join(f"{number} of {room}" for room, number in tests.items()),
         broken=broken,
         examples=child.EXAMPLES,
