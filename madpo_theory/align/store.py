@@ -171,7 +171,7 @@ class Run:
     def write_tensors(self, name, tensors, metadata=None):
         save_file = optional("safetensors.torch").save_file
         metadata = {key: canonical(value) for key, value in (metadata or {}).items()}
-        tensors = {key: value.detach().contiguous() for key, value in tensors.items()}
+        tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         self._write(name, lambda path: save_file(tensors, path, metadata))
 
     def read_tensors(self, name):
