@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from madpo_theory.audit import audit, checker
 
 METHODS = ("cdpo", "ipo", "hinge", "simpo", "madpo")
+H, Z = ["variable", "h", []], ["variable", "z", []]
 
 
 @pytest.fixture(scope="module")
@@ -156,37 +157,93 @@ def test_a_witness_must_reach_lower_inside_the_domain(certificates):
     refused(changed(certificate, witness={"h": 1e9}), "outside the domain")
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("upper", "3"), ("upper", True), ("upper", 3), ("upper", float("inf")),
-        ("lower", float("nan")), ("lower", "0.0"), ("order", []), ("order", "h"),
-        ("order", {"h": 0}), ("order", ["h", "z"]), ("order", ["h\n"]), ("method", "x" * 201),
-        ("method", "x\naccepted y"),
-        ("row", None), ("zero", []), ("positive", []), ("positive", [[["number", "1", []]]]),
-        ("witness", ["h"]), ("witness", {"h": "4.0"}), ("witness", {"h": 4}), ("witness", {}),
-        ("witness", {"h": float("nan")}), ("variables", ["h", "h"]), ("variables", ["h", "z", "k"]),
-        ("variables", "h"), ("variables", ["z"]), ("formula", "x"), ("formula", [[[], None, []]]),
-        ("formula", [["number", "1/0", []]]), ("formula", [["number", "\u0661", []]]),
-        ("formula", [["number", "9" * 1000, []]]), ("formula", [["number", "1", [], 0]]),
-        ("statement", [["variable", "q", []]]), ("expression", [["variable", "z", []]]),
-        ("expression", [["derivative", [0, 0, False], []]]), ("boxes", [[["0.0", "60.0"]]]),
-        ("boxes", [[0.0, 60.0]]), ("boxes", [[[0, 60]]]), ("boxes", [[[0.0, 60.0], [0.0, 1.0]]]),
-        ("boxes", [[[0.0, 60.0]], []]), ("domain", {"h": ["0.0", "6_0.0"]}),
-        ("domain", {"h": ["0.0", "60"]}), ("domain", {"h": ["0.0", "nan"]}),
-        ("domain", {"h": ["60.0", "0.0"]}), ("domain", ["h"]), ("domain", {}),
-        ("order", ["h", "h"]), ("variables", []), ("format", "madpo audit bound 2"),
-        ("formula", []), ("formula", [["sin", None, []]]), ("formula", [["variable", "h", [0]]]),
-        ("formula", [["number", 3, []]]), ("formula", [["number", "1e999999999", []]]),
-        ("statement", [["derivative", [9, 0, False], []]]),
-        ("statement", [["variable", "h", []], ["power", 10**9, [0]]]),
-        ("boxes", []), ("boxes", [[[float("nan"), 1.0]]]), ("domain", {"h": [0, 1]}),
-    ],
-)  # fmt: skip
-def test_wrong_types_are_refused(certificates, key, value):
-    with pytest.raises(ValueError) as refusal:
+WRONG = [
+    ("upper", "3", "upper is no float: '3'"),
+    ("upper", True, "upper is no float: True"),
+    ("upper", 3, "upper is no float: 3"),
+    ("upper", float("inf"), "upper = inf must be finite"),
+    ("lower", float("nan"), "lower is no float: nan"),
+    ("lower", "0.0", "lower is no float: '0.0'"),
+    ("order", [], "order must be at least one name, none of them twice"),
+    ("order", "h", "order is no list: 'h'"),
+    ("order", {"h": 0}, "order is no list: a dict"),
+    ("order", ["h", "h"], "order must be at least one name, none of them twice"),
+    ("order", ["h", "z"], "the domain must give each variable of `order`, and no other"),
+    ("order", ["h\n"], r"order: 'h\\n' is no name"),
+    ("order", ["h" * 42], "order: 'h{42}' is no name"),
+    ("variables", [], "variables must be at least one name, none of them twice"),
+    ("variables", ["h", "h"], "variables must be at least one name, none of them twice"),
+    ("variables", ["h", "z", "k"], "3 variables of a formula: at most 2 are read"),
+    ("variables", "h", "variables is no list: 'h'"),
+    ("variables", ["z"], "the formula speaks of 'h', expected z"),
+    ("format", "madpo audit bound 2", "format = 'madpo audit bound 2', expected"),
+    ("method", "x" * 201, "201 characters of method: at most 200 are read"),
+    ("row", "x" * 201, "201 characters of row: at most 200 are read"),
+    ("method", "x\naccepted y", r"method = 'x\\naccepted y' is not one line of text"),
+    ("row", None, "row is no str: None"),
+    ("zero", [], "zero is no list of 2: a list"),
+    ("positive", [], "positive is no list of 2: a list"),
+    ("positive", [[["number", "1", []]]], "positive is no list of 2: a list"),
+    ("witness", ["h"], "witness is no object: a list"),
+    ("witness", {"h": "4.0"}, "h is no float: '4.0'"),
+    ("witness", {"h": 4}, "h is no float: 4"),
+    ("witness", {}, "the witness must give each variable of `order`, and no other"),
+    ("witness", {"h": float("nan")}, "h is no float: nan"),
+    ("formula", "x", "formula is no list: 'x'"),
+    ("formula", [[[], None, []]], "node 0 is of the unknown kind a list"),
+    ("formula", [["number", "1/0", []]], "the text of an integer or a ratio, got '1/0'"),
+    ("formula", [["number", "\u0661", []]], "the text of an integer or a ratio, got '\u0661'"),
+    ("formula", [["number", "9" * 1000, []]], "a number is at most 1.7976931348623157e[+]308"),
+    ("formula", [["number", "1", [], 0]], "node 0 is not .kind, value, arguments."),
+    ("formula", [["sin", None, []]], "node 0 is of the unknown kind 'sin'"),
+    ("formula", [["variable", "h", [0]]], "node 0 has arguments that do not stand before it"),
+    ("formula", [["number", 3, []]], "node 0, a number, has a wrong value 3"),
+    ("formula", [["number", "1e999999999", []]], "the text of an integer or a ratio, got '1e9"),
+    ("formula", [], "a graph is a list of at least one node"),
+    ("formula", [["derivative", [0, 0, False], []]], "a formula must not hold a derivative"),
+    ("formula", [H, ["pulse", None, [0]]], "a formula must not hold a pulse"),
+    ("formula", [H, ["held", None, [0]]], "holds something constant is given by its gradient"),
+    ("statement", [["variable", "q", []]], "a statement speaks of 'q', expected h, h"),
+    ("statement", [["derivative", [9, 0, False], []]], "node 0, a derivative, has a wrong value"),
+    ("statement", [H, ["power", 10**9, [0]]], "node 1, a power, has a wrong value 1000000000"),
+    ("statement", [["number", "-inf", []], ["log", None, [0]]], "could be evaluated nowhere"),
+    ("expression", [["variable", "z", []]], "an expression speaks of 'z', expected h"),
+    ("expression", [["derivative", [0, 0, False], []]], "bounded must not name derivatives"),
+    ("boxes", [[["0.0", "60.0"]]], "boxes is no float: '0.0'"),
+    ("boxes", [[0.0, 60.0]], "boxes is no list of 2: 0.0"),
+    ("boxes", [[[0, 60]]], "boxes is no float: 0"),
+    ("boxes", [[[0.0, 60.0], [0.0, 1.0]]], "a box must have one pair of ends for each variable"),
+    ("boxes", [[[0.0, 60.0]], []], "a box must have one pair of ends for each variable"),
+    ("boxes", [], "the boxes do not cover the domain: there is none"),
+    ("boxes", [[[float("nan"), 1.0]]], "boxes is no float: nan"),
+    ("domain", {"h": ["0.0", "6_0.0"]}, "domain of h: '6_0.0' is no float as Python prints it"),
+    ("domain", {"h": ["0.0", "60"]}, "domain of h: '60' is no float as Python prints it"),
+    ("domain", {"h": ["0.0", "nan"]}, "domain of h: 'nan' is no float as Python prints it"),
+    ("domain", {"h": ["60.0", "0.0"]}, "domain of h: .'60.0', '0.0'. is no interval"),
+    ("domain", {"h": [0, 1]}, "h is no str: 0"),
+    ("domain", ["h"], "domain is no object: a list"),
+    ("domain", {}, "the domain must give each variable of `order`, and no other"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "rule"), WRONG)
+def test_what_is_not_of_the_form_is_refused_by_its_rule(certificates, key, value, rule):
+    with pytest.raises(ValueError, match=rule) as refusal:
         checker.check(changed(certificates["madpo", "influence"], **{key: value}))
     assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 400
+
+
+def test_the_form_is_kept_up_to_its_edges(small):
+    long = "h" * 41
+    variable = [["variable", long, []]]
+    two = changed(
+        small, method="m" * 200, row="r" * 200, variables=["z", long], order=[long, "_k1"],
+        formula=variable, expression=variable, domain={long: ["0.0", "1e-05"], "_k1": ["3.0"] * 2},
+        boxes=[[[0.0, 1e-5], [3.0, 3.0]]], witness={long: 1e-5, "_k1": 3.0}, lower=1e-5, upper=1e-5,
+    )  # fmt: skip
+    checker.check(two)
+    endless = {long: ["-inf", "inf"], "_k1": ["3.0", "3.0"]}
+    refused(changed(two, domain=endless), "do not cover")
 
 
 def test_nesting_without_end_is_refused(certificates):
@@ -308,7 +365,6 @@ def test_what_is_said_names_statement_formula_and_constraints(small):
 
 mp = mpmath.mp.clone()
 mp.dps = 60
-H, Z = ["variable", "h", []], ["variable", "z", []]
 LINE = ["sum", ["1/5", ["1", "1/2"]], [0, 1]]  # at the points below 0.5, 1.6 and -1.4
 APART = ["sum", ["0", ["1", "-1"]], [0, 1]]
 GRAPHS = {
@@ -727,3 +783,342 @@ def test_a_bound_that_is_just_met_is_met():
     assert 0 <= least < 1e-15
     for graph, upper in ((checker._graph([H]), 1.0), (nought, least)):
         assert checker._below(graph, none, ["h"], unit, upper).tolist() == unit.tolist()
+
+
+def test_the_limits_are_those_that_the_docstring_states(small, monkeypatch):
+    told = " ".join(checker.__doc__.split())
+    assert f"two up to {checker.ROUNDS} times" in told and f"than {checker.MOST:,} of" in told
+    monkeypatch.setattr(checker, "MAX_ITEMS", 0)
+    refused(small, "1 boxes: at most 0 are read")
+
+
+@pytest.mark.parametrize(("constant", "least"), [("ROUNDS", 2), ("MOST", 7)])
+def test_boxes_are_cut_up_to_the_limits_and_no_further(constant, least, monkeypatch):
+    """h - h <= 0.13 over [0, 1], of widths 1, 1/2 and 1/4: 1, 2 and 4 boxes in two rounds."""
+    graph = checker._graph([H, ["minimum", None, [0, 0]], ["sum", ["0", ["1", "-1"]], [1, 0]]])
+    monkeypatch.setattr(checker, "_bounded", lambda *given: (*checker._ranges(*given, True), UP))
+    none, unit = dict.fromkeys(("zero", "positive")), np.array([[[0.0, 1.0]]])
+    monkeypatch.setattr(checker, constant, least)
+    assert len(checker._below(graph, none, ["h"], unit, 0.26)) == 4
+    monkeypatch.setattr(checker, constant, least - 1)
+    with pytest.raises(ValueError, match=r"cannot confirm the bound 0\.26"):
+        checker._below(graph, none, ["h"], unit, 0.26)
+
+
+UP = np.array([-math.inf])
+
+
+def points_told(monkeypatch):
+    """The points at which `_agree` is asked, from now on."""
+    seen = []
+    monkeypatch.setattr(checker, "_agree", lambda there, said, point: seen.append(point))
+    return seen
+
+
+def test_a_statement_is_tested_at_16_points_of_three_scales(monkeypatch):
+    seen, value = points_told(monkeypatch), (("derivative", (0, 0, False), ()),)
+    for graph, variables in (([H], ("h",)), ([H, Z], ("h", "z"))):
+        seen.clear()
+        formula, statement = checker._graph(graph), checker._Graph(value)
+        checker._same.__wrapped__(formula, variables, statement, formula, variables[:1])
+        draw = np.random.default_rng(len(graph))
+        assert seen == [
+            {name: draw.uniform(-scale, scale) for name in variables}
+            for scale in ((12.0, 1.0, 0.2) * 6)[:16]
+        ]
+
+
+def test_a_statement_that_is_seldom_defined_is_told_by_its_tries(monkeypatch):
+    """log(h - 11) at a point or two of the 24 drawn from -12 to 12; log(h - 12) at none of 72."""
+    seen, value, tries = points_told(monkeypatch), (("derivative", (0, 0, False), ()),), []
+    jets = checker._jets
+    monkeypatch.setattr(checker, "_jets", lambda *given: tries.append(given) or jets(*given))
+    for constant in ("-11", "-12"):
+        formula = checker._graph([H, ["sum", [constant, ["1"]], [0]], ["log", None, [1]]])
+        given = formula, ("h",), checker._Graph(value), formula, ("h",)
+        tries.clear()
+        if constant == "-11":
+            checker._same.__wrapped__(*given)
+            assert 0 < len(seen) < 5 and all(11 < point["h"] < 12 for point in seen)
+        else:
+            with pytest.raises(ValueError, match="could be evaluated nowhere"):
+                checker._same.__wrapped__(*given)
+        assert len(tries) == 72
+
+
+def test_each_combination_of_branches_is_tested_at_the_middle_of_a_box(monkeypatch):
+    """h against 0 and z against 1; a tail stands for the point one beyond its end."""
+    seen, inf = points_told(monkeypatch), math.inf
+    formula = checker._graph([H, Z, ["sum", ["-1", ["1"]], [1]], ["where", True, [2, 0, 1]]])
+    bounded = checker._graph([H, ["minimum", None, [0, 0]], ["where", True, [0, 1, 0]]])
+    value = checker._Graph((("derivative", (0, 0, False), ()),))
+    boxes = np.array([[[1.0, 2.0]], [[-4.0, -2.0]], [[3.0, 5.0]]])
+    pairs = [(value, bounded)]
+    checker._same_in_branches(formula, ["h", "z"], pairs, ["h"], boxes)
+    assert sorted(point["h"] for point in seen) == [-3.0, 1.5]
+    assert {point["z"] for point in seen} == {0.75}
+    for tail, at in (([7.0, inf], 8.0), ([-inf, -7.0], -8.0), ([-inf, inf], 1.0)):
+        seen.clear()
+        checker._same_in_branches(formula, ["h", "z"], pairs, ["h"], np.array([[tail]]))
+        assert seen == [{"h": at, "z": 0.75}]
+    seen.clear()
+    flat = checker._graph([H])
+    checker._same_in_branches(flat, ["h"], [(value, flat)], ["h"], boxes)
+    assert not seen  # of what has no branch rule 2 is all
+
+
+def test_a_formula_may_branch_at_minus_the_point(monkeypatch):
+    """h > -2 decides nothing for h >= 0, but f(-h) is on the other side from 2 on."""
+    seen = points_told(monkeypatch)
+    formula = checker._graph([H, ["sum", ["2", ["1"]], [0]], ["where", True, [1, 0, 1]]])
+    boxes = np.array([[[0.0, 1.0]], [[1.0, 2.0]], [[2.0, 3.0]], [[3.0, 4.0]]])
+    value = checker._Graph((("derivative", (0, 0, False), ()),))
+    checker._same_in_branches(formula, ["h"], [(value, checker._graph([H]))], ["h"], boxes)
+    assert sorted(point["h"] for point in seen) == [0.5, 2.5]
+
+
+def test_what_is_undefined_in_a_branch_is_not_compared(monkeypatch):
+    """log h for h < 0, on either side; at h = 1/2 the two are compared."""
+    seen = points_told(monkeypatch)
+    undefined, defined = (
+        checker._graph([H, ["log", None, [0]], ["number", "5", []], ["where", True, [0, 0, last]]])
+        for last in (1, 2)
+    )
+    value = checker._Graph((("derivative", (0, 0, False), ()),))
+    boxes = np.array([[[-2.0, -1.0]], [[0.0, 1.0]]])
+    for formula, bounded in ((undefined, defined), (defined, undefined)):
+        seen.clear()
+        checker._same_in_branches(formula, ["h"], [(value, bounded)], ["h"], boxes)
+        assert seen == [{"h": 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"lower": 1.0}, None),
+        ({"lower": math.nextafter(1.0, 2)}, "the witness does not reach 1.0000000000000002"),
+        ({"witness": {"h": 3.0}, "lower": 3.0}, None),
+        ({"witness": {"h": 0.0}, "lower": 0.0}, None),
+        ({"witness": {"h": 3.5}}, "the witness {'h': 3.5} lies outside the domain"),
+        ({"witness": {"h": -1.0}}, "the witness {'h': -1.0} lies outside the domain"),
+        ({"witness": {"h": math.inf}, "domain": (0, math.inf)}, "lies outside the domain"),
+        ({"positive": "-1"}, "the witness {'h': 1.0} breaks the constraint"),
+        ({"positive": "-1/2"}, None),
+        ({"zero": []}, "the witness does not reach 0.5"),
+    ],
+)
+def test_a_witness_is_taken_up_to_the_edge(changes, reason):
+    """Of sup h over [0, 3], where h - 1 or h - 1/2 is positive."""
+    given = {"witness": {"h": 1.0}, "lower": 0.5, "zero": None, "domain": (0.0, 3.0)} | changes
+    above = given.pop("positive", None)
+    graph = checker._graph([H, ["sum", [above or "0", ["1"]], [0]]])
+    arguments = checker._graph([H]), above and (graph, graph), ["h"], [given["domain"]], given
+    if reason is None:
+        checker._reached(*arguments)
+        return
+    with pytest.raises(ValueError) as refusal:
+        checker._reached(*arguments)
+    assert reason in str(refusal.value)
+
+
+def test_a_branch_at_its_edge_is_the_second():
+    """Of h > 0 ? 2 h : -h and of min(h, z) where both are alike, with their slopes."""
+    lasts = ["where", True, [0, 2, 3]], ["minimum", None, [0, 1]]
+    for last, point, value, slopes in zip(
+        lasts, ({"h": 0, "z": 0}, {"h": 2, "z": 2}), (0, 2), ((-1, 0), (0, 1)), strict=True
+    ):
+        graph = checker._graph(
+            [H, Z, ["sum", ["0", ["2"]], [0]], ["sum", ["0", ["-1"]], [0]], last]
+        )
+        jets = checker._Jets(graph, ("h", "z"), {name: arb(x) for name, x in point.items()})
+        assert checker._at(graph, jets.point) == value == jets.derivative(0, 0, False)
+        assert (jets.derivative(1, 0, False), jets.derivative(0, 1, False)) == slopes
+    pulse = checker._graph([H, ["pulse", None, [0]]])
+    assert checker._at(pulse, {"h": arb(0)}) == 0
+    held = checker._graph([H, ["held", None, [0]]])
+    assert checker._at(held, {"h": arb(3)}) == 3
+
+
+def test_a_series_holds_no_term_beyond_the_fourth_order():
+    sums = [["sum", ["1", ["2", "3"]], [0, 1]], ["exp", None, [2]]]
+    graph = checker._graph([H, Z, *sums, ["product", None, [3, 3, 0, 1]]])
+    jets = checker._Jets(graph, ("h", "z"), {"h": arb(1), "z": arb(2)})
+    jets.derivative(0, 0, False)
+    assert {i + j for i, j in jets.known[False]} == {0, 1, 2, 3, 4}
+
+
+def test_an_agreement_is_one_to_the_150th_bit():
+    with ctx.workprec(checker.BITS):
+        for size in (0, 1000):
+            gap = arb(2) ** -150 * (1 + size)
+            checker._agree(arb(size) + gap * 0.99, arb(size), {})
+            with pytest.raises(ValueError, match=r"is not the statement at h = 1\.5, z = 2"):
+                checker._agree(arb(size) + gap * 1.01, arb(size), {"h": 1.5, "z": 2.0})
+
+
+PARTITIONS = [
+    ([[0.0, 4.0]], [[[0.0, 4.0]]]),
+    ([[0.0, 4.0]], [[[0.0, 1.0]], [[1.0, 3.0]], [[3.0, 4.0]]]),
+    ([[-math.inf, math.inf]], [[[-math.inf, 0.0]], [[0.0, 2.0]], [[2.0, math.inf]]]),
+    (
+        [[0.0, 4.0], [0.0, 2.0]],
+        [[[0.0, 2.0], [0.0, 2.0]], [[2.0, 4.0], [0.0, 1.0]], [[2.0, 4.0], [1.0, 2.0]]],
+    ),
+    (
+        [[0.0, 4.0], [0.0, 2.0]],
+        [
+            [[0.0, 4.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 2.0]], [[1.0, 3.0], [1.0, 1.5]],
+            [[1.0, 3.0], [1.5, 2.0]], [[3.0, 4.0], [1.0, 2.0]],
+        ],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("domain", "boxes"), PARTITIONS)
+def test_a_partition_is_one_in_any_order_and_none_if_anything_is_moved(domain, boxes):
+    whole = np.array(boxes)
+    for some in (whole, whole[::-1]):
+        checker._partition(some, list(map(tuple, domain)))
+    wrong = [np.delete(whole, k, axis=0) for k in range(len(whole))]
+    wrong += [np.concatenate([whole, whole[k : k + 1]]) for k in range(len(whole))]
+    for place in np.argwhere(np.isfinite(whole)):
+        for step in (0.25, -0.25, 1e-9, 1.0, -1.0):
+            moved = whole.copy()
+            moved[tuple(place)] += step
+            wrong.append(moved)
+    for some in wrong:
+        with pytest.raises(ValueError, match=r"do not cover|overlap within"):
+            checker._partition(some, domain)
+
+
+def test_a_pinwheel_is_a_partition_that_no_cut_divides():
+    wheel = [[[0, 2], [0, 1]], [[2, 3], [0, 2]], [[1, 3], [2, 3]], [[0, 1], [1, 3]],
+             [[1, 2], [1, 2]]]  # fmt: skip
+    with pytest.raises(ValueError, match=r"the boxes overlap within \[\[0, 3\], \[0, 3\]\]"):
+        checker._partition(np.array(wheel, float), [[0, 3], [0, 3]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends", "slope"),
+    [
+        ("sinh", (-1, 2), (1, math.cosh(2))),
+        ("sinh", (-2, 1), (1, math.cosh(2))),
+        ("sinh", (-2, -1), (math.cosh(1), math.cosh(2))),
+        ("sinh", (0, 1), (1, math.cosh(1))),
+        ("sinh", (-1, 0), (1, math.cosh(1))),
+        ("sinh", (1, math.inf), (math.cosh(1), math.inf)),
+        ("sinh", (-math.inf, math.inf), (1, math.inf)),
+        ("asinh", (-1, 2), (5**-0.5, 1)),
+        ("asinh", (-2, -1), (5**-0.5, 2**-0.5)),
+        ("log", (-1, 2), (0.5, math.inf)),
+        ("log", (-2, -1), (-math.inf, math.inf)),
+        ("log", (0, 2), (0.5, math.inf)),
+        ("log", (1, 2), (0.5, 1)),
+        ("exp", (-1, 2), (math.exp(-1), math.exp(2))),
+        ("softplus", (0, 0), (0.5, 0.5)),
+        ("sigmoid", (0, 0), (0.25, 0.25)),
+        ("held", (-1, 2), (1, 1)),
+    ],
+)
+def test_the_slope_of_a_function_over_an_interval(kind, ends, slope):
+    graph = checker._graph([H, [kind, None, [0]]])
+    _, (found,) = checker._ranges(graph, ["h"], np.array([[ends]], float), True)
+    # about ten roundings of an ulp each
+    assert found.low[0] == pytest.approx(slope[0], rel=1e-14) and found.low[0] <= slope[0]
+    assert found.high[0] == pytest.approx(slope[1], rel=1e-14) and found.high[0] >= slope[1]
+
+
+def test_a_term_with_the_factor_1_or_minus_1_is_not_rounded():
+    box = np.array([[[1.0, 2.0], [0.1, 0.7]]])
+    for factors, expected in ((["1"], (1, 2)), (["-1"], (-2, -1)), (["1", "-1"], None)):
+        names = list(range(len(factors)))
+        graph = checker._graph([H, Z, ["sum", ["0", factors], names]])
+        value, _ = checker._ranges(graph, ["h", "z"], box)
+        if expected is None:  # one rounding of each end
+            expected = math.nextafter(1 - 0.7, -math.inf), math.nextafter(2 - 0.1, math.inf)
+        assert (value.low[0], value.high[0]) == expected
+    graph = checker._graph([H, Z, ["sum", ["1/2", ["1"]], [0]]])
+    value, _ = checker._ranges(graph, ["h", "z"], box)
+    assert (value.low[0], value.high[0]) == (math.nextafter(1.5, 0), math.nextafter(2.5, 3))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "box", "bound"),
+    [
+        # h e^(z - h/2) z, of which z is at most -1: never above 0, never below 4 e^(-1 - 2) (-2)
+        (["sum", ["0", ["-1/2", "1"]], [0, 1]], [[4.0, math.inf], [-2.0, -1.0]],
+         (-8 * math.exp(-3), 0)),
+        (["sum", ["0", ["1", "-1/2"]], [1, 0]], [[4.0, math.inf], [-2.0, -1.0]],
+         (-8 * math.exp(-3), 0)),
+        (["sum", ["3", ["-1/2"]], [0]], [[4.0, math.inf], [1.0, 2.0]], (0, 8 * math.e)),
+        # it rises before h = 2, goes on without end, or is no function of h alone
+        (["sum", ["0", ["-1/2"]], [0]], [[math.nextafter(2, 3), math.inf], [1.0, 1.0]],
+         (0, 2 / math.e)),
+        (["sum", ["0", ["-1/2"]], [0]], [[2.0, math.inf], [1.0, 1.0]], (0, math.inf)),
+        (["sum", ["0", ["1/2"]], [0]], [[4.0, math.inf], [1.0, 1.0]], (None, math.inf)),
+        (["sum", ["0", ["-1/2"]], [1]], [[4.0, math.inf], [1.0, 1.0]], (None, math.inf)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["exp", "sigmoid"])
+def test_a_product_that_fades_is_bounded_where_it_begins(kind, nodes, box, bound):
+    graph = checker._graph([H, Z, nodes, [kind, None, [2]], ["product", None, [0, 3, 1]]])
+    value, _ = checker._ranges(graph, ["h", "z"], np.array([box]))
+    if bound[0] is not None:
+        assert value.low[0] == pytest.approx(bound[0], rel=1e-13, abs=1e-300)
+        assert value.low[0] <= bound[0]
+    assert value.high[0] == pytest.approx(bound[1], rel=1e-13, abs=1e-300)
+    assert value.high[0] >= bound[1]
+
+
+def test_a_product_that_does_not_fade_is_left_as_it_is():
+    """Finite boxes, 1/h e^-h, and a sum without an exponential."""
+    for first, last, box in (
+        (["power", 2, [0]], ["exp", None, [2]], [3.0, 4.0]),
+        (["power", -1, [0]], ["exp", None, [2]], [3.0, math.inf]),
+        (["power", 2, [0]], ["asinh", None, [2]], [3.0, math.inf]),
+    ):
+        graph = checker._graph([
+            H, first, ["sum", ["0", ["-1"]], [0]], last, ["product", None, [1, 3]],
+        ])  # fmt: skip
+        value, _ = checker._ranges(graph, ["h"], np.array([[box]]))
+        parts = [checker._ranges(checker._Graph(graph[:k]), ["h"], np.array([[box]]))[0]
+                 for k in (2, 4)]  # fmt: skip
+        plain = parts[0] * parts[1]
+        assert (value.low[0], value.high[0]) == (plain.low[0], plain.high[0])
+
+
+def test_every_kind_of_node_has_its_words():
+    graph = checker._graph([
+        H, ["number", "-1/2", []], ["derivative", [1, 2, False], []],
+        ["derivative", [0, 1, True], []], ["sum", ["0", ["1", "-2"]], [0, 1]],
+        ["sum", ["3", ["1"]], [2]], ["product", None, [4, 5, 3]], ["power", -2, [6]],
+        ["where", True, [0, 7, 1]], ["minimum", None, [8, 0]], ["exp", None, [9]],
+    ])  # fmt: skip
+    expected = "exp(minimum(where(h, ((1 h + -2 -1/2) (3 + 1 f{1,2}) f-{0,1})^-2, -1/2), h))"
+    assert checker._words(graph) == expected
+    long = [H]
+    while len(checker._words(checker._graph(long))) < 394:
+        long.append(["held", None, [len(long) - 1]])
+    rest = checker._words(checker._graph(long))
+    for more in range(3):
+        text = checker._words(checker._graph([["variable", "h" * (1 + more), []], *long[1:]]))
+        whole = rest.replace("(h)", f"({'h' * (1 + more)})")
+        assert text == (whole if len(whole) <= 400 else whole[:400] + "...")
+    assert len(rest) + 2 > 400 - 7
+
+
+def test_the_command_answers_within_the_process(small, tmp_path, capsys, monkeypatch):
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(small))
+    bad.write_text(json.dumps(changed(small, upper=0.2, lower=0.1)))
+    assert checker.main([str(good)]) == 0
+    assert capsys.readouterr().out == f"accepted {good}: {checker.said(small)}\n"
+    assert checker.main([str(bad), str(good), str(tmp_path / "none")]) == 1
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"REFUSED {bad}: cannot confirm the bound 0.2 on ")
+    assert second.startswith(f"accepted {good}: r of m: sup f{{0,0}}: at least 0.3, attained at")
+    assert third.startswith(f"REFUSED {tmp_path / 'none'}: ")
+    assert checker.main([]) == 2
+    usage = capsys.readouterr()
+    assert usage.err == "usage: python -m madpo_theory.audit.checker FILE...\n" and not usage.out

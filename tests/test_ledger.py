@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import sympy as sp
 from hypothesis import configuration
 from hypothesis import strategies as st
 
-from madpo_theory.certify import certify
+from madpo_theory.certify import ScheduleBox, certify
 from madpo_theory.claims import evidence as kinds
 from madpo_theory.claims.evidence import (
     certified,
@@ -24,12 +25,14 @@ from madpo_theory.claims.evidence import (
     property_test,
     proved,
     simulated,
+    slope_range,
     symbolic,
 )
 from madpo_theory.claims.ledger import Claim, Contradiction, Evidence, Ledger, verify
 from madpo_theory.claims.settings import RELEASED
 from madpo_theory.coq.coqc import NotChecked
 from madpo_theory.methods import METHODS
+from madpo_theory.verdicts import VERDICTS
 
 CLAIM = Claim("S1", "1 < 2.", "One is less.", "here", "none", "holds", evidence=(len,))
 PIECE = Evidence("symbolic", "a name", "0", "0", True)
@@ -99,7 +102,7 @@ def test_the_bar_is_drawn_on_request_only(progress, capsys, tmp_path):
 
 
 def test_a_ledger_says_how_long_it_took(monkeypatch, tmp_path):
-    clock = iter([100.0, 102.5])
+    clock = iter([1.5, 4.0])
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     assert verify([replace(CLAIM, evidence=(lambda: PIECE,))], certificates=tmp_path).seconds == 2.5
 
@@ -263,7 +266,18 @@ def test_a_property_leaves_no_caches_where_the_user_is(wanted, monkeypatch, tmp_
     assert configuration.storage_directory("constants").path == usual
 
 
-def test_a_property_looks_at_as_many_examples_as_it_says(no_shrinking, tmp_path):
+@pytest.fixture(scope="module")
+def hypothesis_ready():
+    """At its first property Hypothesis reads the library's source, which takes seconds."""
+
+    @property_test("a", "b", examples=20)
+    def holds(x=UNIT):
+        pass
+
+    holds()
+
+
+def test_a_property_looks_at_as_many_examples_as_it_says(hypothesis_ready, no_shrinking, tmp_path):
     seen = []
 
     @property_test("a", "b", examples=17)
@@ -372,3 +386,173 @@ def test_must_passes_on_what_is_true():
     assert must(1) is None
     with pytest.raises(Contradiction, match="false here"):
         must(0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("bounded_ratio", " of the bounded_ratio weight"),
+        ("published", ""),
+        ("scaled", " of the scaled weight"),
+    ],
+)
+def test_a_weight_is_named_unless_it_is_the_published_one(kind, words):
+    assert kinds._of(kind) == words
+
+
+def test_a_certificate_says_what_it_covers(tmp_path):
+    found = gathered(certified("a", "influence", RELEASED, below=4), tmp_path)
+    made = json.loads((tmp_path / found.certificate).read_text())
+    assert found.detail == (
+        f"sup influence, {len(made['boxes'])} boxes and tail, schedule {describe(RELEASED)}"
+    )
+    assert found.theory == "<= 4" and describe(RELEASED) == "(2, 1/2, 1, log(999))"
+
+
+@pytest.mark.parametrize(
+    ("options", "covers"),
+    [
+        ({"below": 1.0}, "sup dampening over BOX, LEAVES boxes and tail"),
+        ({"below": 1.0, "tolerance": 0.02}, "sup dampening over BOX, LEAVES boxes and tail"),
+        (
+            {"below": 1.0, "within": (1, "3/2")},
+            "sup dampening over BOX, LEAVES boxes at margins ['1', '3/2'] tau",
+        ),
+    ],
+)
+def test_a_certificate_of_a_box_says_what_it_covers(options, covers, tmp_path):
+    box = ScheduleBox(("1.9", "2.1"), "1/2", 1, 2)
+    piece = certified_box("a", "dampening", box, **options)
+    found = gathered(piece, tmp_path)
+    made = json.loads((tmp_path / found.certificate).read_text())
+    leaves = sum(tree.count(".") for tree in made["trees"]["+"])
+    margin, *schedule = made["witness"]
+    covers = covers.replace("BOX", str(box)).replace("LEAVES", str(leaves))
+    assert found.detail == (
+        f"{covers}; lower end at h = {margin} tau, schedule ({', '.join(schedule)})"
+    )
+    assert found.computed == f"[{made['lower']:.4f}, {made['upper']:.4f}]" and found.agrees
+    assert found.theory == "<= 1" and piece.kind == "certified" and piece.title == "a"
+    # without a tolerance the bound is proved and no more; with one the supremum is enclosed
+    assert (made["upper"] == 1.0) == ("tolerance" not in options)
+    assert made["upper"] - made["lower"] <= 0.02 or made["upper"] == 1.0
+
+
+def test_a_certificate_of_a_box_may_be_of_another_weight(tmp_path):
+    piece = certified_box(
+        "a", "sensitivity", ScheduleBox(2, "1/2", 1, 2), kind="bounded_ratio", below=2.0, digits=2
+    )
+    found = gathered(piece, tmp_path)
+    assert found.detail.startswith("sup sensitivity of the bounded_ratio weight over c_max 2 x")
+    assert found.agrees and found.computed.endswith(", 2.00]")
+
+
+def test_slopes_are_told_with_their_limits_and_foils(tmp_path):
+    piece = certified_slopes("a", METHODS["cdpo"](), least=(-0.002, 0.001), most=(0.79, 0.81))
+    found = gathered(piece, tmp_path)
+    assert found.theory == "between -0.002 and 0.001, between 0.79 and 0.81"
+    first, second = re.fullmatch(r"inf T' in \[(.*)\], sup T' in \[(.*)\]", found.computed).groups()
+    for text, slope in ((first, 0.0), (second, 0.8)):
+        low, high = map(float, text.split(", "))
+        assert low - 1e-9 <= slope <= high + 1e-9 and high - low <= 1.1e-4
+    boxes = [
+        len(json.loads(file.read_text())["boxes"]) for file in tmp_path.glob(found.certificate)
+    ]
+    assert found.detail == (
+        f"|h| <= 60 nats, {sum(boxes)} boxes, accepted by python -m madpo_theory.audit.checker"
+    )
+    steeper, flatter = piece.foils
+    assert steeper.statement == "the least slope is 0.05 more"
+    assert flatter.statement == "the largest is 5 % less"
+    limits = [
+        list(map(float, re.findall(r"-?[0-9.]+", gathered(foil.evidence, tmp_path).theory)))
+        for foil in piece.foils
+    ]
+    assert limits[0] == pytest.approx([0.048, 0.051, 0.79, 0.81])
+    assert limits[1] == pytest.approx([-0.002, 0.001, 0.7505, 0.7695])
+
+
+def test_the_slopes_of_a_target_are_enclosed():
+    """T = h - h^3/200 + h^2 sign(h)/4: T' from -13 at 60 nats to 1 + 100/24 at 50/3 nats."""
+
+    def cubic(xp, h, m):
+        assert h is m
+        return h + xp.where_greater(h, 0, h * h, -h * h) / 4 - h * h * h / 200
+
+    method = SimpleNamespace(target_formula=cubic)
+    least, most = slope_range(method)
+    assert -least.upper == pytest.approx(1 + 30 - 54, abs=1e-3) and least.domain == (-60, 60)
+    assert most.upper == pytest.approx(1 + 100 / 24, abs=2e-3) and not most.tail
+    assert most.upper - most.lower <= 1e-3 and least.upper - least.lower <= 1e-3
+    with pytest.raises(RuntimeError, match=r"slope_min: 5 boxes do not reach tolerance 0\.01"):
+        slope_range(method, 0.01, 5)
+
+
+@pytest.mark.parametrize(
+    ("ends", "within", "possible"),
+    [
+        ((1.0, 2.0, 2.0, 1.0), True, True),
+        ((1.0, 2.0, 1.0, None), False, True),
+        ((1.0, 2.0, None, 2.0), False, True),
+        ((1.0, 2.0, 0.9, None), False, False),
+        ((1.0, 2.0, None, 2.1), False, False),
+        ((1.0, 2.0, 1.5, 2.1), False, False),
+    ],
+)
+def test_a_limit_is_met_up_to_its_edge(ends, within, possible):
+    assert kinds._within(*ends) == within and kinds._not_refuted(*ends) == possible
+
+
+@pytest.mark.parametrize(
+    ("expression", "zero"),
+    [
+        ("exp(x/2) - 1", False),
+        ("exp(x/2 + y) - exp(x/2)*exp(y)", True),
+        ("exp(-2*x + y) - exp(y)/exp(x)**2", True),
+        ("log(u*v) - log(u) - log(v)", True),
+        ("log(u**2) - 2*log(u)", True),
+        ("exp(3*x) - exp(x)**2", False),
+    ],
+)
+def test_what_is_simplified_to_zero_is_an_identity(expression, zero):
+    names = {name: sp.Symbol(name, positive=name in "xy") for name in "xyuv"}
+    assert (kinds.simplified(sp.sympify(expression, locals=names)) == 0) == zero
+
+
+def test_what_is_not_zero_is_told_in_exponentials():
+    found = kinds.simplified(sp.exp(2 * X) - 3)
+    assert sp.simplify(found - (sp.exp(X) ** 2 - 3)) == 0
+
+
+STANDING = {
+    "holds": {},
+    "conditional": {"condition": "c"},
+    "fails": {"counterexample": "x"},
+}
+
+
+@pytest.mark.parametrize("whole", STANDING)
+@pytest.mark.parametrize("part", STANDING)
+def test_a_roll_up_of_one_part_stands_as_that_part(whole, part, tmp_path):
+    claims = [
+        replace(CLAIM, verdict=part, **STANDING[part], evidence=(lambda: PIECE,)),
+        replace(CLAIM, id="A1", verdict=whole, **STANDING[whole], evidence=(), parts=("S1",)),
+    ]
+    piece, verdict = verify(claims, certificates=tmp_path).rows[-1][1]
+    assert piece.agrees and verdict.agrees == (whole == part)
+    assert verdict.theory == VERDICTS[whole].text and verdict.name == "verdict"
+    assert verdict.computed == f"the weakest of its parts: {VERDICTS[part].text}"
+    assert piece.computed == f"{VERDICTS[part].text}; 1 of 1 pieces agree"
+    assert piece.theory == "all of them agree" and piece.detail == CLAIM.reading
+
+
+@pytest.mark.parametrize(
+    ("axioms", "named"),
+    [
+        (["A.B.one", "two"], ["one", "two"]),
+        (["Uint63.a"], ["1 of 63-bit integers"]),
+        (["Deep.Reals.a", "Uint63.b.c", "PrimInt63.c"], ["a", "2 of 63-bit integers"]),
+    ],
+)
+def test_axioms_are_named_and_those_of_integers_counted(axioms, named):
+    assert kinds._named(axioms) == named

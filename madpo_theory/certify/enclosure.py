@@ -16,7 +16,7 @@ def precision(bits=128):
         yield
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Box:
     """The interval [index, index + 1] / 2^level: endpoints are exact numbers."""
 

@@ -34,6 +34,7 @@ SUITES = {
         "tests/test_targets.py",
         "tests/test_risk.py",
         "tests/test_invalid_input.py",
+        "tests/test_signatures.py",
         "tests/golden",
         "tests/test_claims.py::test_evidence_agrees",
     ),
@@ -43,10 +44,12 @@ SUITES = {
         "tests/test_certify_boxes.py",
         "tests/test_tails.py",
         "tests/test_audit_checker.py",
+        "tests/test_signatures.py",
     ),
     # What judges the judge: not whether the claims' evidence agrees.
     "ledger": (
         "tests/test_ledger.py",
+        "tests/test_signatures.py",
         *(
             f"tests/test_claims.py::{test}"
             for test in (
@@ -194,7 +197,7 @@ class Collected(Selection):
     def first_failing(self, order):
         """Run tests in their order up to the first that fails; None if none does."""
         items = [self.items[name] for name in order]
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip(items, [*items, None][1:], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.killer:
                 break

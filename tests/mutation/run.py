@@ -243,7 +243,9 @@ def measure_baseline(suite, room):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--modules", nargs="+", default=MODULES, choices=MODULES)
+    parser.add_argument(
+        "--modules", nargs="+", default=MODULES, choices=MODULES, metavar="MODULE", help="not all"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument(
         "--sample", nargs="*", default=[], metavar="ROOM=N", help="draw N of the changes of a room"
