@@ -23,7 +23,7 @@ from ..registry import Named
 from . import processes
 from .extras import optional
 
-__all__ = ["Run", "RunError", "canonical", "key_of", "stage"]
+__all__ = ["Busy", "Run", "RunError", "canonical", "key_of", "stage"]
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
@@ -73,6 +73,10 @@ def environment():
         "processors": os.cpu_count(),
         "packages": {name: installed(name) for name in packages},
     }
+
+
+class Busy(RunError):
+    """Another process is computing this stage."""
 
 
 def digest(path):
@@ -289,7 +293,7 @@ def alone(run):
         return
     with held(run.path / LOCK, wait=False) as mine:
         if not mine:
-            raise RunError(
+            raise Busy(
                 f"another process is computing {run.path}; wait for it, or give this one another "
                 "root"
             )
