@@ -7,14 +7,18 @@ cores the first 225 runs take about twelve hours.
 """
 
 import functools
+import json
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from madpo_theory.order import safe_tau
 
 from . import PRESETS
 from .study import SEEDS, run_id, variation
 
-__all__ = ["ARMS", "BETAS", "SIZES", "Arm", "Spot", "spots", "study"]
+__all__ = ["ARMS", "BETAS", "FOLDER", "SIZES", "Arm", "Spot", "of_one_size", "spots", "study"]
+
+FOLDER = Path("results/sentiment-2")
 
 SIZES = ("card", "cpu", "smoke")
 """Presets that the study is made for."""
@@ -149,3 +153,15 @@ def study(size="cpu"):
 def spots():
     """Run id -> :class:`Spot`, of all sizes."""
     return {run_id(config): spot for size in SIZES for spot, config in _listed(size).items()}
+
+
+def of_one_size(folder, size):
+    """ValueError if a results folder holds runs of the study at another size, or of another."""
+    path = Path(folder) / "config.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else ()
+    found = {spots()[run].size if run in spots() else "another study" for run in known}
+    if found - {size}:
+        raise ValueError(
+            f"{folder} holds runs of {', '.join(sorted(found))} and can take none of {size}: pairs "
+            "are kept by tier and seed; name another folder"
+        )

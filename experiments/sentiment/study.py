@@ -153,27 +153,28 @@ def record(folder, *, root=Path("runs"), runs=STUDY, limit=None, minutes=math.in
         must_be_writable(folder)
         must_be_writable(root)
     commit()  # now, while it is the code that runs
-    end, done, state = time.monotonic() + 60 * minutes, 0, "done"
-    while left and done != limit and time.monotonic() < end and state != "taken":
-        state = next_run(folder, root, left)
-        done += state == "done"
+    end, done = time.monotonic() + 60 * minutes, 0
+    while left and done != limit and time.monotonic() < end:
+        finished, busy = next_run(folder, root, left)
+        done += finished
         left = [config for config in left if not recorded(folder, config)]
-        if state == "busy":
+        if not finished and not busy:
+            break  # other processes have the rest
+        while busy and not any(stage.over() for stage in busy) and time.monotonic() < end:
             time.sleep(PAUSE)
     return len(left)
 
 
-PAUSE = 2.0
-"""Seconds until stages that another process is computing are looked at again."""
+PAUSE = 0.5
+"""Seconds until stages that other processes are computing are looked at again."""
 
 
 def next_run(folder, root, left):
-    """Record the first of some runs that no other process has taken and whose cell is not busy.
+    """Record the first of some runs that no other process has taken, and whose cell none works on.
 
-    Returns "done"; "busy" if other processes are computing what all that are free begin with;
-    "taken" if none is free.
+    Returns (whether there was one, else :class:`Busy` of each stage that a free run waits for).
     """
-    busy = set()
+    busy = {}
     for config in left:
         name, cell = run_id(config), (config.tier, config.seed, config.label_noise)
         if cell in busy:
@@ -186,14 +187,14 @@ def next_run(folder, root, left):
             say(f"run {name} ({len(left)} left): {config.align.methods[0]}, {cell}")
             try:
                 result = run(config, root)
-            except Busy:
-                busy.add(cell)
+            except Busy as stage:
+                busy[cell] = stage
                 continue
             Path(folder).mkdir(parents=True, exist_ok=True)
             with held(Path(folder) / ".lock"):
                 add(folder, config, result)
-            return "done"
-    return "busy" if busy else "taken"
+            return True, ()
+    return False, tuple(busy.values())
 
 
 def recorded(folder, config):

@@ -76,7 +76,18 @@ def environment():
 
 
 class Busy(RunError):
-    """Another process is computing this stage."""
+    """Another process is computing a stage: the folder `path`."""
+
+    def __init__(self, path):
+        super().__init__(
+            f"another process is computing {path}; wait for it, or give this one another root"
+        )
+        self.path = path
+
+    def over(self):
+        """Whether it no longer does."""
+        with held(self.path / LOCK, wait=False) as mine:
+            return mine
 
 
 def digest(path):
@@ -293,10 +304,7 @@ def alone(run):
         return
     with held(run.path / LOCK, wait=False) as mine:
         if not mine:
-            raise Busy(
-                f"another process is computing {run.path}; wait for it, or give this one another "
-                "root"
-            )
+            raise Busy(run.path)
         yield
 
 

@@ -107,7 +107,7 @@ def rival(**options):
     def gain(arm):
         if arm.startswith("dpo ") and arm != "dpo nll":
             return 0.0
-        own = {"madpo": 0.6, "madpo 2": 0.45, "madpo safe": 0.8, "offset": 0.3, "simpo": 0.3,
+        own = {"madpo": 0.6, "madpo 2": 0.45, "madpo safe": 1.2, "offset": 0.3, "simpo": 0.3,
                "madpo noise": 0.6, "offset noise": 0.2, "madpo noisy 4": 0.2}  # fmt: skip
         return own.get(arm, 0.5)
 
