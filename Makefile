@@ -11,7 +11,11 @@ SUPPORTED := $(SINGLE) PYTHONPATH=tests/support
 # How many changes `make mutation` draws of each room; a room that is not named is run whole.
 SAMPLE := certificates=120 formulas=150 ledger=150
 
-.PHONY: help reproduce studies study proofs test test-slow test-long fuzz kills mutation bench bench-diagnose bench-train docs sheets which lint readme clean
+# What make gpu runs with: what make gpu-pack laid out, or where there is nothing the lock file's.
+PARTS := $(wildcard build/card/part-*)
+CARD := $(if $(PARTS),build/card/venv/bin/python,$(INSTALLED))
+
+.PHONY: help reproduce studies study proofs test test-slow test-long fuzz kills mutation bench bench-diagnose bench-train gpu-pack gpu docs sheets which lint readme clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +58,15 @@ bench-train: $(INSTALLED)  ## seconds and memory of an alignment step, and gener
 
 bench-diagnose: $(INSTALLED)  ## time and memory of madpo diagnose and madpo weights, beside polars' scan of the same file
 	$(BIN)/python -m benchmarks.diagnose --threads 2
+
+gpu-pack: $(INSTALLED)  ## what a machine with a card and no network lacks, in parts: build/card (HAVE= packages that it has)
+	$(BIN)/python -m benchmarks.pack build/card --have $(HAVE)
+
+gpu: $(CARD)  ## everything that needs a CUDA device, within 25 minutes, without network where gpu-pack's parts are
+	$(if $(PARTS),$(CARD),$(BIN)/python) -m benchmarks.card
+
+build/card/venv/bin/python:
+	$(PYTHON) -m benchmarks.pack build/card --unpack
 
 docs: $(INSTALLED)  ## the documentation site, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -11,6 +11,7 @@ import json
 import math
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -212,7 +213,7 @@ def recorded(folder, config):
     def same(known):
         known = flat(known)
         fresh = mine.keys() - known.keys()
-        return known.items() <= mine.items() and all(mine[k] == default[k] for k in fresh)
+        return known.items() <= mine.items() and all(mine[k] == default.get(k) for k in fresh)
 
     known = json.loads(path.read_text(encoding="utf-8"))
     return any(name in done and same(settings) for name, settings in known.items())
@@ -258,7 +259,8 @@ def add(folder, config, result):
     keys |= {"steps": ["run", "step"], "summary": ["run"]}
     about = {
         "config.json": json.loads(canonical(config)),
-        "env.json": environment() | {"commit": commit(), "seconds": float(rows["seconds"].iloc[0])},
+        "env.json": environment()
+        | {"card": card(), "commit": commit(), "seconds": float(rows["seconds"].iloc[0])},
     }
     for file, value in about.items():
         known = json.loads((folder / file).read_text("utf-8")) if (folder / file).is_file() else {}
@@ -279,14 +281,31 @@ def lines_of(values):
     return "{\n" + ",\n".join(rows) + "\n}\n"
 
 
+def card():
+    """Name of the card that computes here, or None."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
 @functools.cache
 def commit():
-    """The commit of the code when first asked, + for changes on top of it; None without git."""
+    """The commit of the code when first asked, + for changes on top of it.
+
+    Without git what `make gpu-pack` noted for a copy of the tree; else None.
+    """
     folder = Path(__file__).parent
+    noted = folder.parents[1] / "build" / "card" / "commit"
 
     def git(*arguments):
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else None
+        with suppress(FileNotFoundError):
+            done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+            if done.returncode == 0:
+                return done.stdout.strip()
+        return None
+
+    if git("rev-parse") is None and noted.is_file():
+        return noted.read_text("utf-8").strip()
 
     head = git("rev-parse", "--short=10", "HEAD")
     changed = git("status", "--porcelain", "--", "../../madpo_theory", ".")

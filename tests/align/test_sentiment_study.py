@@ -121,6 +121,8 @@ def test_a_new_setting_at_its_default_does_not_undo_old_runs(smoke):
         path.write_text(whole)
     changed = replace(wanted[0], sft_examples=wanted[0].sft_examples + 1)
     assert not recorded.recorded(folder, changed)
+    noisy = replace(wanted[0], label_noise=0.2)  # a setting that came after the first runs
+    assert not recorded.recorded(folder, noisy)
 
 
 def test_two_folders_compare_run_by_run(smoke, tmp_path):
