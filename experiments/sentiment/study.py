@@ -7,6 +7,7 @@ finished, so it may be stopped at any moment; a run that the folder holds is not
 
 import functools
 import hashlib
+import io
 import json
 import math
 import subprocess
@@ -149,7 +150,7 @@ def record(folder, *, root=Path("runs"), runs=STUDY, limit=None, minutes=math.in
         raise ValueError(f"limit = {limit} breaks the rule limit >= 0; 0 only judges what is there")
     if not minutes > 0:
         raise ValueError(f"minutes = {minutes} breaks the rule minutes > 0; limit 0 starts none")
-    left = [config for config in runs if not recorded(folder, config)]
+    left = lacking(folder, runs)
     if left and limit != 0:
         must_be_writable(folder)
         must_be_writable(root)
@@ -158,7 +159,7 @@ def record(folder, *, root=Path("runs"), runs=STUDY, limit=None, minutes=math.in
     while left and done != limit and time.monotonic() < end:
         finished, busy = next_run(folder, root, left)
         done += finished
-        left = [config for config in left if not recorded(folder, config)]
+        left = lacking(folder, left)
         if not finished and not busy:
             break  # other processes have the rest
         while busy and not any(stage.over() for stage in busy) and time.monotonic() < end:
@@ -198,25 +199,35 @@ def next_run(folder, root, left):
     return False, tuple(busy.values())
 
 
-def recorded(folder, config):
-    """Whether a results folder holds a run.
+def lacking(folder, runs):
+    """Those of some runs that a results folder does not hold, in their order.
 
-    Its settings must be those that were recorded; settings that did not exist then must be at the
-    default that gives the old behaviour. So a new setting does not undo old runs.
+    The settings of a run that it holds must be those that were recorded; settings that did not
+    exist then must be at the default that gives the old behaviour. So a new setting does not undo
+    old runs.
     """
     path, summary = (Path(folder) / name for name in ("config.json", "summary.parquet"))
     if not summary.is_file() or not path.is_file():
-        return False
-    done = set(optional("pandas").read_parquet(summary, columns=["run"])["run"])
-    mine, default = flat(config), flat(SentimentConfig())
+        return list(runs)
+    # Read at once: another process may put a new file in its place at any moment.
+    table = optional("pandas").read_parquet(io.BytesIO(summary.read_bytes()), columns=["run"])
+    done, default = set(table["run"]), flat(SentimentConfig())
+    known = [flat(c) for name, c in json.loads(path.read_text("utf-8")).items() if name in done]
 
-    def same(known):
-        known = flat(known)
-        fresh = mine.keys() - known.keys()
-        return known.items() <= mine.items() and all(mine[k] == default.get(k) for k in fresh)
+    def held_there(config):
+        mine = flat(config)
+        return any(
+            old.items() <= mine.items()
+            and all(mine[k] == default.get(k) for k in mine.keys() - old.keys())
+            for old in known
+        )
 
-    known = json.loads(path.read_text(encoding="utf-8"))
-    return any(name in done and same(settings) for name, settings in known.items())
+    return [config for config in runs if not held_there(config)]
+
+
+def recorded(folder, config):
+    """Whether a results folder holds a run, see :func:`lacking`."""
+    return not lacking(folder, [config])
 
 
 def flat(config):
