@@ -76,9 +76,13 @@ OF_TIME = "|".join(
 STUDIES, EXPERIMENT, LEDGER = (
     f"import small; small.make_{what}_small();" for what in ("studies", "experiment", "ledger")
 )
+TRAINING = "import small; small.make_training();"
 COMMANDS = {
     "weights": Command("weights ../p.jsonl -o w.jsonl --keep-ties"),
     "diagnose": Command("diagnose ../p.jsonl --keep-ties --json d.json --html d.html"),
+    "score": Command("score ../texts.jsonl --reward-model ../judge -o s.jsonl", TRAINING),
+    "train": Command("train ../run.yaml", TRAINING),
+    "frontier": Command("frontier ../one ../two -o f.png", TRAINING),
     "audit": Command("audit dpo --quick --json a.json --html a.html --certificates c"),
     "audit, certified": Command("audit dpo --seconds 600 --json a.json --certificates c"),
     "audit, certificates": Command("audit madpo --seconds 600 --json a.json --certificates c"),
@@ -110,7 +114,8 @@ class Nursery:
         )
         environment = os.environ | {
             "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
-            "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": os.pathsep.join(map(str, (HERE, HERE.parent / "support"))),
+            "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
         environment.pop("HYPOTHESIS_STORAGE_DIRECTORY", None)
         self.process = subprocess.Popen(
