@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import os
 
 import numpy as np
 import own_weight
@@ -209,6 +210,28 @@ def test_a_sidecar_is_not_overwritten_either(tmp_path, kind):
     with pytest.raises(ValueError, match=r"schedule\.json is there already"):
         write_weights(source, out)
     assert sidecar.read_text() == "precious" and not out.exists()
+
+
+@pytest.mark.parametrize("kind", ("jsonl", "csv"))
+def test_stopped_between_its_two_files_it_goes_on_to_both(tmp_path, kind, monkeypatch):
+    """The record is there first: rows without it nobody could tell from others."""
+    source, out = write_pairs(tmp_path, kind, COLUMNS), tmp_path / f"o.{kind}"
+    replace, sidecar = os.replace, tmp_path / f"o.{kind}.schedule.json"
+
+    def stop(temporary, place):
+        if sidecar.exists():
+            raise KeyboardInterrupt
+        replace(temporary, place)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", stop)
+        write_weights(source, out)
+    assert sorted(tmp_path.iterdir()) == sorted((source, sidecar))
+    with pytest.raises(ValueError, match=r"schedule\.json is there already"):  # of others
+        write_weights(source, out, MarginSchedule.released(5))
+    record = sidecar.read_bytes()
+    write_weights(source, out)
+    assert sidecar.read_bytes() == record and len(read(out)["weight"]) == len(H)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -44,11 +44,25 @@ class Extended:
             _must_hold(source)
         else:
             self.sidecar = self.path.with_name(f"{self.path.name}.{beside}.json")
-        for path in filter(None, (self.path, self.sidecar)):
-            if path.exists() and (not force or path.is_dir()):
-                raise ValueError(
-                    f"out = {path} is there already; force (--force) overwrites a file"
-                )
+            check_output(self.sidecar)
+        self.force = force
+        self._may_replace(self.path)
+
+    def _may_replace(self, path, content=None):
+        """ValueError if a file is there, but with `force`, or if that is its content."""
+        same = content is not None and path.is_file() and path.read_bytes() == content
+        if path.exists() and not self.force and not same:
+            raise ValueError(f"out = {path} is there already; force (--force) overwrites a file")
+
+    def check_record(self, record):
+        """ValueError if another record than this, a dict, stands where it belongs; its bytes.
+
+        The very same may be of a run that was stopped before the rows had their place.
+        """
+        content = (json.dumps(record, indent=1) + "\n").encode()
+        if self.sidecar is not None:
+            self._may_replace(self.sidecar, content)
+        return content
 
     def check_late(self):
         """ValueError if a row that was read has one of the new columns, which the first lack."""
@@ -68,13 +82,15 @@ class Extended:
         """write(payload, kept, values): rows of `source`, which of them, and each new column's.
 
         The payload is that of :meth:`~.base.Table.parts`, `kept` (n,) booleans, `values` one array
-        of float64, of the kept rows, for each new column. The files are there whole or not at all.
+        of float64, of the kept rows, for each new column. The files are there whole or not at all,
+        and the rows come last: where they are, the record is.
         """
+        content = self.check_record(record)
         with ExitStack() as files:
+            temporary = files.enter_context(replacing(self.path))
             if self.sidecar is not None:
                 beside = files.enter_context(replacing(self.sidecar))
-                beside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            temporary = files.enter_context(replacing(self.path))
+                beside.write_bytes(content)
             if self.sidecar is None:
                 metadata = {self.key: json.dumps(record).encode()}
                 write = files.enter_context(_parquet(temporary, self, metadata))

@@ -110,6 +110,7 @@ def score_pairs(
             "three names; give them"
         )
     pairs = _Texts(opened(source, "pairs", folders=True), source, prompt, (chosen, rejected))
+    _clear_finished(Path(out))
     new = dict.fromkeys(columns, "columns")
     target = Extended(pairs.table, out, new, beside="score", key=METADATA, force=force)
     digest, rows = pairs.looked_through()
@@ -128,6 +129,7 @@ def score_pairs(
     }
     record = {name: settings[name] for name in settings if name != "rows"}
     record |= {"columns": list(columns), "version": __version__}
+    target.check_record(record)
     with _partial(target.path, settings | model.environment()) as folder:
         files = list(_windows(pairs, model, batch_tokens, folder, rows))
         tally = _Tally()
@@ -185,6 +187,23 @@ class _Texts:
         return found.hexdigest()[:16], number
 
 
+def _beside(out):
+    """The folder of what is done."""
+    return out.with_name(f"{out.name}.partial")
+
+
+def _clear_finished(out):
+    """Remove what a file is made of, where a run was killed when that had its place already."""
+    folder = _beside(out)
+    if not (out.is_file() and folder.is_dir()):
+        return
+    parts = (*folder.glob("*.npy"), *folder.glob("settings.json"))
+    if all(part.stat().st_mtime_ns <= out.stat().st_mtime_ns for part in parts):
+        with held(folder / "lock", wait=False) as mine:
+            if mine:
+                shutil.rmtree(folder)
+
+
 @contextmanager
 def _partial(out, settings):
     """The folder with what is done, made by these settings; gone once the block has ended well.
@@ -193,7 +212,7 @@ def _partial(out, settings):
     """
     import torch
 
-    folder = out.with_name(f"{out.name}.partial")
+    folder = _beside(out)
     about = folder / "settings.json"
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder / "lock", wait=False) as mine:
