@@ -787,6 +787,7 @@ def test_a_bound_that_is_just_met_is_met():
 
 def test_the_limits_are_those_that_the_docstring_states(small, monkeypatch):
     told = " ".join(checker.__doc__.split())
+    assert f"in Arb, at {checker.BITS} bits" in told
     assert f"two up to {checker.ROUNDS} times" in told and f"than {checker.MOST:,} of" in told
     monkeypatch.setattr(checker, "MAX_ITEMS", 0)
     refused(small, "1 boxes: at most 0 are read")

@@ -4,10 +4,12 @@ import ast
 import itertools
 import json
 import math
+import runpy
 import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +18,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from madpo_theory import MarginSchedule, log_weight, log_weight_ratio, weight
-from madpo_theory.certify import QUANTITIES, certify, check, checker, supremum, write_certificate
+from madpo_theory.certify import (
+    QUANTITIES,
+    certify,
+    check,
+    checker,
+    optimize,
+    supremum,
+    write_certificate,
+)
 from madpo_theory.certify.enclosure import Box, above, at_middle, below, enclose, precision
 from madpo_theory.weights import WEIGHTS
 
@@ -270,3 +280,85 @@ def test_a_bound_on_a_slopes_tail_holds_and_is_nearly_attained(kind, name, beyon
     bound = float(tail(checker._Schedule(2, 0, 1000, 1), arb(far)))
     # The bound takes e^-x for e^-x/(1 + e^-x)^2, x = 3 or 4, and 1/2 for sigma(-c h), c = 2 e^-x.
     assert 0.7 * bound < value < bound
+
+
+# --- the search, of quantities made up for it ----------------------------------------------------
+
+
+def made_up(formula, tail=lambda weighting, far: None, two_sided=False):
+    return SimpleNamespace(
+        name="q", formula=formula, tail=tail, signed=lambda ball: ball, derivative=0,
+        two_sided=two_sided,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("known", "limit", "start"),
+    [(0, 1, 1), (3, 8, 8), (3, 9, 8), (63, 2**63, 2**63), (64, 1, None)],
+)
+def test_a_bound_on_the_tail_is_asked_for_at_powers_of_2(known, limit, start):
+    asked = []
+
+    def tail(weighting, far):
+        asked.append(far)
+        return arb(0) if far >= 2**known else None
+
+    assert optimize._start(made_up(None, tail), "w", limit) == start
+    assert asked == [2**k for k in range(min(known + 1, 64))]
+    if start is not None:
+        message = rf"q: a bound on the tail is known beyond {start} nats only, .* {start - 1} boxes"
+        with pytest.raises(RuntimeError, match=message):
+            optimize._start(made_up(None, tail), "w", start - 1)
+
+
+@pytest.mark.parametrize(("tolerance", "hi"), [(0.2, 2), (0.08, 5), (0.04, 9), (0.01, 128)])
+@pytest.mark.parametrize("two_sided", [False, True])
+def test_the_search_goes_outward_until_the_tail_decides_nothing(tolerance, hi, two_sided):
+    """Of what is 1 everywhere: beyond 2, 5 and 9 nats 1.06, 1.03 and 1.01 are known."""
+
+    def tail(weighting, far):
+        known = (("1.06", 5), ("1.03", 9), ("1.01", 999))
+        return next(arb(bound) for bound, end in known if far < end) if far >= 2 else None
+
+    found = supremum(
+        made_up(lambda xp, h, weighting: 1 + 0 * h, tail, two_sided), None, tolerance=tolerance
+    )
+    assert found.hi == hi and found.lo == (-hi if two_sided else 0) and found.lower == 1
+    assert found.upper == pytest.approx({2: 1.06, 5: 1.03, 9: 1.01, 128: 1.01}[hi], abs=1e-15)
+    assert found.tail and found.domain == (-math.inf, math.inf)
+    assert [(box.level, box.index) for box in found.boxes] == [(0, k) for k in range(found.lo, hi)]
+
+
+@pytest.mark.parametrize(("reach", "hi"), [(0.5, 1), (1, 1), (2.5, 3), (60.0, 60)])
+def test_without_a_bound_on_the_tail_the_search_ends_at_its_reach(reach, hi):
+    found = supremum(made_up(lambda xp, h, weighting: h), None, tolerance=0.3, reach=reach)
+    assert found.hi == hi and found.domain == (-hi, hi) and not found.tail
+    # a ball around a box is wider than the box by its radius's rounding, to 30 bits
+    assert hi <= found.upper <= hi * (1 + 2.0**-28) and hi - 0.3 < found.lower < hi
+
+
+def test_a_box_is_cut_where_the_quantity_may_be_largest():
+    """Of h over [0, 1]: 1/2, 3/4 and 7/8 are attained, with 1, 2 and 3 boxes."""
+    identity = made_up(lambda xp, h, weighting: h)
+    for limit, tolerance, lower in ((0, 0.51, 0.5), (1, 0.26, 0.75), (2, 0.13, 0.875)):
+        found = supremum(identity, None, tolerance=tolerance, reach=1, limit=limit)
+        assert found.lower == lower and len(found.boxes) == limit + 1
+        assert found.witness == found.boxes[-1] and found.witness.middle == lower
+        if limit:
+            message = (
+                rf"q: {limit - 1} boxes do not reach tolerance {tolerance} \(lower {{}}, upper 1\."
+            )
+            with pytest.raises(RuntimeError, match=message.format(1 - 2.0**-limit)):
+                supremum(identity, None, tolerance=tolerance, reach=1, limit=limit - 1)
+
+
+@pytest.mark.parametrize("module", ["madpo_theory.certify.checker", "madpo_theory.audit.checker"])
+@pytest.mark.parametrize(("names", "status"), [([], 2), (["absent"], 1), (["a", "b"], 1)])
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_the_command_reads_the_files_that_are_named(module, names, status, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["checker.py", *names])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(module, run_name="__main__")
+    said = capsys.readouterr().out.splitlines()
+    assert end.value.code == status and len(said) == len(names)
+    assert all(line.startswith(f"REFUSED {n}: ") for line, n in zip(said, names, strict=True))

@@ -1,11 +1,13 @@
 """Certificates over boxes of schedules: bounds hold inside, and no falsehood is accepted."""
 
 import functools
+import hashlib
 import itertools
 import json
 import math
 import subprocess
 import sys
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -151,8 +153,13 @@ def test_boxes_that_are_none_are_refused(sides, error, rule):
 
 
 def test_margins_left_of_minus_tau_are_refused():
-    with pytest.raises(ValueError, match="-1 <= low <= high"):
-        certify_box("weight_slope", SMALL, within=(-2, 0))
+    for within in ((-2, 0), (1, 0), [0, "-1/2"], "-1.01"):
+        with pytest.raises(ValueError, match="-1 <= low <= high"):
+            certify_box("weight_slope", SMALL, within=within)
+    assert certificate._limits(None) is None
+    assert certificate._limits((-1, "1/2")) == (-1, Fraction(1, 2))
+    assert certificate._limits("0.97") == (Fraction(97, 100),) * 2
+    assert certificate._limits([0, 0]) == (0, 0)
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +301,51 @@ def test_another_question_or_other_formulas_have_another_name(tmp_path, monkeypa
     assert kept_certificate(tmp_path, *asked[0][:2], **asked[0][2])[1].name not in names
 
 
+def test_a_certificate_is_named_after_what_it_is_of(tmp_path):
+    """Its quantity, its weight, its parameters, and twelve digits of a key."""
+    key = "0123456789abcdef"
+    schedule = MarginSchedule.released(exact=True)
+    ratio = BoundedRatioWeight(MarginSchedule(Fraction(5, 2), 0.0, 1, 2))
+    for made, name in (
+        (certify("influence", schedule, tolerance=0.5), "influence-2-1_2-1-log999"),
+        (certify("sensitivity", ratio, tolerance=0.5), "sensitivity-bounded_ratio-5_2-0-1-2"),
+        (certify_box("influence", SMALL, bound=9.0), "influence-19_10_to_21_10-1_2-1-2_to_21_10"),
+    ):
+        path = write_certificate(made, tmp_path, key=key)
+        assert path == tmp_path / f"{name}-0123456789ab.json"
+        assert path.read_text() == json.dumps(made) + "\n"
+        by_content = write_certificate(made, tmp_path)
+        text = json.dumps(made, sort_keys=True).encode()
+        assert by_content.name == f"{name}-{hashlib.sha256(text).hexdigest()[:12]}.json"
+
+
+def test_a_certificate_says_what_was_asked_for():
+    """In the words of its format, whatever was given."""
+    one = certify("sensitivity", BoundedRatioWeight(MarginSchedule(2, 0.25, 1, 2)), tolerance=0.1)
+    assert {k: one[k] for k in ("format", "quantity", "weighting", "schedule", "lo")} == {
+        "format": "madpo-theory supremum 2",
+        "quantity": "sensitivity",
+        "weighting": "bounded_ratio",
+        "schedule": {"c_max": "2", "c_min": "1/4", "lam": "1", "tau": "2"},
+        "lo": 0,
+    }
+    assert one["hi"] == max(Fraction(index + 1, 2**level) for level, index in one["boxes"])
+    two = certify_box("dampening", POINT, bound=1, within=(0, 1))
+    assert {k: two[k] for k in ("format", "quantity", "weighting", "box", "within", "upper")} == {
+        "format": "madpo-theory box supremum 1",
+        "quantity": "dampening",
+        "weighting": "published",
+        "box": {"c_max": ["2", "2"], "c_min": ["1/2"] * 2, "lam": ["1", "1"], "tau": ["2", "2"]},
+        "within": ["0", "1"],
+        "upper": 1.0,
+    }
+    assert list(two["trees"]) == ["+"] and len(two["witness"]) == 5
+    falls = certify_box("target_slope_min", POINT, bound=1, within="1/2")
+    assert list(falls["trees"]) == ["-"]
+    both = certify_box("influence", POINT, bound=1, within="1/2")
+    assert sorted(both["trees"]) == ["+", "-"]
+
+
 def test_the_search_goes_on_at_the_face_on_which_the_quantity_is_largest():
     unknown, sides = arb(-1).union(arb(1)), [(0, 1)] * 4 + [(2, 2)]
     assert boxes._faces(sides, [arb(0.5), arb(-0.5), unknown, arb(0), arb(1)]) == "AbD"
@@ -308,6 +360,8 @@ def test_the_search_goes_on_at_the_face_on_which_the_quantity_is_largest():
         (None, [(4, 5), (4, 5), (1, 1), (1, 1), (1, 1)], 0),
         (None, [(4, 4.1), (4, 5), (8, 9), (1, 1), (1, 1)], 1),
         ([math.inf, 9, 0, 0, 0], [(4, 4.1), (4, 4.1), (8, 9), (1, 1), (1, 2)], 4),
+        (None, [(0, 0), (4, 4.1), (0, 0), (1, 1), (1, 1)], 1),
+        (None, [(-1, 0), (4, 5), (0, 0), (1, 1.5), (1, 1)], 0),
     ],
 )
 def test_the_search_cuts_where_it_costs_most_or_where_it_is_widest(effects, sides, dimension):
@@ -371,6 +425,203 @@ def test_the_margin_at_which_a_target_falls_is_guessed_at_the_middle_schedule():
     assert abs(float(near) - falls) < 1 / 64
     assert grid._intervals("1/2") == ["1/2"] and grid._intervals([3]) == [3]
     assert grid._intervals(range(3)) == [(0, 1), (1, 2)]
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_a_box_whose_least_coefficient_is_0_is_certified(name):
+    """The size of a parameter that is 0 is no unit of its width."""
+    found = certify_box(name, ScheduleBox(("1.9", "2.1"), 0, 1, (2, "2.1")), bound=5.0)
+    check(found)
+    check(found | {"trees": {sign: ["."] * len(trees) for sign, trees in found["trees"].items()}})
+
+
+# --- the search, of quantities made up for it ----------------------------------------------------
+
+
+def made_up(formula, tail=lambda weighting, far: arb(0), signs=(1,), derivative=0):
+    return SimpleNamespace(
+        name="q", formula=formula, tail=tail, signs=signs, derivative=derivative, two_sided=False
+    )
+
+
+def search_of(quantity, box=POINT, bound=None, tolerance=0.1, limit=1000):
+    return boxes._Search(quantity, "published", box, bound, tolerance, limit)
+
+
+def one_everywhere(xp, h, weighting):
+    return 0 * h + 1
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "bound", "end"),
+    [
+        (0.2, None, 2), (0.1, None, 5), (0.04, None, 8), (0.03, None, 8),
+        (0.04, 1.2, 2), (0.04, 1.1, 5), (0.2, 1.05, 5), (0.2, 1.04, 8),
+    ],
+)  # fmt: skip
+def test_the_search_goes_outward_until_the_tail_decides_nothing(tolerance, bound, end):
+    """Of what is 1 everywhere; beyond 2, 5 and 8 tau of 2 nats 1.11, 1.05 and 1.03 are known."""
+
+    def tail(weighting, far):
+        return arb("1.11") if far < 10 else arb("1.05") if far < 16 else arb(1) + arb(1) / 64
+
+    bound = None if bound is None else bound + 2.0**-40  # the float of 1.05 may lie below it
+    search = search_of(made_up(one_everywhere, tail), bound=bound, tolerance=tolerance + 2.0**-40)
+    search.add(fmpq(0), fmpq(2))
+    search.run()
+    known = {2: 1.11, 5: 1.05, 8: 1 + 1 / 64}[end]
+    assert search.add_tail(2) == pytest.approx(known, abs=1e-15)
+    sides = [node.sides[0] for node in search.roots[1]]
+    assert sides == [(0, 2), *((k, k + 1) for k in range(2, end))]
+
+
+def test_the_search_gives_up_where_no_tail_decides():
+    search = search_of(made_up(one_everywhere, lambda weighting, far: None), limit=5)
+    search.add(fmpq(0), fmpq(2))
+    with pytest.raises(RuntimeError, match=r"q over .*: beyond 6 tau only <= inf is known, which"):
+        search.add_tail(2)
+    late = made_up(one_everywhere, lambda weighting, far: arb(9) if far >= 8 else None)
+    search = search_of(late, limit=300)
+    search.add(fmpq(0), fmpq(2))
+    with pytest.raises(RuntimeError, match=r"beyond 257 tau only <= 9.0 is known, which is above"):
+        search.add_tail(2)
+
+
+def test_a_bound_that_is_just_met_is_proved_at_once():
+    search = search_of(made_up(one_everywhere), bound=1)
+    search.add(fmpq(0), fmpq(2))
+    search.run()
+    assert search.lower == search.upper == search.bound == 1.0
+    assert [node.tree() for node in search.roots[1]] == ["."]
+    with pytest.raises(ExceedsBound) as error:
+        search = search_of(made_up(one_everywhere), bound=1 - 2.0**-53)
+        search.add(fmpq(0), fmpq(2))
+        search.run()
+    assert (error.value.margin, error.value.value) == (1, 1.0)
+    assert error.value.schedule == (2, Fraction(1, 2), 1, 2)
+
+
+@pytest.mark.parametrize("derivative", [0, 1])
+def test_the_search_takes_as_many_boxes_as_its_limit_and_no_more(derivative):
+    """Of h (2 - h), and of the slope of h^2 - h^3/3, which is that, over [0, 2] nats."""
+
+    def formula(xp, h, weighting):
+        return h * (2 - h) if derivative == 0 else h * h - h * h * h / 3
+
+    def found(limit):
+        search = search_of(made_up(formula, derivative=derivative), tolerance=0.01, limit=limit)
+        search.add(fmpq(0), fmpq(1))
+        search.run()
+        assert search.lower <= 1 <= search.upper <= search.lower + 0.01
+        return len(search.heap)
+
+    enough = found(1000)
+    assert 3 <= enough == found(enough - 1)
+    with pytest.raises(RuntimeError, match=rf"q over c_max 2 .*: {enough - 2} boxes leave \["):
+        found(enough - 2)
+
+
+def test_the_least_of_a_quantity_is_searched_under_its_other_sign():
+    search = search_of(made_up(lambda xp, h, weighting: h * (2 - h), signs=(1, -1)))
+    search.add(fmpq(0), fmpq(1))
+    search.run()
+    assert sorted(search.roots) == [-1, 1] and 0.9 < search.lower <= 1 <= search.upper
+    least = search_of(made_up(lambda xp, h, weighting: h * (h - 2), signs=(-1,)))
+    least.add(fmpq(0), fmpq(1))
+    least.run()
+    assert 0.9 < least.lower <= 1 <= least.upper
+
+
+def test_a_supremum_counts_the_boxes_on_which_it_was_proved():
+    trees = {"+": (".", "0A..", "01..."), "-": ("B.",)}
+    assert boxes.BoxSupremum(0.0, 1.0, (), trees).leaves == 7
+
+
+@pytest.mark.parametrize("end", ["1/0", "x", math.inf, math.nan, None, [1], 1.5, Decimal("inf")])
+def test_an_end_that_is_no_exact_number_is_refused(end):
+    with pytest.raises(TypeError, match=r"^c_max (must be rational, got|= .* is a rounded float)"):
+        ScheduleBox((2, end), "1/2", 1, 2)
+    assert ScheduleBox(2.0, "0.5", 1, 2) == POINT
+
+
+def test_the_section_has_the_cells_that_it_says(monkeypatch):
+    asked = []
+
+    def cells(*edges):
+        asked.extend(edges)
+        return np.arange(12 * 16).reshape(12, 1, 1, 16)
+
+    monkeypatch.setattr(grid, "monotone_cells", cells)
+    assert grid.section_cells.__wrapped__().tolist() == np.arange(192).reshape(12, 16).tolist()
+    c_max, c_min, lam, tau = asked
+    assert list(map(float, c_max)) == pytest.approx(np.linspace(1.2, 4.2, 13), abs=1e-15)
+    assert list(map(float, tau)) == np.linspace(0.5, 8.5, 17).tolist()
+    assert Fraction(c_min) == Fraction(1, 2) and lam == 1 and c_max[0] == Fraction("1.2")
+
+
+def test_each_cell_is_asked_for_as_it_was_given(monkeypatch):
+    """Rising where the target of the middle schedule falls nowhere, else falling at a margin."""
+    asked, at = [], Fraction(7, 8)
+    monkeypatch.setattr(grid, "check", lambda found: None)
+    monkeypatch.setattr(grid, "certify_box", lambda *a, **k: asked.append((*a, k)) or "found")
+    for falls in (None, at):
+        monkeypatch.setattr(grid, "_lowest", lambda *given, falls=falls: falls)
+        (cell,) = grid.monotone_cells(
+            2, ["1/2"], 1, (2, 3), kind="bounded_ratio", within=(0, 1), limit=7
+        ).flat
+        name, box, options = asked.pop()
+        assert (
+            str(box) == "c_max 2 x c_min 1/2 x lam 1 x tau [2, 3]" and cell.certificate == "found"
+        )
+        common = {"kind": "bounded_ratio", "limit": 7}
+        if falls is None:
+            assert (name, cell.verdict, cell.at) == ("target_slope_min", "increases", None)
+            assert options == common | {"bound": 0.0, "within": (0, 1)}
+        else:
+            assert (name, cell.verdict, cell.at) == ("target_slope_max", "falls", at)
+            assert options == common | {"bound": -1e-9, "within": at}
+    for error in (ValueError, RuntimeError):
+
+        def fails(*given, error=error, **options):
+            raise error
+
+        monkeypatch.setattr(grid, "certify_box", fails)
+        (cell,) = grid.monotone_cells(2, "1/2", 1, 2).flat
+        assert cell == grid.Cell(cell.box, "undecided", None, None)
+
+
+@pytest.mark.parametrize(
+    ("within", "low", "high"),
+    [
+        (None, 0, 4),
+        ((Fraction(3, 4), Fraction(5, 4)), 0.75, 1.25),
+        ((Fraction(1), Fraction(3)), 1, 3),
+    ],
+)
+def test_the_guess_is_the_middle_of_64_steps_of_each_tau(within, low, high, monkeypatch):
+    box = ScheduleBox((2, 3), ("1/4", "1/2"), (1, 2), (2, 4))
+    steps = 64 * math.ceil(high - low)
+    edges = low + (high - low) * np.arange(steps + 1) / steps  # exact: powers of 2
+    for falling in (0, 5, steps - 1):
+
+        def target(h, h_true, weighting, falling=falling):
+            assert h is h_true and weighting.schedule == MarginSchedule(2.5, 0.375, 1.5, 3.0)
+            assert h.tolist() == (3 * edges).tolist()
+            return np.where(np.arange(steps + 1) > falling, -1.0, 0.0)
+
+        monkeypatch.setattr(grid, "effective_target", target)
+        found = grid._lowest(box, "published", within)
+        assert found == (Fraction(edges[falling]) + Fraction(edges[falling + 1])) / 2
+    monkeypatch.setattr(grid, "effective_target", lambda h, *rest: 0 * h)
+    assert grid._lowest(box, "published", within) is None
+
+
+def test_edges_are_cells_and_a_number_is_one():
+    cells = [("1", "2"), ("2", "4")]
+    assert grid._intervals(["1", "2", "4"]) == grid._intervals(("1", "2", "4")) == cells
+    assert grid._intervals(np.array([1, 2, 4])) == [(1, 2), (2, 4)]
+    assert grid._intervals(("1/2",)) == ["1/2"] and grid._intervals(3) == [3]
+    assert grid._intervals([]) == []
 
 
 # --- arithmetic: the jets of search and checker --------------------------------------------------

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madpo_theory import MarginSchedule
-from madpo_theory.certify import certificate, certify, checker, grid, kept_certificate
+from madpo_theory.certify import boxes, certificate, certify, checker, grid, kept_certificate
 from madpo_theory.certify.checker import check, main, read, said
 
 CLASS = {"c_max": "2", "c_min": "1/2", "lam": "1", "tau": "2"}
@@ -522,6 +522,8 @@ def test_the_widest_dimension_is_so_in_proportion(widths, widest):
     sides = [(fmpq(4), fmpq(4) + fmpq(Fraction(w).numerator, Fraction(w).denominator))
              for w in map(Fraction, map(str, widths))]  # fmt: skip
     assert checker._widest(sides) == widest
+    assert checker._widest([(fmpq(0), fmpq(0))] * 3 + sides[3:]) == (4 if widest == 4 else 0)
+    assert checker._widest([(fmpq(-1), fmpq(0)), *sides[1:]]) == 0
 
 
 @pytest.mark.parametrize(
@@ -706,6 +708,75 @@ def test_every_dimension_costs_its_slope_times_half_its_width():
     checker._prove(problem, sides, 0, 1, arb("0.1"))
     with pytest.raises(ValueError, match="cannot confirm"):
         checker._prove(problem, sides, 0, 1, arb("-0.2"))
+
+
+class Coarse:
+    """0 with slope 1 in s, known only of boxes of s no wider than 1/4: of 4 parts, by 3 cuts."""
+
+    def __init__(self):
+        self.asked = []
+
+    def evaluate(self, box, region):
+        self.asked.append(box)
+        low, high = box[0]
+        if high - low > fmpq(1, 4):
+            return arb(0).union(arb("inf")), [arb(-1).union(arb(1)), *balls(0, 0, 0, 0)]
+        return arb(0), balls(1, 0, 0, 0, 0)
+
+    def tail(self, schedule, far):
+        return arb(0) if schedule.tau.rad() < 0.13 else arb("nan")
+
+
+@pytest.mark.parametrize(
+    ("constant", "proof"),
+    [
+        ("MAX_BOXES", lambda: checker._prove(Coarse(), SIDES, 0, 1, arb("0.1"))),
+        ("MAX_BOXES", lambda: checker._slack(Coarse(), SIDES, 0, 0, 1)),
+        (
+            "MAX_TAIL",
+            lambda: checker._box_tail(
+                Coarse(), [(2, 2), (0, 0), (1, 1), (1, 2)], fmpq(2), arb("0.1")
+            ),
+        ),
+    ],
+    ids=["bound", "slope", "tail"],
+)
+def test_a_box_is_cut_as_often_as_is_said_and_no_more(constant, proof, monkeypatch):
+    monkeypatch.setattr(checker, constant, 3)
+    proof()
+    monkeypatch.setattr(checker, constant, 2)
+    with pytest.raises(
+        ValueError, match=r"cannot confirm (the bound 0\.1|that the quantity is mon)"
+    ):
+        proof()
+
+
+def test_what_is_hopeless_is_not_cut():
+    """A slope that falls on the whole box; a middle above the bound."""
+    fine = [(fmpq(0), fmpq(1, 4)), *SIDES[1:]]
+    falling, high = Coarse(), Coarse()
+    with pytest.raises(ValueError, match="monotone in dimension 0"):
+        checker._slack(falling, fine, 0, 0, -1)
+    assert falling.asked == [fine]
+    with pytest.raises(ValueError, match="cannot confirm the bound -0"):
+        checker._prove(high, SIDES, 0, 1, arb("-0.01"))
+    assert len(high.asked) == 2 and high.asked[0] == SIDES
+
+
+def test_the_limits_are_those_that_the_docstring_states():
+    told = " ".join(checker.__doc__.split())
+    for limit in (
+        f"computed in Arb balls at {checker.BITS} bits",
+        f"at most {checker.MAX_BYTES // 2**20} MiB, a million boxes",
+        f"{checker.MAX_CHARACTERS} characters in a number",
+        f"boxes of width 2^-{checker.MAX_LEVEL} to 2^{checker.MAX_LEVEL}",
+        f"what {checker.MAX_DEPTH} halvings leave open",
+        f"what {checker.MAX_BOXES:,} halvings leave open, of a tail {checker.MAX_TAIL:,},",
+    ):
+        assert limit in told
+    assert checker.MAX_ITEMS == 10**6 and checker.MAX_BYTES % 2**20 == 0
+    assert f"computed at {boxes._BITS} bits, half of" in boxes.__doc__
+    assert 2 * boxes._BITS == checker.BITS
 
 
 # --- never a crash -------------------------------------------------------------------------------

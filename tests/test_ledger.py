@@ -81,6 +81,8 @@ def test_the_defaults_of_a_piece_and_of_a_ledger():
 def test_a_verdict_is_known_by_its_letters():
     with pytest.raises(ValueError, match="shows its counterexample"):
         replace(CLAIM, verdict="".join(["fai", "ls"]))
+    with pytest.raises(ValueError, match="states a condition"):
+        replace(CLAIM, verdict="".join(["condi", "tional"]))
 
 
 def test_the_json_holds_the_claim_its_evidence_and_what_it_rests_on(tmp_path):
@@ -170,7 +172,7 @@ def test_coq_starts_for_proofs_only(kind, asked, monkeypatch, tmp_path):
     def piece():
         return PIECE
 
-    piece.kind = kind
+    piece.kind = "".join(kind)  # known by its letters
     gathered(piece, tmp_path)
     assert len(started) == asked
 

@@ -11,7 +11,7 @@ the search. It refuses a certificate, by a ValueError of one line, unless
    :data:`FORM`, a finite `upper`, names of variables that are identifiers, and graphs of at most
    100,000 nodes, of known kinds, in order, on those variables, with numbers as exact text;
 2. the `expression` that is bounded is the statement: at points, both agree to 2^-150, the statement
-   by Taylor series of the formula in Arb;
+   by Taylor series of the formula in Arb, at 300 bits;
 3. the boxes are a partition of the domain, with no gap and no overlap;
 4. on every box the expression stays below `upper`, or a constraint leaves the box out: by interval
    arithmetic rounded outward, elementary functions by Arb, and, where no branch may jump, the

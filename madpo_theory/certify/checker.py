@@ -15,7 +15,8 @@ even in h: for it every margin is every h >= 0.
 
 A certificate is refused, by a ValueError of one line, unless it obeys every rule below. Each is the
 function named beside it, and of each ``tests/test_forgeries.py`` has a forgery that it alone
-refuses. That the bounds on the tails hold is proved in ``proofs/Tails.v``.
+refuses. All is computed in Arb balls at 128 bits. That the bounds on the tails hold is proved in
+``proofs/Tails.v``.
 
 Of the file, which is JSON in UTF-8, nested no deeper than Python reads, and of what it holds:
 
@@ -632,7 +633,12 @@ def _largest(problem, box, region, sign, gradient):
 
 def _widest(box):
     """The dimension widest in proportion to its size; s in proportion to 1."""
-    return max(range(5), key=lambda d: (box[d][1] - box[d][0]) / (box[d][1] if d else fmpq(1)))
+
+    def width(d):
+        low, high = box[d]
+        return (high - low) / high if d and low != high else high - low  # 0 <= low beside s
+
+    return max(range(5), key=width)
 
 
 class _Jet:

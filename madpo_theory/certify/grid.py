@@ -61,9 +61,9 @@ def section_cells():
     12 in c_max, from 1.2 to 4.2, by 16 in tau, from 0.5 to 8.5; as :func:`monotone_cells` returns
     them.
     """
-    c_max = [Fraction(6, 5) + Fraction(k, 4) for k in range(13)]
-    tau = [Fraction(1, 2) + Fraction(k, 2) for k in range(17)]
-    return monotone_cells(c_max, Fraction(1, 2), 1, tau)[:, 0, 0, :]
+    c_max = [Fraction("1.2") + Fraction(k, 4) for k in range(13)]
+    tau = [Fraction(k, 2) for k in range(1, 18)]
+    return monotone_cells(c_max, "1/2", 1, tau).squeeze()
 
 
 def _intervals(edges):

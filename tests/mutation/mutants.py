@@ -43,7 +43,7 @@ ROOMS = {
     "ledger": ("claims.ledger", "claims.evidence"),
 }
 REQUIRED = {"formulas": 0.97, "certificates": 0.95, "ledger": 0.95}
-"""The share of the mutants of a room that the tests must notice."""
+"""The share of the mutants of a room, without equivalent ones, that the tests must notice."""
 MODULES = tuple(module for modules in ROOMS.values() for module in modules)
 
 ARITHMETIC = ("Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Pow")

@@ -87,10 +87,11 @@ def _of_room(room, counts, total):
 def _drawn(total, number, seed):
     if number is None or number >= total["places"]:
         return ""
-    low, high = interval(total["killed"], total["mutants"])
+    low, high = interval(total["killed"], total["mutants"] - total["equivalent"])
     return (
         f"\n\nDrawn at random: {number} of {total['places']:,} changes, seed {seed}. With 95 % "
-        f"confidence the tests notice between {low:.1%} and {high:.1%} of all (Wilson's interval)."
+        f"confidence the tests notice between {low:.1%} and {high:.1%} of those that are not "
+        "equivalent (Wilson's interval)."
     )
 
 

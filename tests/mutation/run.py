@@ -412,9 +412,9 @@ def finish(suite, mutants, outcomes, options, samples, broken, tests):
         seconds=child.SECONDS,
     )
     wrong = [
-        f"{room}: {page.score(count)[0]:.1%} of the mutants are noticed, below {REQUIRED[room]:.0%}"
+        f"{room}: {page.score(count)[1]:.1%} of the mutants are noticed, below {REQUIRED[room]:.0%}"
         for room, count in page.of_rooms(counts).items()
-        if page.score(count)[0] < REQUIRED[room]
+        if page.score(count)[1] < REQUIRED[room]
     ]
     wrong += [
         f"no test noticed by hand: {what}"
