@@ -30,7 +30,7 @@ from .second_measures import (
     share,
 )
 from .second_predictions import REFUTED, decided, judged
-from .study import load_tables, lacking
+from .study import lacking, load_tables
 
 __all__ = ["publish", "reading"]
 
@@ -95,9 +95,9 @@ def made_of(folder, known, path):
     commits = ", ".join(sorted({row["commit"] or "unknown" for row in env.values()}))
     cards = sorted({row["card"] for row in env.values() if row.get("card")})
     where = f" on {', '.join(cards)}" if cards else ""
-    lacking = [f"**{left} of the study's {len(listed)} runs are still to come.**", ""]
+    unfinished = [f"**{left} of the study's {len(listed)} runs are still to come.**", ""]
     return [
-        *(lacking if left else []),
+        *(unfinished if left else []),
         f"Written by `madpo study --second {size} --limit 0 --page {path}` from the "
         f"{len(env)} runs in `{folder}` (size {size}), {hours:.1f} hours of training and "
         f"evaluation, each run's own{where}, at {commits} (+: with changes on top).",
