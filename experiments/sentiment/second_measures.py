@@ -25,7 +25,8 @@ from .second import ARMS, BETAS, TIERS, spots
 
 __all__ = [
     "NOTHING", "Recorded", "changed", "could_see", "difference", "equivalent", "gap", "gap_between",
-    "holm", "left_out", "monotone", "over_cells", "p_of_zero", "ratio_of_displacement", "share",
+    "holm", "inside", "left_out", "mean", "monotone", "over_cells", "p_of_zero",
+    "ratio_of_displacement", "share",
 ]  # fmt: skip
 
 RESAMPLES = 2000
@@ -42,7 +43,7 @@ class Recorded:
     """
 
     def __init__(self, tables):
-        self.tables, self.runs = tables, {}
+        self.tables, self.runs, self.found = tables, {}, {}
         known = spots()
         for run in tables.summary["run"]:
             if run in known:
@@ -62,14 +63,12 @@ class Recorded:
 
     @functools.cached_property
     def _prompts(self):
-        return self._grouped(self.tables.prompts, "prompt", ["reward", "kl"])
+        return split_by(self.tables.prompts, ["run"], "prompt", ["reward", "kl"])
 
     @functools.cached_property
     def _texts(self):
         values = ["reward", "length", "degenerate"]
-        rows = self.tables.texts.sort_values(["run", "temperature", "prompt"])
-        return {key: part[values].to_numpy(dtype=float)
-                for key, part in rows.groupby(["run", "temperature"])}  # fmt: skip
+        return split_by(self.tables.texts, ["run", "temperature"], "prompt", values)
 
     @functools.cached_property
     def _responses(self):
@@ -78,14 +77,7 @@ class Recorded:
             chosen=rows["policy_chosen"] - rows["reference_chosen"],
             rejected=rows["policy_rejected"] - rows["reference_rejected"],
         )
-        both = ["chosen", "rejected"]
-        return {key: part.sort_values("pair")[both].to_numpy(dtype=float)
-                for key, part in rows.groupby(["run", "split"])}  # fmt: skip
-
-    @staticmethod
-    def _grouped(table, row, values):
-        table = table.sort_values(["run", row])
-        return {run: part[values].to_numpy(dtype=float) for run, part in table.groupby("run")}
+        return split_by(rows, ["run", "split"], "pair", ["chosen", "rejected"])
 
     def of(self, arm, cell, temperature=1.0):
         """(prompts, 2): reward of the text at a decoding temperature, and KL."""
@@ -109,6 +101,16 @@ class Recorded:
     def responses(self, arm, cell, split):
         """(pairs, 2): log-ratios of chosen and rejected to the reference, nats."""
         return self._responses[self.runs[arm][cell], split]
+
+
+def split_by(table, keys, row, values):
+    """{keys of a group: its values (rows, n), ordered by `row`}; of one key, not in a tuple."""
+    table = table.sort_values([*keys, row])
+    names = list(zip(*(table[key].tolist() for key in keys), strict=True))
+    starts = [i for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
+    parts = np.split(table[values].to_numpy(dtype=float), starts[1:])
+    found = {names[start]: part for start, part in zip(starts, parts, strict=True)}
+    return found if len(keys) > 1 else {name: part for (name,), part in found.items()}
 
 
 @functools.lru_cache(maxsize=8)
@@ -206,13 +208,27 @@ def _gap_parts(recorded, arm, tiers, temperature):
         yield cell, np.hstack([recorded.of(name, cell, temperature) for name in names])
 
 
+def inside(recorded, arm, tiers=TIERS):
+    """(cells in which an arm's KL lies within DPO's, cells that have both)."""
+    values = [_above(v.mean(axis=0)) for _, v in _gap_parts(recorded, arm, tiers, 1.0)]
+    return int(np.isfinite(values).sum()), len(values)
+
+
+def mean(recorded, arm, tier, column):
+    """Mean over the seeds of a tier of an arm's reward (column 0) or KL (1)."""
+    cells = recorded.cells(arm, tiers=(tier,))
+    return float(np.mean([recorded.of(arm, cell)[:, column].mean() for cell in cells]))
+
+
 def gap(arm, *, tiers=TIERS, temperature=1.0):
     """Measure: an arm's reward at equal KL, at a decoding temperature."""
 
     def measure(recorded):
-        return over_cells(
-            [(values, _above) for _, values in _gap_parts(recorded, arm, tiers, temperature)]
-        )
+        key = arm, tuple(tiers), temperature
+        if key not in recorded.found:
+            parts = _gap_parts(recorded, *key)
+            recorded.found[key] = over_cells([(values, _above) for _, values in parts])
+        return recorded.found[key]
 
     return measure
 

@@ -26,7 +26,7 @@ from madpo_theory.files import held, must_be_writable, replacing
 
 from . import PRESETS, SentimentConfig, run
 
-__all__ = ["STUDY", "Tables", "compare", "load_tables", "record", "run_id"]
+__all__ = ["STUDY", "Tables", "compare", "lacking", "load_tables", "record", "run_id"]
 
 SEEDS = (0, 1, 2)
 CPU = PRESETS["cpu"]

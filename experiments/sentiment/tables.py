@@ -188,7 +188,7 @@ def full_scale(folder):
     """
     tables, rows = load_tables(folder), []
     for tier in TIERS:
-        pairs = training(tables, tier=tier)
+        pairs = training(tables, tier=tier, label_noise=0.0)
         exact = pairs["true_margin"].to_numpy()
         for name, column in (("as trained", "model_margin"), ("exact", "true_margin")):
             if not len(pairs):

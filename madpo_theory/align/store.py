@@ -72,7 +72,14 @@ def environment():
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "packages": {name: installed(name) for name in packages},
+        "card": card(),
     }
+
+
+def card():
+    """Name of the CUDA device, None without one or where torch was not needed."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
 
 
 class Busy(RunError):

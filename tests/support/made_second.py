@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas
 
+from madpo_theory.align.store import canonical
 from madpo_theory.experiments.sentiment.second import ARMS, study
 from madpo_theory.experiments.sentiment.second import spots as spots_of
 from madpo_theory.experiments.sentiment.study import Tables, run_id
@@ -52,7 +53,7 @@ def made(kl_of, gain_of, *, displaced=None, until=None, noise=0.02, seed=0):
         spot = spots[name]
         kl = kl_of(spot.arm)
         reward = float(curve(kl)) + gain_of(spot.arm) + noise * rng.normal()
-        if f"sft-{spot.tier}-{spot.seed}" not in [p["run"].iloc[0] for p in prompts]:
+        if spot.cell not in shared:
             evaluated(f"sft-{spot.tier}-{spot.seed}", 0.0, 0.0, spot.cell)
         evaluated(name, reward, kl, spot.cell)
         rows.append({"run": name, "tier": spot.tier, "seed": spot.seed, "kl": kl,
@@ -128,9 +129,12 @@ def rival(**options):
 
 def write(folder, tables):
     """The tables as a results folder."""
+    known = {run_id(config): json.loads(canonical(config)) for config in study("cpu")}
+    configs = {run: known[run] for run in tables.summary["run"]}
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("summary", "prompts", "pairs", "steps", "texts", "responses"):
         getattr(tables, name).to_parquet(folder / f"{name}.parquet", index=False)
     env = {run: {"commit": "made", "seconds": 36.0} for run in tables.summary["run"]}
     (folder / "env.json").write_text(json.dumps(env))
+    (folder / "config.json").write_text(json.dumps(configs))
     return folder
