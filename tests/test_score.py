@@ -373,7 +373,7 @@ def test_wrong_use_is_one_line_and_writes_nothing(tmp_path, folders, capsys):
         (["--max-tokens", "0"], "breaks the rule 1 <= max_tokens <= "),
         (["--batch-tokens", "0"], "batch_tokens >= 1"),
         (["--device", "cuda:99"], "device = 'cuda:99' is none that torch finds here"),
-        (["-o", str(tmp_path / "o.csv")], "must end in .jsonl"),
+        (["-o", str(tmp_path / "o.txt")], "must end in one of .arrow, .csv, .json, .jsonl"),
         (["-o", str(source)], "is there already; force (--force)"),
     ):
         arguments = ["score", str(source), "--reward-model", folders(), "-o",

@@ -80,11 +80,10 @@ def score_pairs(
 
     Parameters
     ----------
-    source : a file of pairs of one of :data:`~madpo_theory.formats.FORMATS`, or a folder that
-        datasets' save_to_disk wrote.
-    out : .parquet for Parquet, Arrow and its folders, else the suffix of `source`. How the rewards
-        were made is recorded in the Parquet file's metadata, key ``madpo_theory.score``, or in
-        OUT.score.json.
+    source : what :func:`~madpo_theory.formats.opened` takes.
+    out : a file of any of :data:`~madpo_theory.formats.FORMATS`, by the end of its name. How the
+        rewards were made is recorded in the metadata of Parquet and Arrow, key
+        ``madpo_theory.score``, else in OUT.score.json.
     reward_model : folder or hub name of a sequence-classification model of transformers with one
         output, and its tokenizer.
     prompt, chosen, rejected : columns, each of texts or of lists of messages (role, content); the
@@ -109,7 +108,7 @@ def score_pairs(
             f"columns = {columns!r} breaks the rule that margin, chosen and rejected reward have "
             "three names; give them"
         )
-    pairs = _Texts(opened(source, "pairs", folders=True), source, prompt, (chosen, rejected))
+    pairs = _Texts(opened(source, "pairs"), prompt, (chosen, rejected))
     _clear_finished(Path(out))
     new = dict.fromkeys(columns, "columns")
     target = Extended(pairs.table, out, new, beside="score", key=METADATA, force=force)
@@ -150,8 +149,8 @@ def score_pairs(
 class _Texts:
     """The dialogues of a table's rows."""
 
-    def __init__(self, table, source, prompt, responses):
-        self.table, self.source = table, source
+    def __init__(self, table, prompt, responses):
+        self.table, self.source = table, table.path
         self.columns = [prompt if prompt in table.names else None, *responses]
         for name in filter(None, self.columns):
             table.require(name)
