@@ -8,6 +8,8 @@ INSTALLED := $(VENV)/installed
 # once; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUPPORTED := $(SINGLE) PYTHONPATH=tests/support
+# Figures of the theory that the docs show.
+FIGURES := corrected_weights effective_target field_targets monotone_region pair_risk primer target_shift weight_and_coefficient
 # How many changes `make mutation` draws of each room; a room that is not named is run whole.
 SAMPLE := certificates=120 formulas=150 ledger=150
 
@@ -82,9 +84,9 @@ lint: $(INSTALLED)  ## check the style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-readme: $(INSTALLED)  ## renew docs/claims.md, the figures of README.md, and the graph of the ledger
-	$(BIN)/madpo verify --page docs/claims.md --graph docs/figures/ledger.svg
-	$(BIN)/madpo figures --out docs/figures --names effective_target monotone_region field_targets
+readme: $(INSTALLED)  ## renew docs/claims.md, docs/ledger.json, the figures of the theory, and the graph of the ledger
+	$(BIN)/madpo verify --page docs/claims.md --json docs/ledger.json --graph docs/figures/ledger.svg
+	$(BIN)/madpo figures --out docs/figures --names $(FIGURES)
 	rm -f docs/figures/*.pdf docs/figures/*.csv
 
 $(INSTALLED): constraints.txt pyproject.toml

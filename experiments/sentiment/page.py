@@ -24,7 +24,7 @@ def publish(folder, path):
     folder, path = Path(folder), Path(path)
     shown = {name: figure for name, figure in figures().items() if figure.source == "results"}
     for file in make_figures(path.parent / "figures", experiment=None, results=folder, names=shown):
-        if file.suffix != ".png":
+        if file.suffix != ".svg":
             file.unlink()
     about = section(folder)
     left = len(lacking(folder, STUDY))
@@ -59,7 +59,7 @@ def publish(folder, path):
     lines += at_full_scale(folder)
     for name, figure in shown.items():
         caption = " ".join(figure.caption.split())
-        lines += [f"## {figure.title}", "", f"![{figure.alt}](figures/{name}.png)", "", caption, ""]
+        lines += [f"## {figure.title}", "", f"![{figure.alt}](figures/{name}.svg)", "", caption, ""]
     lines += [
         failures(about["predictions"]),
         "",
