@@ -67,7 +67,7 @@ from madpo_theory.losses import dpo
 from .record import OUT, Recorder, device_name, versions
 
 BETA, RANK, ALPHA, SEED = 0.1, 16, 32, 7
-SHAPES = ((16, 32), (16, 48), (64, 68), (16, 64))
+SHAPES = ((16, 32), (16, 48), (64, 68), (16, 64), (20, 176))
 AGREEMENT = 1e-5
 """Largest relative difference of losses and of gradients, as a norm over all adapters."""
 NO_END = -1
@@ -535,9 +535,30 @@ def compare_generation(out, base, rounds, **common):
         )  # fmt: skip
 
 
+def random_weights(folder, into):
+    """A model stage of the configuration and tokenizer in `folder`, with random weights.
+
+    They take the time that trained ones do, and are there at once.
+    """
+    from tokenizers import Tokenizer
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    run = Run(Path(into))
+    run.path.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(SEED)
+    Gemma3ForCausalLM(Gemma3TextConfig.from_pretrained(folder)).save_pretrained(run.path / "model")
+    tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    tokenizer.save(str(run.path / "tokenizer.json"))
+    run.write_tensors("kept.safetensors", {"kept": torch.arange(tokenizer.get_vocab_size())})
+    return run
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=MODELS, default="gemma")
+    parser.add_argument(
+        "--random", type=Path, help="folder: random weights, of its config.json and tokenizer.json"
+    )
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=2)
@@ -561,13 +582,18 @@ def main(arguments=None):
 
     preset = PRESETS[MODELS[chosen.model]]
     reviews = data(chosen.root, preset.data)
-    base_model = model(chosen.root, {"model": preset.model}, reviews)
+    if chosen.random:
+        base_model = random_weights(chosen.random, Path(chosen.root) / "random")
+    else:
+        base_model = model(chosen.root, {"model": preset.model}, reviews)
     vocabulary = Vocabulary.load(base_model)
     texts = block(reviews, "prompts")["text"].tolist()
     out = Recorder("training", chosen.out)
     used = versions("torch", "transformers", "trl", "peft")
     common = {k: getattr(chosen, k) for k in ("model", "dtype", "threads")}
     common["device"] = device_name(chosen.device)
+    if chosen.random:
+        common["model"] += ", random weights"
     common["versions"] = used
     with tempfile.TemporaryDirectory() as folder:
         number = precision(folder, PrecisionConfig(device=chosen.device, dtype=chosen.dtype))
