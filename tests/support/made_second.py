@@ -68,14 +68,13 @@ def made(kl_of, gain_of, *, displaced=None, until=None, noise=0.02, seed=0):
                 {"run": name, "pair": range(PAIRS), "split": split, "reference_chosen": -100.0,
                  "reference_rejected": -100.0} | both
             ))  # fmt: skip
-    pairs = pandas.DataFrame({"tier": ["high"], "seed": [0], "pair": [0], "label_noise": [0.0]})
+    h = rng.normal(1.0, 1.0, size=200)
+    pairs = pandas.DataFrame({"tier": "high", "seed": 0, "label_noise": 0.0, "pair": range(200),
+                              "split": "train", "true_margin": h, "model_margin": h})  # fmt: skip
     steps = pandas.DataFrame({"run": ["none"], "step": [0]})
     concat = pandas.concat
     return Tables(pandas.DataFrame(rows), concat(prompts), pairs, steps, concat(texts),
                   concat(responses))  # fmt: skip
-
-
-SHARE = {"madpo": 0.35, "madpo 2": 0.25, "sigma": 0.3}
 
 
 def kl_of_theory(arm):
@@ -83,7 +82,7 @@ def kl_of_theory(arm):
     plain = arm.removesuffix(" noise")
     less = math.exp(-0.4) if arm.endswith(" noise") else 1.0
     if plain.startswith("dpo ") and plain != "dpo nll":
-        x = -math.log2(beta_of(plain) / 0.1)  # 2 at 0.4, no: -2 at 0.4, 3 at 0.0125
+        x = -math.log2(beta_of(plain) / 0.1)  # -2 at 0.4, 3 at 0.0125
         return less * 4.0 * 2 ** (0.9 * x - 0.06 * x * x)
     logs = {"madpo": 0.28, "offset": 0.6, "madpo 2": 0.15, "sigma": 0.15, "rdpo": 0.2, "cdpo": -0.2,
             "madpo noisy 4": -0.3, "offset noisy 4": 0.1, "madpo flipped 0.5": -0.2}  # fmt: skip
