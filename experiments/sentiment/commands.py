@@ -41,7 +41,7 @@ def sentiment(arguments):
         SentimentConfig,
         default=PRESETS[chosen.preset],
         args=rest,
-        prog="madpo sentiment --preset {cpu,smoke,paper} --root RUNS",
+        prog=f"madpo sentiment --preset {{{','.join(sorted(PRESETS))}}} --root RUNS",
         description=f"The sentiment experiment. Defaults below: preset {chosen.preset}.",
     )
     must_be_writable(chosen.root)
@@ -137,7 +137,7 @@ def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
     """Verify the claims, run the experiment, draw the figures, write the report.
 
     Args:
-        preset: cpu, smoke or paper.
+        preset: cpu, card, smoke or paper.
         root: folder of the experiment's runs; what is finished there is not run again.
     """
     needed("madpo reproduce")

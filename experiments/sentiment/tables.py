@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from madpo_theory import MarginSchedule
 from madpo_theory.align.config import TIERS
 from madpo_theory.align.extras import optional
 from madpo_theory.diagnose import diagnose
@@ -194,7 +195,7 @@ def full_scale(folder):
             if not len(pairs):
                 continue
             margins = pairs[column].to_numpy()
-            effect = diagnose(margins).effects[0]
+            effect = diagnose(margins, MarginSchedule.released(4)).effects[0]
             rows.append({"tier": tier, "reward_model": name, "spread": margins.std(),
                          "disputed": (margins < 0).mean(), "falls": effect.falling_share,
                          "ess": effect.ess, "dpo_beta": effect.dpo_beta,

@@ -249,6 +249,8 @@ def test_full_scale_is_said_of_the_recorded_pairs(table, tmp_path):
     shown = rows.loc[("high", "as trained")]
     assert shown["spread"] == pytest.approx(margins.std(ddof=0))
     assert shown["disputed"] == pytest.approx((margins < 0).mean())
+    weights = predictions.weights_of(margins)  # at c_max 4, as the runs', not at the default
+    assert shown["ess"] == pytest.approx(weights.sum() ** 2 / (weights**2).sum() / len(weights))
     exact, trained = (rows.xs(name, level="reward_model") for name in ("exact", "as trained"))
     assert (abs(exact["gain"]) > abs(trained["gain"])).all()  # errors suppress the wrong labels
 
