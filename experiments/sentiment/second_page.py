@@ -49,7 +49,7 @@ def publish(folder, path):
     folder, path = Path(folder), Path(path)
     known = Recorded(load_tables(folder))
     rows = judged(folder)
-    picture = save(drawn("runs_second", shown(known)), path.parent / "figures/sentiment_second.png")
+    picture = save(drawn("runs_second", shown(known)), path.parent / "figures/sentiment_second.svg")
     lines = [
         f"# {TITLE}",
         "",

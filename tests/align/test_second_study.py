@@ -213,9 +213,9 @@ def test_the_page_says_what_lacks(tmp_path):
     assert "**287 of the study's 327 runs are still to come.**" in page
     for said in ("## The answer", "## What would change one's mind", "not measured", "(claim A8)"):
         assert said in page
-    assert page.index("## The answer") < page.index(".png") < page.index("## What would change")
+    assert page.index("## The answer") < page.index(".svg") < page.index("## What would change")
     assert all(f"| {row.id} |" in page for row in PREDICTIONS)
-    assert (tmp_path / "docs" / "figures" / "sentiment_second.png").stat().st_size > 1000
+    assert (tmp_path / "docs" / "figures" / "sentiment_second.svg").stat().st_size > 1000
     assert second_page.reading(folder) in page.replace("  \n", "\n")
     with pytest.raises(ValueError, match="holds runs of cpu and can take none of card"):
         second.of_one_size(folder, "card")
