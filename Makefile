@@ -8,10 +8,16 @@ INSTALLED := $(VENV)/installed
 # once; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUPPORTED := $(SINGLE) PYTHONPATH=tests/support
+# Figures of the theory that the docs show.
+FIGURES := corrected_weights effective_target field_targets monotone_region pair_risk primer target_shift weight_and_coefficient
 # How many changes `make mutation` draws of each room; a room that is not named is run whole.
 SAMPLE := certificates=120 formulas=150 ledger=150
 
-.PHONY: help reproduce studies study proofs test test-slow test-long fuzz kills mutation bench bench-diagnose bench-train docs sheets which lint readme clean
+# What make gpu runs with: what make gpu-pack laid out, or where there is nothing the lock file's.
+PARTS := $(wildcard build/card/part-*)
+CARD := $(if $(PARTS),build/card/venv/bin/python,$(INSTALLED))
+
+.PHONY: help reproduce studies study proofs test test-slow test-long fuzz kills mutation bench bench-diagnose bench-train gpu-pack gpu docs sheets which lint readme clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +61,15 @@ bench-train: $(INSTALLED)  ## seconds and memory of an alignment step, and gener
 bench-diagnose: $(INSTALLED)  ## time and memory of madpo diagnose and madpo weights, beside polars' scan of the same file
 	$(BIN)/python -m benchmarks.diagnose --threads 2
 
+gpu-pack: $(INSTALLED)  ## what a machine with a card and no network lacks, in parts: build/card (HAVE= packages that it has)
+	$(BIN)/python -m benchmarks.pack build/card --have $(HAVE)
+
+gpu: $(CARD)  ## everything that needs a CUDA device, within 25 minutes, without network where gpu-pack's parts are
+	$(if $(PARTS),$(CARD),$(BIN)/python) -m benchmarks.card
+
+build/card/venv/bin/python:
+	$(PYTHON) -m benchmarks.pack build/card --unpack
+
 docs: $(INSTALLED)  ## the documentation site, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
@@ -69,9 +84,9 @@ lint: $(INSTALLED)  ## check the style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-readme: $(INSTALLED)  ## renew docs/claims.md, the figures of README.md, and the graph of the ledger
-	$(BIN)/madpo verify --page docs/claims.md --graph docs/figures/ledger.svg
-	$(BIN)/madpo figures --out docs/figures --names effective_target monotone_region field_targets
+readme: $(INSTALLED)  ## renew docs/claims.md, docs/ledger.json, the figures of the theory, and the graph of the ledger
+	$(BIN)/madpo verify --page docs/claims.md --json docs/ledger.json --graph docs/figures/ledger.svg
+	$(BIN)/madpo figures --out docs/figures --names $(FIGURES)
 	rm -f docs/figures/*.pdf docs/figures/*.csv
 
 $(INSTALLED): constraints.txt pyproject.toml

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from madpo_theory.files import replacing
+from madpo_theory.markdown import markdown_table
 
 from .record import OUT
 
@@ -32,7 +33,7 @@ SIZES = {
     "device": "{}",
     "threads": "{} threads",
 }
-HEAD = "| comparison | size | ours | peer | unit | ours / peer | median |\n" + 7 * "|---" + "|"
+HEAD = ("comparison", "ours", "peer", "unit", "ours / peer", "median")
 TOP = """# Benchmarks
 
 Written by `python -m benchmarks.page` from the last run of each benchmark. Times are the shortest
@@ -43,21 +44,41 @@ second one above 1.
 """
 
 
+def size_of(row, but=()):
+    """The sizes of a row in words, but those that were said before."""
+    return ", ".join(text.format(row[k]) for k, text in SIZES.items() if k in row and k not in but)
+
+
 def table(rows):
-    """Markdown of the rows that compare; the others, which are notes, below them."""
-    lines, notes = [HEAD], []
-    for row in rows:
-        size = ", ".join(text.format(row[key]) for key, text in SIZES.items() if key in row)
-        if "ratio" not in row:
-            values = {k: v for k, v in row.items() if k not in (*SIZES, "name", "versions")}
-            told = ", ".join(f"{k} {v}" for k, v in values.items())
-            notes.append(f"- {row['name']} ({size}): {told}")
-            continue
-        numbers = (f"{row[key]:.4g}" for key in ("ours", "peer"))
-        ratios = (f"{row[key]:.3g}" if key in row else "" for key in ("ratio", "median_ratio"))
-        cells = (row["name"], size, *numbers, row["unit"], *ratios)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, *([""] if notes else []), *notes])
+    """Markdown: what all rows have in common, said once; a table for each size, or a column if no
+    two rows share one; and what compares nothing, as notes."""
+    compared = [row for row in rows if "ratio" in row]
+    common = [k for k in SIZES if len({row.get(k) for row in compared}) == 1]
+    groups = {}
+    for row in compared:
+        groups.setdefault(size_of(row, common), []).append(cells(row))
+    said = size_of(compared[0], set(SIZES) - set(common)) if compared else ""
+    lines = [f"All of it: {said}.", ""] if said else []
+    if len(groups) == len(compared):
+        head = (HEAD[0], "size", *HEAD[1:])
+        body = [(name, size, *rest) for size, ((name, *rest),) in groups.items()]
+        lines += [*markdown_table(head, body), ""]
+    else:
+        for size, body in groups.items():
+            lines += [f"**{size[0].upper()}{size[1:]}**", "", *markdown_table(HEAD, body), ""]
+    for row in (row for row in rows if "ratio" not in row):
+        values = {k: v for k, v in row.items() if k not in (*SIZES, "name", "versions")}
+        told = ", ".join(f"{k} {v}" for k, v in values.items())
+        size = size_of(row, common)
+        lines.append(f"- {row['name']}{f' ({size})' if size else ''}: {told}")
+    return "\n".join(lines).rstrip()
+
+
+def cells(row):
+    """A row that compares, as texts."""
+    numbers = (f"{row[key]:.4g}" for key in ("ours", "peer"))
+    ratios = (f"{row[key]:.3g}" if key in row else "" for key in ("ratio", "median_ratio"))
+    return (row["name"], *numbers, row["unit"], *ratios)
 
 
 def page(folder):

@@ -16,6 +16,13 @@ def versions(*packages):
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
+def device_name(device):
+    """cpu, or the card's own name."""
+    import torch
+
+    return device if device == "cpu" else torch.cuda.get_device_name(device)
+
+
 def best_time(call, *, repeats=3, budget=20.0):
     """(shortest wall-clock seconds of a few calls, what the last returned).
 

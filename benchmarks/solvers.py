@@ -23,6 +23,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import choix
 import numpy as np
@@ -34,7 +35,7 @@ from threadpoolctl import threadpool_limits
 from madpo_theory import MarginSchedule, weight
 from madpo_theory.simulate.solve.newton import minimize_tables
 
-from .record import Recorder, best_time, versions
+from .record import OUT, Recorder, best_time, device_name, versions
 
 TOLERANCES = (1e-8, 1e-12)
 BATCHES = (1, 10, 100, 1000, 5000, 20000)
@@ -197,32 +198,42 @@ def one_by_one(solver, tables, tolerance, seconds=2.5):
         count *= 4
 
 
+def solved(tables, **settings):
+    """The fits, once a device has computed them."""
+    fits = minimize_tables(tables, **settings)
+    fits.scores.sum().item()
+    return fits
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[4, 16, 64])
     parser.add_argument("--largest", type=int, default=BATCHES[-1], help="largest batch")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--tolerances", type=float, nargs="+", default=TOLERANCES)
+    parser.add_argument("--device", default="cpu", help="where ours runs; the peers have the CPU")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the results")
     chosen = parser.parse_args(arguments)
     threadpool_limits(1, user_api="blas")  # more would wait for each other at these sizes
     torch.set_num_threads(chosen.threads)
     warnings.simplefilter("ignore")  # peers overflow and warn at their line searches
-    out, used = Recorder("solvers"), versions("torch", "numpy", "scipy", "choix")
+    out, used = Recorder("solvers", chosen.out), versions("torch", "numpy", "scipy", "choix")
     for size in chosen.sizes:
         batches = [b for b in BATCHES if b <= min(chosen.largest, LARGEST.get(size, 1000))]
         tables, drawn = (make(batches[-1], size, 7) for make in (weighted_tables, drawn_tables))
+        here, there = (x.to(chosen.device) for x in (tables, drawn))
         common = {"unit": "problems/s", "K": size, "threads": chosen.threads, "versions": used}
-        for tolerance in TOLERANCES:
+        common["device"] = device_name(chosen.device)
+        for tolerance in chosen.tolerances:
             common["tolerance"] = tolerance
             peers = {}
             for name, solver in PEERS.items():
                 peers[name] = one_by_one(solver, tables.numpy(), tolerance)
             times = {}
-            exact = minimize_tables(tables[:1000], tolerance=1e-13, accuracy=1e-3)
+            exact = minimize_tables(here[:1000], tolerance=1e-13, accuracy=1e-3)
             for batch in batches:
                 times[batch], fits = best_time(
-                    lambda t=tables[:batch], tol=tolerance: minimize_tables(
-                        t, tolerance=tol, accuracy=1.0
-                    ),
+                    lambda t=here[:batch], tol=tolerance: solved(t, tolerance=tol, accuracy=1.0),
                     repeats=9 if batch <= 1000 else 4,
                 )
                 fits.require()
@@ -245,13 +256,13 @@ def main(arguments=None):
                     name="growth", exponent=float(slope), batches=large,
                     seconds=[times[b] for b in large], **common,
                 )  # fmt: skip
-        for path in ("compiled", "torch"):
+        for path in ("compiled", "torch") if chosen.device == "cpu" else ():
             out.note(
                 name=f"peak memory beside input and result, {path}", batch=batches[-1],
                 mebibytes=peak_memory(size, batches[-1], path), **common | {"unit": "MiB"},
             )  # fmt: skip
         common["tolerance"], batch = 1e-8, len(drawn)
-        time, fits = best_time(lambda t=drawn: minimize_tables(t, tolerance=1e-8), repeats=5)
+        time, fits = best_time(lambda t=there: solved(t, tolerance=1e-8), repeats=5)
         fits.require()
         for name, solver in (("opt_pairwise", choix_newton), ("ilsr_pairwise_dense", choix_ilsr)):
             rate, norms = one_by_one(solver, drawn.numpy(), 1e-8)

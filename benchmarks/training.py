@@ -7,6 +7,9 @@ rank 16 on the attention projections from layer `first` on. The contenders:
   reference log-probabilities and, for first > 0, stored output of the layers below;
 - TRL: ``DPOTrainer.training_step`` with precomputed reference log-probabilities, with and without
   its default gradient checkpointing;
+- prefix sharing (arXiv 2410.20305): prompt and both responses as one sequence through transformers'
+  own layers, under a mask in which a response does not see the other, and stored reference
+  log-probabilities;
 - separate forwards: the structure of the MADPO author's loop: chosen and rejected forwarded apart,
   float32 logits of every token, the reference recomputed at every step.
 
@@ -34,6 +37,7 @@ import sys
 import tempfile
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -60,10 +64,10 @@ from madpo_theory.align.precision import precision
 from madpo_theory.align.store import Run
 from madpo_theory.losses import dpo
 
-from .record import Recorder, versions
+from .record import OUT, Recorder, device_name, versions
 
 BETA, RANK, ALPHA, SEED = 0.1, 16, 32, 7
-SHAPES = ((16, 32), (16, 48), (64, 68))
+SHAPES = ((16, 32), (16, 48), (64, 68), (16, 64), (20, 176))
 AGREEMENT = 1e-5
 """Largest relative difference of losses and of gradients, as a norm over all adapters."""
 NO_END = -1
@@ -80,6 +84,7 @@ class Setting:
     model: str
     precision: str
     threads: int
+    device: str = "cpu"
     prompt: int = 16
     new: int = 32
     pairs: int = 8
@@ -205,6 +210,35 @@ def separate_forwards(setting, causal_lm, tokens):
     return perturb(adapter_parameters(peft_model)), step
 
 
+def prefix_sharing(setting, causal_lm, tokens):
+    layout, peft_model = setting.layout, policy(setting, causal_lm)
+    place = torch.arange(tokens.shape[1], device=tokens.device)
+    branch = (place - setting.prompt).div(setting.new, rounding_mode="floor")
+    seen = (branch[None] < 0) | (branch[:, None] == branch[None])
+    seen = (seen & (place[:, None] >= place[None]))[None, None].expand(len(tokens), 1, -1, -1)
+    within = place[setting.prompt :].view(2, setting.new)
+    predicting = torch.cat([torch.full_like(within[:, :1], setting.prompt - 1), within[:, :-1]], 1)
+    responses = tokens[:, setting.prompt :]
+
+    def logps():
+        logits = causal_lm(
+            input_ids=tokens, position_ids=layout.positions(tokens.device), use_cache=False,
+            attention_mask=dict.fromkeys(("full_attention", "sliding_attention"), seen),
+        ).logits[:, predicting.flatten()]  # fmt: skip
+        log_p = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+        return log_p.gather(2, responses[..., None])[..., 0].view(len(tokens), 2, -1).sum(-1).T
+
+    with torch.no_grad(), peft_model.disable_adapter():
+        fixed = logps()
+
+    def step():
+        loss = dpo(*logps(), *fixed, beta=BETA)[0].mean()
+        loss.backward()
+        return loss.item()
+
+    return perturb(adapter_parameters(peft_model)), step
+
+
 def trl(setting, causal_lm, tokens, checkpointing=False):
     from datasets import Dataset
     from peft import LoraConfig
@@ -257,8 +291,11 @@ STEPS = {
     "ours": ours,
     "TRL": trl,
     "TRL, checkpointing": partial(trl, checkpointing=True),
+    "prefix sharing": prefix_sharing,
     "separate forwards": separate_forwards,
 }
+MODELS = {"gemma": "cpu", "gemma-full": "card", "tiny": "smoke"}
+"""Preset whose model it is."""
 
 
 PRODUCTS = "generate, matrix products alone"
@@ -436,7 +473,9 @@ def first_loss(setting):
 
 def disagreement(settings):
     """Relative differences of losses and of gradients from ours, the largest of all contenders."""
-    losses = [first_loss(setting) for setting in settings]
+    together = 1 if settings[0].device == "cpu" else len(settings)
+    with ThreadPoolExecutor(together) as pool:  # on a CPU they would want its memory twice
+        losses = list(pool.map(first_loss, settings))
     mine, *others = (torch.load(setting.gradients) for setting in settings)
     norm = torch.cat([g.flatten() for g in mine.values()]).norm()
     apart = []
@@ -496,15 +535,34 @@ def compare_generation(out, base, rounds, **common):
         )  # fmt: skip
 
 
+def random_weights(folder, into):
+    """A model stage of the configuration and tokenizer in `folder`, with random weights.
+
+    They take the time that trained ones do, and are there at once.
+    """
+    from tokenizers import Tokenizer
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    run = Run(Path(into))
+    run.path.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(SEED)
+    Gemma3ForCausalLM(Gemma3TextConfig.from_pretrained(folder)).save_pretrained(run.path / "model")
+    tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    tokenizer.save(str(run.path / "tokenizer.json"))
+    run.write_tensors("kept.safetensors", {"kept": torch.arange(tokenizer.get_vocab_size())})
+    return run
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", choices=("gemma", "tiny"), default="gemma")
+    parser.add_argument("--model", choices=MODELS, default="gemma")
+    parser.add_argument(
+        "--random", type=Path, help="folder: random weights, of its config.json and tokenizer.json"
+    )
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--shapes", type=int, nargs="*", default=range(len(SHAPES)), help=f"of {SHAPES}"
-    )
+    parser.add_argument("--shapes", type=int, nargs="*", default=range(3), help=f"of {SHAPES}")
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--first", type=int, nargs="+", help="first adapted layers; 0 and preset's")
     parser.add_argument("--contenders", nargs="+", choices=list(STEPS)[1:], default=list(STEPS)[1:])
@@ -513,6 +571,7 @@ def main(arguments=None):
     parser.add_argument("--samples", type=int, nargs="+", default=[1, 2], help="of each prompt")
     parser.add_argument("--rounds", type=int, default=4, help="turns of every contender")
     parser.add_argument("--root", default="runs", help="where the experiment keeps its model")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the results")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.child:
@@ -521,23 +580,30 @@ def main(arguments=None):
     from madpo_theory.align.config import PrecisionConfig
     from madpo_theory.experiments.sentiment import PRESETS
 
-    preset = PRESETS["cpu" if chosen.model == "gemma" else "smoke"]
+    preset = PRESETS[MODELS[chosen.model]]
     reviews = data(chosen.root, preset.data)
-    base_model = model(chosen.root, {"model": preset.model}, reviews)
+    if chosen.random:
+        base_model = random_weights(chosen.random, Path(chosen.root) / "random")
+    else:
+        base_model = model(chosen.root, {"model": preset.model}, reviews)
     vocabulary = Vocabulary.load(base_model)
     texts = block(reviews, "prompts")["text"].tolist()
-    out = Recorder("training")
+    out = Recorder("training", chosen.out)
     used = versions("torch", "transformers", "trl", "peft")
-    common = {k: getattr(chosen, k) for k in ("model", "dtype", "device", "threads")}
+    common = {k: getattr(chosen, k) for k in ("model", "dtype", "threads")}
+    common["device"] = device_name(chosen.device)
+    if chosen.random:
+        common["model"] += ", random weights"
     common["versions"] = used
     with tempfile.TemporaryDirectory() as folder:
         number = precision(folder, PrecisionConfig(device=chosen.device, dtype=chosen.dtype))
         base = Setting(
             contender="ours", folder=folder, model=str(base_model.path),
-            precision=str(number.path), threads=chosen.threads, pairs=chosen.pairs,
+            precision=str(number.path), threads=chosen.threads, device=chosen.device,
+            pairs=chosen.pairs,
         )  # fmt: skip
         for prompt, new in (SHAPES[i] for i in chosen.shapes):
-            for first in chosen.first or (0, preset.model.first_adapted_layer):
+            for first in chosen.first or sorted({0, preset.model.first_adapted_layer}):
                 setting = replace(base, prompt=prompt, new=new, first=first)
                 write_batch(setting, texts, vocabulary)
                 compare_steps(

@@ -101,8 +101,10 @@ def _shown(ledger, certificates, *, show, json):
         kinds = ", ".join(dict.fromkeys(e.kind for e in evidence))
         checked = [e for e in evidence if e.checked]
         agreeing = f"{sum(e.agrees for e in checked)}/{len(checked)}"
-        print(f"{row.id:<5}{VERDICTS[row.verdict].text:<9}{agreeing:>6} agree  {row.reading}")
-        print(f"{'':20}       {kinds}")
+        told = [row.title, row.reading] if row.title else [row.reading]
+        print(f"{row.id:<5}{VERDICTS[row.verdict].text:<9}{agreeing:>6} agree  {told[0]}")
+        for line in (*told[1:], kinds):
+            print(f"{'':20}       {line}")
         if row.counterexample:
             print(f"{'':20}       counterexample: {row.counterexample}")
         for e in evidence:
@@ -155,7 +157,7 @@ def simulate(
     rewards: Path | None = None,
     page: Path | None = None,
 ) -> int:
-    """Run a simulation study: OUT/STUDY.parquet, OUT/STUDY.png, and its predictions' verdicts.
+    """Run a simulation study: OUT/STUDY.parquet, OUT/STUDY.svg, and its predictions' verdicts.
 
     Stop it at any moment; the same command goes on to the identical table.
 

@@ -68,7 +68,8 @@ def system_error(error):
     """The OSError that an exception is or, of a disk that takes no more, stands for; else None.
 
     A library may fail once more when it closes its file, or raise an error of its own in the words
-    of Rust, "No space left on device (os error 28)", as safetensors and tokenizers do.
+    of Rust, "No space left on device (os error 28)", as safetensors and tokenizers do; torch's
+    writer knows that it failed, and not why.
     """
     if isinstance(error, OSError):
         return error
@@ -78,6 +79,8 @@ def system_error(error):
         found = re.search(r"\(os error (\d+)\)", str(error))
         if found and (number := int(found[1])) in _TAKES_NO_MORE:
             return OSError(number, os.strerror(number))
+        if re.search("PytorchStreamWriter failed|iostream error", str(error)):
+            return OSError(errno.EIO, "a file could not be written; make room on the disk")
         error = error.__cause__ or error.__context__
     return None
 

@@ -6,11 +6,11 @@ __all__ = ["KINDS", "listed"]
 
 
 def claims():
-    """(id, its verdict and reading) of every claim."""
+    """(id, its verdict and title) of every claim."""
     from .claims import CLAIMS
     from .verdicts import VERDICTS
 
-    return [(c.id, f"{VERDICTS[c.verdict].text:<10}{c.reading}") for c in CLAIMS]
+    return [(c.id, f"{VERDICTS[c.verdict].text:<10}{c.title}") for c in CLAIMS]
 
 
 def methods():

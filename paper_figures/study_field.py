@@ -27,7 +27,9 @@ def draw(table):
     lost = lost[order]
     figure, axes = new(PAGE, 1.9 + 0.185 * len(methods))
     shown = np.log10(np.clip(lost, FLOOR, 100))
-    axes.imshow(shown, aspect="auto", cmap="cividis_r", vmin=np.log10(FLOOR), vmax=2)
+    down, across = (np.arange(size + 1) - 0.5 for size in shown.shape)
+    axes.pcolormesh(across, down, shown, cmap="cividis_r", vmin=np.log10(FLOOR), vmax=2)
+    axes.invert_yaxis()
     for (row, column), value in np.ndenumerate(lost):
         text = (
             "×"

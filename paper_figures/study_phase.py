@@ -36,6 +36,7 @@ def draw(table):
             axes.set_xlabel(LABELS[axis])
         panels[row, 0].set_ylabel("model error (nats)")
     bar = figure.colorbar(drawn, ax=panels, shrink=0.6, aspect=30)
+    bar.solids.set_rasterized(False)
     ticks = np.array([-1, -0.5, 0, 0.5, 1])
     bar.set_ticks(ticks, labels=[f"{np.sign(t) * t * t * largest:+.3f}" for t in ticks])
     bar.set_label("reward over DPO's at equal KL (nats)")

@@ -3,6 +3,7 @@
 import gc
 
 import pytest
+from card import pretended
 from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
@@ -35,3 +36,17 @@ def one_thread():
 def no_shrinking(monkeypatch):
     """A property that is meant to fail does so at the first counterexample, not the simplest."""
     monkeypatch.setattr("madpo_theory.claims.evidence.PHASES", (Phase.generate,))
+
+
+@pytest.fixture(params=["pretended", pytest.param("cuda", marks=pytest.mark.cuda)])
+def card(request):
+    """A device that is no CPU: CUDA's where it is, else a pretended one (tests/support/card.py)."""
+    import torch
+
+    if torch.cuda.is_available() != (request.param == "cuda"):
+        pytest.skip("needs a CUDA device" if request.param == "cuda" else "there is a real one")
+    if request.param == "cuda":
+        yield torch.device("cuda")
+    else:
+        with pretended() as device:
+            yield device

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.page import main, page
+from benchmarks.page import main, page, table
 from benchmarks.record import Recorder
 
 
@@ -20,10 +20,26 @@ def results(tmp_path):
 
 def test_every_comparison_is_a_row_and_every_note_a_line(results):
     text = page(results)
-    assert "| peer | K = 4, batch 20,000 | 3000 | 12 | problems/s | 250 |  |" in text
-    assert "- growth (K = 4): exponent 0.8" in text
+    assert "All of it: K = 4, batch 20,000." in text
+    assert "| peer | 3000 | 12 | problems/s | 250 | |" in text
+    assert "- growth: exponent 0.8" in text
     assert "With scipy 1.0." in text
     assert "bench-train" not in text  # nothing is said of what has not run
+
+
+def test_a_size_is_said_once_for_all_its_rows():
+    rows = [
+        {"name": f"{what} {k}", "K": k, "dtype": "float32", "unit": "s"}
+        | {"ours": float(k), "peer": 2.0 * k, "ratio": 0.5}
+        for k in (4, 8)
+        for what in ("step", "memory")
+    ]
+    text = table(rows)
+    for words in ("All of it: float32.", "**K = 4**", "**K = 8**"):
+        assert text.count(words) == 1
+    assert text.count("| memory 8 | 8 | 16 | s | 0.5 | |") == 1
+    alone = table(rows[::2])
+    assert "| step 8 | K = 8 | 8 | 16 | s | 0.5 | |" in alone and "**" not in alone
 
 
 def test_the_page_is_written_whole(results, tmp_path):
@@ -38,16 +54,16 @@ def test_without_results_the_error_says_how_to_get_some(tmp_path):
 
 
 @pytest.mark.long
-def test_contenders_agree_and_take_turns_on_a_tiny_model(tmp_path, monkeypatch):
+def test_contenders_agree_and_take_turns_on_a_tiny_model(tmp_path):
     pytest.importorskip("trl")
-    from benchmarks import record, training
+    from benchmarks import training
 
-    monkeypatch.setattr(record.Recorder.__init__, "__defaults__", (tmp_path / "out",))
     settings = "--model tiny --shapes 0 --first 0 --pairs 2 --prompts 3 --new 4 --rounds 1"
-    assert training.main([*settings.split(), "--root", str(tmp_path / "runs")]) == 0
+    folders = ("--root", str(tmp_path / "runs"), "--out", str(tmp_path / "out"))
+    assert training.main([*settings.split(), *folders]) == 0
     lines = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
     rows = {(row["name"], row.get("samples")): row for row in map(json.loads, lines)}
-    for name in ("TRL", "TRL, checkpointing", "separate forwards"):
+    for name in list(training.STEPS)[1:]:
         row = rows[f"step {name}", None]
         assert row["gradient_difference"] <= training.AGREEMENT and row["median_ratio"] > 0
     assert {samples for name, samples in rows if name == "generation"} == {1, 2}

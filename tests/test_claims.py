@@ -152,8 +152,10 @@ def test_every_claim_has_two_kinds_of_evidence():
         assert len(found) >= 2 or (claim.id == "A7" and found == {"experiment"}), claim.id
 
 
-def test_every_claim_has_a_reading_and_named_figures_exist():
+def test_every_claim_has_a_title_and_a_reading_and_named_figures_exist():
+    assert len({claim.title for claim in CLAIMS}) == len(CLAIMS)
     for claim in CLAIMS:
+        assert re.fullmatch(r"[^$.\n]{10,80}", claim.title), claim.id  # words of one line
         assert claim.reading.endswith("."), claim.id
         assert not claim.figure or claim.figure in figures(), claim.id
 

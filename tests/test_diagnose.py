@@ -509,7 +509,7 @@ def test_files_that_are_no_pairs_are_refused(tmp_path):
     (tmp_path / "dict" / "dataset_dict.json").write_text("{}")
     for name, words in {
         "nowhere.parquet": "there is no such file",
-        "a.txt": "must end in one of .parquet, .arrow, .jsonl, .csv, .tsv",
+        "a.txt": "must end in one of .arrow, .csv, .json, .jsonl, .parquet, .tsv",
         "empty.csv": "holds no rows",
         "none.jsonl": "holds no rows",
         "broken.parquet": "cannot be read",
@@ -522,8 +522,8 @@ def test_files_that_are_no_pairs_are_refused(tmp_path):
         "word.csv": "row 2, column margin: must be a number, got 'high'",
         "twice.csv": "column 'margin' twice",
         "latin.csv": "is not UTF-8",
-        "bare": "holds no Arrow files",
-        "dict": "pass one of train",
+        "bare": "holds no rows; pass a folder",
+        "dict": "holds no rows; pass a folder",
     }.items():
         with pytest.raises(ValueError, match=re.escape(words)) as error:
             diagnose(tmp_path / name)
@@ -710,7 +710,7 @@ def test_a_folder_that_datasets_saved_is_read_like_the_file(tmp_path):
     differ = {k for k, v in folder.record().items() if v != file.record()[k]}
     assert differ == {"source"}
     datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(tmp_path / "splits")
-    with pytest.raises(ValueError, match="several splits; pass one of test, train"):
+    with pytest.raises(ValueError, match="several splits; name one of test, train"):
         diagnose(tmp_path / "splits")
     train = diagnose(tmp_path / "splits" / "train")
     assert train.margins == folder.margins

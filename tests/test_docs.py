@@ -1,5 +1,6 @@
 """The documentation: its code runs, its commands exist, the site builds without a warning."""
 
+import json
 import re
 import subprocess
 import sys
@@ -69,6 +70,33 @@ def test_every_claim_stands_on_one_theory_page():
     assert sorted(shown) == sorted(claim.id for claim in CLAIMS)
 
 
+def test_the_recorded_ledger_is_the_codes():
+    """docs/ledger.json, from which the theory pages are made: `make readme` renews it."""
+    recorded = json.loads((ROOT / "docs" / "ledger.json").read_text(encoding="utf-8"))["claims"]
+    assert [row["id"] for row in recorded] == [claim.id for claim in CLAIMS]
+    for row, claim in zip(recorded, CLAIMS, strict=True):
+        plain = {k: v for k, v in vars(claim).items() if k != "evidence"}
+        plain |= {"uses": claim.rests_on}
+        assert {k: row[k] for k in plain} == json.loads(json.dumps(plain)), claim.id
+        kinds = [e.kind for e in claim.evidence if hasattr(e, "kind")]
+        assert sorted(kinds) == sorted(e["kind"] for e in row["evidence"] if kinds), claim.id
+        assert all(e["agrees"] and e["checked"] for e in row["evidence"]), claim.id
+
+
+def test_the_bibliography_holds_every_work_that_is_cited_and_no_other():
+    works = (ROOT / "docs" / "references.bib").read_text(encoding="utf-8")
+    keys = re.findall(r"^@\w+\{(\w+),$", works, re.M)
+    numbers = dict(zip(re.findall(r"eprint = \{(.*)\}", works), keys, strict=False))
+    assert len(keys) == len(set(keys)) and len(numbers) == works.count("eprint")
+    for field in ("author", "title", "year"):
+        assert works.count(f"  {field} = {{") == len(keys), field
+    files = [*PAGES, *(ROOT / "madpo_theory").rglob("*.py"), *(ROOT / "experiments").rglob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    assert set(re.findall(r"\[@(\w+)\]", text)) <= set(keys)
+    cited = set(re.findall(r"\b2\d[01]\d\.\d{5}\b", text))
+    assert cited == set(numbers), cited ^ set(numbers)
+
+
 @pytest.mark.long  # `make docs` in CI
 def test_the_site_builds_strictly(tmp_path):
     pytest.importorskip("mkdocs", reason="needs madpo-theory[docs]")
@@ -79,12 +107,15 @@ def test_the_site_builds_strictly(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    targets = (tmp_path / "theory" / "targets" / "index.html").read_text(encoding="utf-8")
-    assert targets.count("<math") >= 6 and 'id="T5"' in targets and "arithmatex" not in targets
-    losses = (tmp_path / "api" / "losses" / "index.html").read_text(encoding="utf-8")
+    targets = (tmp_path / "theory" / "targets.html").read_text(encoding="utf-8")
+    assert targets.count('<svg class="m"') >= 6 and 'id="T5"' in targets
+    assert "arithmatex" not in targets and "effective_target.svg#only-dark" in targets
+    assert "T5_region" in targets and "largest dampening" in targets
+    losses = (tmp_path / "api" / "losses.html").read_text(encoding="utf-8")
     assert "arXiv 2310.12036" in losses and "IpoPerToken" in losses and ":func:" not in losses
     words = re.sub(r"<[^>]+>|\s", "", losses)
     assert "dpo(policy_chosen_logps,policy_rejected_logps,reference_chosen_logps," in words
     for page in tmp_path.rglob("*.html"):  # nothing is fetched from another server
         text = page.read_text(encoding="utf-8")
         assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="https?:', text), page
+    assert (tmp_path / "search" / "search_index.js").is_file()  # of a site opened from disk

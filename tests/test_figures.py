@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from madpo_theory import MarginSchedule, coefficient, effective_target, monotone_limit, weight
+from madpo_theory import (
+    MarginSchedule,
+    coefficient,
+    effective_target,
+    extensions,
+    monotone_limit,
+    weight,
+)
 from madpo_theory.methods import METHODS
 from madpo_theory.show.experiment import read_summary
 from madpo_theory.show.figures import figures, make_figures, table_bytes
@@ -28,6 +35,7 @@ RECORDED = Path(__file__).parents[1] / "results" / "sentiment"
 HEADS = {  # how the table of each figure begins
     "weight_and_coefficient": b"panel,schedule,element,x,y\nweight,madpo_2,curve,-12,",
     "effective_target": b"method,element,h,z\nmadpo_2,curve,0,0\n",
+    "primer": b"panel,element,x,y\ncoefficient,curve,0,2",
     "pair_risk": b"pair,h,method,element,z,risk\nhard,0.5,madpo_2,curve,-1.5,",
     "field_targets": b"group,others,h,target,gain\nalpha_dpo,0,0.05,",
     "target_shift": b"schedule,element,h,shift,bound\nmadpo_2,curve,-14,",
@@ -98,12 +106,12 @@ def digests(paths):
 
 
 @pytest.mark.parametrize("figures", [SOME, pytest.param(None, marks=pytest.mark.slow)])
-def test_writes_png_pdf_and_csv_of_every_figure(drawn, sources, tmp_path, figures):
+def test_writes_svg_pdf_and_csv_of_every_figure(drawn, sources, tmp_path, figures):
     paths = drawn[1] if figures else make_figures(tmp_path, **sources)
-    names = {f"{name}.{kind}" for name in figures or FIGURES for kind in ("png", "pdf", "csv")}
+    names = {f"{name}.{kind}" for name in figures or FIGURES for kind in ("svg", "pdf", "csv")}
     assert {path.name for path in paths} == names == {p.name for p in paths[0].parent.iterdir()}
     for path in paths:
-        start = {".png": b"\x89PNG", ".pdf": b"%PDF", ".csv": HEADS[path.stem]}[path.suffix]
+        start = {".svg": b"<svg ", ".pdf": b"%PDF", ".csv": HEADS[path.stem]}[path.suffix]
         assert path.read_bytes().startswith(start) and path.stat().st_size > 200
 
 
@@ -266,7 +274,7 @@ def test_without_an_experiment_its_figure_is_skipped_and_that_is_said(tmp_path, 
     paths = make_figures(tmp_path, experiment=None, say=said.append)
     assert {path.stem for path in paths} == {"weight_and_coefficient"}
     assert len(said) == 1 and "reward_kl" in said[0] and "madpo sentiment" in said[0]
-    assert not (tmp_path / "reward_kl.png").exists()
+    assert not (tmp_path / "reward_kl.svg").exists()
     with pytest.raises(ValueError, match="figure reward_kl shows the experiment run, and there is"):
         make_figures(tmp_path / "none", experiment=None, names=names)
     assert not (tmp_path / "none").exists()
@@ -345,6 +353,15 @@ def test_figures_that_cannot_show_it_are_refused(tmp_path):
 def test_draw_refuses_a_foreign_table():
     with pytest.raises(ValueError, match="no column 'pair'"):
         FIGURES["pair_risk"].draw({"z": [0.0]})
+
+
+def test_the_last_bar_of_a_density_is_drawn():
+    bars = {"element": ["density"] * 2, "name": ["", ""], "x": [0.0, 1.5], "y": [0.25, 0.4]}
+    curve = {"element": ["curve"] * 2, "name": ["dpo"] * 2, "x": [0.0, 3.0], "y": [0.0, 3.0]}
+    table = {name: np.array(curve[name] + bars[name]) for name in bars}
+    (drawn,) = extensions.FIGURES["diagnosis_targets"].draw(table).axes[1].patches
+    heights, edges, _ = drawn.get_data()
+    assert heights.tolist() == [0.25, 0.4] and edges.tolist() == [0.0, 1.5, 3.0]
 
 
 def test_csv_is_plain():

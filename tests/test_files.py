@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 from madpo_theory import cli
 from madpo_theory.files import (
@@ -202,6 +204,14 @@ def test_a_full_disk_is_told_whatever_a_library_makes_of_it(tmp_path, monkeypatc
     monkeypatch.setitem(cli.COMMANDS, "figures", lambda _: fails())
     assert cli.main(["figures"]) == 2
     assert capsys.readouterr().err == "madpo: No space left on device\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full")
+def test_torch_knows_not_why_it_could_not_write(tmp_path):
+    with pytest.raises(OSError, match="could not be written; make room") as told:
+        with replacing(tmp_path / "a.pt"):
+            torch.save({"a": torch.zeros(10_000)}, "/dev/full")
+    assert (told.value.errno, told.value.filename) == (errno.EIO, str(tmp_path / "a.pt"))
 
 
 @pytest.mark.parametrize("words", ("lost", "No such file or directory (os error 2)"))

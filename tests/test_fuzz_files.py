@@ -5,6 +5,7 @@ wrong, by the reader's fault.
 """
 
 import csv
+import gzip
 import os
 import re
 
@@ -176,7 +177,14 @@ SECRET = "a prompt of a user, which no error shows as a whole " * 20
         ("d.csv", "margin,t\n1_000,a\n", "row 1, column margin: must be a number, got '1_000'"),
         ("e.csv", "margin,é\n1,a\n".encode("utf-16"), "is UTF-16; convert it to UTF-8"),
         ("f.csv", "margin,t\n1,a\n2,é\n".encode("latin-1"), "line 3: is not UTF-8"),
-        ("a.json", '[{"margin": 1}]', "must end in one of .parquet"),
+        ("a.txt", '[{"margin": 1}]', "must end in one of .arrow, .csv, .json, .jsonl, .parquet"),
+        ("a.json", '{"margin": 1}', "row 1: the file begins with '{'; write an array"),
+        ("b.json", '[{"margin": 1} {"margin": 2}]', "row 1: '{' follows where a comma must"),
+        ("c.json", '[{"margin": 1}, 2]', "row 2: must be an object, got 2.0"),
+        ("d.json", '[{"margin": 1},\n{"margin": 2', "row 2: is not JSON"),
+        ("e.json", '[{"margin": 1}] []', "row 1: more follows the end of the array"),
+        ("f.json", "[" + '{"margin": ' + "[" * 100_000 + "]", "nested too deeply"),
+        ("a.jsonl.gz", gzip.compress(b'{"margin": 1}\n' * 9)[:-9], "cannot be read"),
     ],
 )  # fmt: skip
 def test_what_is_not_read_is_refused_in_one_line(tmp_path, capsys, name, data, words):

@@ -425,9 +425,9 @@ def test_a_single_number_is_no_batch():
             call(torch.tensor(1.0))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @named
-def test_losses_run_on_cuda(name):
+def test_losses_run_on_a_card(name, card):
     logps, margin = batch()
-    got = all_losses(margin.cuda())[name](*(x.cuda() for x in logps))[0]
+    got = all_losses(margin.to(card))[name](*(x.to(card) for x in logps))[0]
+    assert got.device.type == card.type
     torch.testing.assert_close(got.cpu(), all_losses(margin)[name](*logps)[0])

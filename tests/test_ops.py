@@ -16,8 +16,6 @@ from madpo_theory import MarginSchedule, coefficient, log_weight, log_weight_rat
 from madpo_theory.ops import arb_world, numpy_world, sympy_world, torch_world, world_of
 from madpo_theory.schedule import excess
 
-DEVICES = ("cpu", *(["cuda"] if torch.cuda.is_available() else []))
-
 # Values that every format down to bfloat16 holds exactly, on either side of 0 and of every tau.
 H = (-12.0, -6.875, -2.5, -2.0, -0.125, 0.0, 0.5, 2.0, 3.25, 6.9375, 14.0)
 T = (3.0, -1.5, 0.25, 7.0, -0.5, 1.0, -3.0, 5.0, 0.0, -8.0, 2.0)
@@ -59,9 +57,17 @@ def test_numpy(name, schedule, dtype):
 
 @named
 @scheduled
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.float16, torch.bfloat16))
-def test_torch(name, schedule, dtype, device):
+def test_torch(name, schedule, dtype):
+    agrees_in_torch(name, schedule, dtype, "cpu")
+
+
+@named
+def test_torch_on_a_card(name, card):
+    agrees_in_torch(name, SCHEDULES["released 2"], torch.float32, card)
+
+
+def agrees_in_torch(name, schedule, dtype, device):
     h, t, z = (torch.tensor(values, dtype=dtype, device=device) for values in (H, T, Z))
     value = FORMULAS[name](LIBRARY, h, t, z, schedule)
     assert (value.dtype, value.shape, value.device) == (dtype, h.shape, h.device)

@@ -1,6 +1,5 @@
 """The report: every claim in it, nothing from outside in it, bad inputs refused."""
 
-import base64
 import copy
 import json
 import re
@@ -22,9 +21,7 @@ from madpo_theory.simulate.predictions import (
     write_judgements,
 )
 
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
-)  # stands for a figure
+PIXEL = '<svg id="only-dark" viewBox="0 0 518.4 300">\n</svg>\n'  # stands for a figure
 
 # Made up for these tests: nothing here was computed.
 FABRICATED = {
@@ -98,7 +95,7 @@ def inputs(tmp_path_factory):
     experiment = fabricate(root / "runs" / "sentiment-fabricated")
     (root / "figures").mkdir()
     for name in figures():
-        (root / "figures" / f"{name}.png").write_bytes(PIXEL)
+        (root / "figures" / f"{name}.svg").write_text(PIXEL)
     results = write(root / "results", made())
     for name, spec in figures().items():
         if spec.source:
@@ -109,7 +106,7 @@ def inputs(tmp_path_factory):
     (root / "ledger.json").write_text(json.dumps(FABRICATED))
     (root / "cert.json").write_text("{}")
     (root / "studies").mkdir()
-    (root / "studies" / "noise.png").write_bytes(PIXEL)
+    (root / "studies" / "noise.svg").write_text(PIXEL)
     rivals = dict(no_effect=Rival(0, "flat"), paper=Rival(None, "names no rate"))
     predictions = [
         Prediction("f1", "<q>", (1, 2), "R & R", lambda t: Estimate(1.5, 1, 2, 99, 0.1), rivals),
@@ -156,7 +153,7 @@ def test_stands_alone(page):
     assert not {"script", "link", "iframe", "object", "base", "form"} & set(tags)
     images = [attributes for tag, attributes in parsed.tags if tag == "img"]
     assert len(images) == len(figures()) + 1
-    assert all(a["src"].startswith("data:image/png;base64,") and a["alt"] for a in images)
+    assert all(a["src"].startswith("data:image/svg+xml;base64,") and a["alt"] for a in images)
     assert "http:" not in page and "https:" not in page
     assert "@import" not in page and "url(" not in page
     hrefs = [a["href"] for tag, a in parsed.tags if tag == "a"]
@@ -248,12 +245,12 @@ def test_refuses_missing_and_truncated_files(inputs, tmp_path):
     (tmp_path / "half.json").write_text(json.dumps(FABRICATED)[:50])
     with pytest.raises(ValueError, match=r"half\.json: not valid JSON .*madpo verify"):
         write_report(out, **{**arguments, "ledger": tmp_path / "half.json"})
-    with pytest.raises(ValueError, match=r"\.png: cannot be read .*madpo figures"):
+    with pytest.raises(ValueError, match=r"\.svg: cannot be read .*madpo figures"):
         write_report(out, **{**arguments, "figures": tmp_path})
     for name in figures():
-        whole = (arguments["figures"] / f"{name}.png").read_bytes()
-        (tmp_path / f"{name}.png").write_bytes(whole[:-7])
-    with pytest.raises(ValueError, match=r"\.png: not a whole PNG file; .*madpo figures"):
+        whole = (arguments["figures"] / f"{name}.svg").read_text()
+        (tmp_path / f"{name}.svg").write_text(whole[:-7])
+    with pytest.raises(ValueError, match=r"\.svg: not a whole SVG file; .*madpo figures"):
         write_report(out, **{**arguments, "figures": tmp_path})
 
 

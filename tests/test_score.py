@@ -234,6 +234,33 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bytes(
     assert not (tmp_path / f"o.{kind}.partial").exists()
 
 
+def test_what_a_kill_left_beside_a_whole_file_is_cleared(tmp_path, folders, monkeypatch):
+    """It came when the file had its place; what a later run has begun is not of that file."""
+    source, out = write_pairs(tmp_path, "jsonl", COLUMNS), tmp_path / "o.jsonl"
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    def stopped(module, name, **options):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(module, name, stop)
+            score_pairs(source, out, folders(), **options)
+
+    stopped(scoring.shutil, "rmtree")
+    whole, folder = out.read_bytes(), tmp_path / "o.jsonl.partial"
+    assert list(folder.glob("*.npy"))
+    with scoring.held(folder / "lock"), pytest.raises(ValueError, match="is there already"):
+        score_pairs(source, out, folders())
+    assert folder.exists()  # whoever holds it will
+    with pytest.raises(ValueError, match="is there already"):
+        score_pairs(source, out, folders())
+    assert out.read_bytes() == whole and not folder.exists()
+    stopped(scoring.Extended, "writing", force=True)
+    with pytest.raises(ValueError, match="is there already"):
+        score_pairs(source, out, folders())
+    assert list(folder.glob("*.npy")) and out.read_bytes() == whole
+
+
 def test_what_is_done_is_not_gone_on_with_by_other_means(
     tmp_path, folders, small_windows, monkeypatch
 ):
@@ -346,7 +373,7 @@ def test_wrong_use_is_one_line_and_writes_nothing(tmp_path, folders, capsys):
         (["--max-tokens", "0"], "breaks the rule 1 <= max_tokens <= "),
         (["--batch-tokens", "0"], "batch_tokens >= 1"),
         (["--device", "cuda:99"], "device = 'cuda:99' is none that torch finds here"),
-        (["-o", str(tmp_path / "o.csv")], "must end in .jsonl"),
+        (["-o", str(tmp_path / "o.txt")], "must end in one of .arrow, .csv, .json, .jsonl"),
         (["-o", str(source)], "is there already; force (--force)"),
     ):
         arguments = ["score", str(source), "--reward-model", folders(), "-o",

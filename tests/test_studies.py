@@ -65,7 +65,7 @@ def test_every_study_has_a_table_a_figure_and_verdicts(finished, name):
     assert set(table["study"]) == {name}
     assert table[table["method"] == "dpo"]["converged"].all()
     assert table["regret"].isna().eq(~table["converged"]).all()
-    assert (finished / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert (finished / f"{name}.svg").read_text().startswith("<svg ")
     record = json.loads((finished / f"{name}.json").read_text())
     assert record["worlds"] == 2 and record["rows"] == len(table)
     assert len(record["reading"].splitlines()) == 2
@@ -83,8 +83,8 @@ def test_every_study_has_a_table_a_figure_and_verdicts(finished, name):
 def test_the_page_lists_every_prediction(finished, tmp_path):
     page = publish(finished, tmp_path / "studies.md").read_text()
     for result in read_results(finished):
-        assert f"(figures/study_{result.name}.png)" in page
-        assert (tmp_path / "figures" / f"study_{result.name}.png").is_file()
+        assert f"(figures/study_{result.name}.svg)" in page
+        assert (tmp_path / "figures" / f"study_{result.name}.svg").is_file()
         assert all(f"| {row['id']} |" in page for row in result.record["predictions"])
 
 

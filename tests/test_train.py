@@ -14,9 +14,11 @@ pytest.importorskip("peft", reason="needs madpo-theory[trl]")
 from reward_folders import TEMPLATE, reward_folder
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.trainer_utils import rotate_checkpoints
 from trl_trainers import MARKS, PAIRS, disturb, tiny_policy
 
 from madpo_theory import MarginSchedule, cli
+from madpo_theory.integrations.trl import checkpoints, last_checkpoint
 from madpo_theory.theory.temperature import matched_temperature
 from madpo_theory.train import EVALUATION, config, run
 from madpo_theory.train.data import held_out, load, prompt_of
@@ -174,20 +176,66 @@ def test_stopped_it_goes_on_to_the_same_policy(made, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(run, "sample", stop)  # behind the training
         assert cli.main(made(method="dpo")) == 130
-    for name in ("model.safetensors", "checkpoint-4"):  # as if stopped in the middle of it
-        path = tmp_path / "out" / name
-        if path.is_file():
-            path.unlink()
-        else:
-            for file in path.iterdir():
-                file.unlink()
-            path.rmdir()
+    (tmp_path / "out/model.safetensors").unlink()
+    last = tmp_path / "out/checkpoint-4"  # as if stopped in the middle of it
+    (last / "optimizer.pt").write_bytes((last / "optimizer.pt").read_bytes()[:5000])
+    (last / "trainer_state.json").write_text("{")
     assert cli.main(made(method="dpo")) == 0
     whole, found = (load_file(tmp_path / f / "model.safetensors") for f in ("whole", "out"))
     assert all(torch.equal(whole[name], found[name]) for name in whole)
     same = ("kl", "loss", "accuracy", "unweighted_loss")
     one, other = evaluation(tmp_path / "whole"), evaluation(tmp_path / "out")
     assert {name: one[name] for name in same} == {name: other[name] for name in same}
+
+
+def checkpoint(folder, step, state="{}"):
+    path = folder / f"checkpoint-{step}"
+    path.mkdir()
+    if state is not None:
+        (path / "trainer_state.json").write_text(state)
+    return path
+
+
+def test_the_last_checkpoint_is_the_last_that_is_whole(tmp_path):
+    assert last_checkpoint(tmp_path / "none") is None and last_checkpoint(tmp_path) is None
+    checkpoint(tmp_path, 4, None)
+    assert last_checkpoint(tmp_path) is None
+    found = [checkpoint(tmp_path, step) for step in (9, 10)]
+    checkpoint(tmp_path, 20, '{"epoch": 1.')
+    checkpoint(tmp_path, "best")
+    assert last_checkpoint(tmp_path) == found[1]
+
+
+@pytest.mark.parametrize(
+    ("limit", "best", "left"),
+    ((None, None, [2, 4, 6, 10]), (1, None, [10]), (2, None, [6, 10]), (2, 4, [4, 10]),
+     (1, 4, [4, 10]), (9, None, [2, 4, 6, 10])),
+)  # fmt: skip
+def test_checkpoints_beyond_the_limit_go_as_in_transformers(tmp_path, limit, best, left):
+    options = {"save_total_limit": limit}
+    for folder in (tmp_path / "ours", tmp_path / "theirs"):
+        folder.mkdir()
+        for step in (2, 4, 6, 10):
+            checkpoint(folder, step)
+    best = best and f"checkpoint-{best}"
+    run._clear(tmp_path / "ours", limit, best and str(tmp_path / "ours" / best))
+    best = best and str(tmp_path / "theirs" / best)
+    rotate_checkpoints(str(tmp_path / "theirs"), **options, best_model_checkpoint=best)
+    for folder in (tmp_path / "ours", tmp_path / "theirs"):
+        assert [int(path.name.split("-")[1]) for path in checkpoints(folder)] == left
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_names_the_run(made, monkeypatch, capsys):
+    def save(*_, **__):
+        raise RuntimeError("basic_ios::clear: iostream error")  # as torch says it
+
+    monkeypatch.setattr(torch, "save", save)
+    assert cli.main(made(method="dpo")) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if "Traceback" in line or line.startswith("madpo: ")] == [
+        "madpo: out: a file could not be written; make room on the disk"
+    ]
 
 
 def test_held_out_prompts_are_on_one_side_alone(tmp_path):

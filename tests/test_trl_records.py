@@ -9,6 +9,7 @@ pytest.importorskip("trl", reason="needs madpo-theory[trl]")
 pytest.importorskip("peft", reason="needs madpo-theory[trl]")
 
 import torch
+from huggingface_hub import ModelCard
 from transformers import AutoConfig
 from trl_trainers import MARKS, PAIRS, disturb, made_trainer, tiny_policy
 
@@ -60,7 +61,11 @@ def test_a_checkpoint_says_its_loss_and_goes_on_with_no_other(trainer, tmp_path,
         if not peft:
             assert AutoConfig.from_pretrained(folder).madpo == made.record
     assert made.record["version"] == __version__
-    card = (tmp_path / "README.md").read_text()
+    card, tags = (
+        (tmp_path / "README.md").read_text(),
+        ModelCard.load(tmp_path / "README.md").data.tags,
+    )
+    assert tags == sorted(tags) and "dpo" in tags  # or they would stand otherwise each time
     assert card.count("## The preference loss") == 1 and card.startswith("---\n")
     for name, value in made.record.items():
         assert f"- {name}: `{value}`" in card
@@ -89,6 +94,10 @@ def test_what_else_is_recorded_counts_too_and_a_version_does_not(trainer, tmp_pa
     path.unlink()
     with pytest.raises(ValueError, match=f"holds no {RECORD}, so nothing says"):
         trainer(WeightedDPOTrainer).train(resume_from_checkpoint=str(path.parent))
+    for state in tmp_path.glob("checkpoint-*/trainer_state.json"):
+        state.write_text(state.read_text()[:50])  # as a kill may leave it
+    with pytest.raises(ValueError, match="holds no checkpoint that is whole; leave it out"):
+        trainer(WeightedDPOTrainer).train(resume_from_checkpoint=True)
 
 
 @pytest.mark.parametrize("loss_type", ("sigmoid", "ipo"))

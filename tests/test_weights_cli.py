@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import os
 
 import numpy as np
 import own_weight
@@ -17,7 +18,8 @@ from pyarrow import parquet
 from madpo_theory import MarginSchedule, cli, weight
 from madpo_theory.diagnose import Reading, write_weights
 from madpo_theory.diagnose import weights as module
-from madpo_theory.formats.text import Csv, Jsonl
+from madpo_theory.formats.delimited import Csv
+from madpo_theory.formats.jsonl import Jsonl
 from madpo_theory.weights import BoundedRatioWeight, ScaledWeight, Weighting, weighting_named
 
 H = np.round(64 * drawn_margins(500)) / 64 + 1 / 128
@@ -132,7 +134,7 @@ def test_text_keeps_every_character(tmp_path, end):
 )
 def test_a_spliced_object_has_one_more_entry(entries, value):
     text = json.dumps(entries) + "\n"
-    assert json.loads(Jsonl.with_column(None, text, "weight", value)) == {
+    assert json.loads(Jsonl.with_column(text, "weight", value)) == {
         **entries, "weight": value,
     }  # fmt: skip
 
@@ -141,7 +143,7 @@ def test_a_spliced_object_has_one_more_entry(entries, value):
 def test_a_spliced_record_has_one_more_cell(cells):
     buffer = io.StringIO()
     csv.writer(buffer).writerow(cells)
-    text = Csv.with_column(Csv, buffer.getvalue(), "weight", 0.5)
+    text = Csv.with_column(buffer.getvalue(), "weight", 0.5)
     assert next(csv.reader(io.StringIO(text, newline=""))) == [*cells, "0.5"]
 
 
@@ -211,6 +213,28 @@ def test_a_sidecar_is_not_overwritten_either(tmp_path, kind):
     assert sidecar.read_text() == "precious" and not out.exists()
 
 
+@pytest.mark.parametrize("kind", ("jsonl", "csv"))
+def test_stopped_between_its_two_files_it_goes_on_to_both(tmp_path, kind, monkeypatch):
+    """The record is there first: rows without it nobody could tell from others."""
+    source, out = write_pairs(tmp_path, kind, COLUMNS), tmp_path / f"o.{kind}"
+    replace, sidecar = os.replace, tmp_path / f"o.{kind}.schedule.json"
+
+    def stop(temporary, place):
+        if sidecar.exists():
+            raise KeyboardInterrupt
+        replace(temporary, place)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", stop)
+        write_weights(source, out)
+    assert sorted(tmp_path.iterdir()) == sorted((source, sidecar))
+    with pytest.raises(ValueError, match=r"schedule\.json is there already"):  # of others
+        write_weights(source, out, MarginSchedule.released(5))
+    record = sidecar.read_bytes()
+    write_weights(source, out)
+    assert sidecar.read_bytes() == record and len(read(out)["weight"]) == len(H)
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_what_is_stopped_half_way_leaves_everything_as_it_was(tmp_path, kind, monkeypatch):
     source, out = write_pairs(tmp_path, kind, COLUMNS), tmp_path / f"o.{SUFFIX[kind]}"
@@ -252,7 +276,7 @@ def test_the_label_turns_the_margin_but_not_the_columns(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-o", "o.csv"], ["out = ", "o.csv", "must end in .parquet"]),
+        (["-o", "o.txt"], ["out = o.txt must end in one of .arrow, .csv, .json"]),
         (["-o", "o.parquet", "--kind", "best"], ["weight = 'best' breaks", "bounded_ratio"]),
         (["-o", "o.parquet", "--column", "turns"], ["has a column 'turns'", "--column NAME"]),
         (["-o", "o.parquet", "--weight", "target-shaped", "--gamma", "2"],
@@ -313,7 +337,7 @@ def test_an_entry_of_that_name_further_down_is_refused(tmp_path):
 
 
 def test_an_array_is_no_file(tmp_path):
-    with pytest.raises(TypeError, match="source must be the path of a file, got ndarray"):
+    with pytest.raises(TypeError, match="source must be a path or rows with columns, got ndarray"):
         write_weights(H, tmp_path / "o.parquet")
 
 

@@ -98,7 +98,7 @@ def test_it_diagnoses_and_weighs_pairs(madpo):
 
 def test_it_simulates(madpo):
     done = madpo("simulate", "offset", "--worlds", "2", "--workers", "2", "--out", "studies")
-    assert "j11" in done.stdout and (madpo.folder / "studies" / "offset.png").is_file()
+    assert "j11" in done.stdout and (madpo.folder / "studies" / "offset.svg").is_file()
 
 
 def test_it_simulates_from_a_file_of_rewards(madpo):
@@ -111,7 +111,7 @@ def test_it_simulates_from_a_file_of_rewards(madpo):
 def test_it_draws_a_figure(madpo):
     madpo("figures", "--names", "effective_target", "--out", "figures")
     names = {path.name for path in (madpo.folder / "figures").iterdir()}
-    assert names == {f"effective_target.{kind}" for kind in ("png", "pdf", "csv")}
+    assert names == {f"effective_target.{kind}" for kind in ("svg", "pdf", "csv")}
 
 
 @pytest.mark.parametrize("command", ["study", "reproduce"])

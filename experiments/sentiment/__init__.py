@@ -59,6 +59,14 @@ PRESETS = {
         align=AlignConfig(train=_SMOKE),
         evaluate=EvaluateConfig(prompts=32, resamples=1_000),
     ),
+    "card": SentimentConfig(  # one CUDA GPU of 80 GB, minutes
+        precision=PrecisionConfig(dtype="bfloat16"),
+        model=ModelConfig(min_count=0, first_adapted_layer=0),
+        generate=GenerateConfig(new_tokens=64, pairs=4_000, held_out_pairs=512, batch_size=128),
+        reward=TrainConfig(batch_size=16, checkpoint_every=1_000),
+        align=AlignConfig(train=TrainConfig(batch_size=32, lr=2e-4, checkpoint_every=1_000)),
+        evaluate=EvaluateConfig(prompts=512),
+    ),
     "paper": SentimentConfig(
         data=DataConfig(
             source="stanfordnlp/imdb",
@@ -92,6 +100,7 @@ def run(config, root=Path("runs")):
     """Run the experiment, or what is left of it, and return its SentimentResult."""
     from madpo_theory.align.data import data
     from madpo_theory.align.evaluate import evaluate
+    from madpo_theory.align.measure import measure
     from madpo_theory.align.pairs import pairs, samples, tokens
     from madpo_theory.align.policy import model
     from madpo_theory.align.precision import precision
@@ -114,18 +123,28 @@ def run(config, root=Path("runs")):
     ids = tokens(root, {"generate": c.generate} | count, reviews, base)
     tuned = sft(root, {"train": c.sft, "sft_examples": c.sft_examples} | adapter, ids, base, number)
     drawn = samples(root, {"generate": c.generate} | seed, ids, base, tuned, number)
-    labelled = pairs(root, {"tier": c.tier} | seed, drawn, ids, base, judge, number)
+    noise = {"label_noise": c.label_noise} if c.label_noise else {}
+    labelled = pairs(root, {"tier": c.tier} | noise | seed, drawn, ids, base, judge, number)
     fixed = reference(root, {"layers": layers}, labelled, base, tuned, number)
     rewarded = reward_model(
         root, {"train": c.reward} | adapter, labelled, fixed, base, tuned, number
     )
     shared = (ids, base, tuned, judge, number)
     baseline = evaluate(root, judged, *shared)
-    policies = []
+    policies, measured = [], []
+
+    def more(evaluated, *policy):
+        if c.evaluate.temperatures:
+            settings = judged | {"temperatures": c.evaluate.temperatures}
+            measured.append(measure(root, settings, evaluated, *shared, *policy))
+
+    more(baseline)
     for method in methods:
         settings = {"method": method, "train": c.align.train} | adapter
         policy = align(root, settings, labelled, fixed, rewarded, base, tuned, number)
-        policies += [policy, evaluate(root, judged, *shared, policy, labelled, fixed)]
+        evaluated = evaluate(root, judged, *shared, policy, labelled, fixed)
+        policies += [policy, evaluated]
+        more(evaluated, policy, labelled, fixed)
     table = {
         "preset": preset_of(c),
         "methods": methods,
@@ -133,4 +152,5 @@ def run(config, root=Path("runs")):
         "tier": c.tier,
     } | seed
     parts = (reviews, judge, base, tuned, labelled, fixed, rewarded, number, baseline, *policies)
+    parts += tuple(measured)
     return load_result(experiment(root, table, *parts).path)

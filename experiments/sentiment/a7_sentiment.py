@@ -72,6 +72,7 @@ def same_kl(tables):
 
 CLAIM = Claim(
     id="A7",
+    title="the gains on sentiment are those of a smaller beta",
     statement="MADPO beats DPO, IPO and beta-DPO on sentiment generation, by large margins.",
     reading="At the published beta it does, because it trains at a smaller one in effect: DPO "
     "at beta / 4 earns more still, and at equal KL nothing is left that the runs could see.",

@@ -1,6 +1,7 @@
 """``madpo sentiment``, ``madpo study`` and ``madpo reproduce``: parse, call, print."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,7 +41,7 @@ def sentiment(arguments):
         SentimentConfig,
         default=PRESETS[chosen.preset],
         args=rest,
-        prog="madpo sentiment --preset {cpu,smoke,paper} --root RUNS",
+        prog=f"madpo sentiment --preset {{{','.join(sorted(PRESETS))}}} --root RUNS",
         description=f"The sentiment experiment. Defaults below: preset {chosen.preset}.",
     )
     must_be_writable(chosen.root)
@@ -67,44 +68,60 @@ sentiment.__wrapped__ = _typed  # what completion completes
 @goes_on
 @parsed
 def study(
-    results: Path = RESULTS,
+    results: Path | None = None,
     root: Path = RUNS / "sentiment",
     limit: int | None = None,
+    minutes: float = math.inf,
     seeds: tuple[int, ...] = (0, 1, 2),
+    second: Literal["", "card", "cpu", "smoke"] = "",
     compare: Path | None = None,
     page: Path | None = None,
 ) -> int:
-    """Run what is missing of the recorded sentiment study, and judge its predictions.
+    """Run what is missing of a recorded sentiment study, and judge its predictions.
 
     14 hours of computing as recorded; every finished run is added to the tables in RESULTS.
-    Stop it at any moment; the same command goes on.
+    Stop it at any moment; the same command goes on. The same command in several processes, with one
+    RESULTS and one ROOT, shares the runs among them.
 
     Args:
-        results: folder of the tables; name another one to run the study anew.
+        results: folder of the tables; name another one to run the study anew. By default
+            results/sentiment, of the second study results/sentiment-2.
         root: folder of the runs themselves; what is finished there is not run again.
         limit: run at most so many; 0 only judges what is there.
+        minutes: start no run once so many have passed.
         seeds: seeds to run; others are left for another process or day.
+        second: the second study, at this size: card is one CUDA GPU of 80 GB, cpu two cores, smoke
+            a random model. It is judged once nothing is left, with limit 0, and with a page.
         compare: a second results folder; the runs that both hold are printed side by side.
         page: Markdown page to write about the runs, with their figures beside it.
     """
     needed("madpo study")
     from madpo_theory.simulate.predictions import told
 
+    from . import second as second_study
     from . import study as runs_of
-    from .page import publish
-    from .predictions import judged
-    from .tables import reading
 
     check_output(page)
     if not set(seeds) or not set(seeds) <= set(runs_of.SEEDS):
         raise ValueError(f"--seeds must be among {', '.join(map(str, runs_of.SEEDS))}, got {seeds}")
-    runs = [config for config in runs_of.STUDY if config.seed in seeds]
+    listed = second_study.study(second) if second else runs_of.STUDY
+    runs = [config for config in listed if config.seed in seeds]
+    results = results or (second_study.FOLDER if second else RESULTS)
+    if second:
+        second_study.of_one_size(results, second)
+        from .second_page import publish, reading
+        from .second_predictions import judged
+    else:
+        from .page import publish
+        from .predictions import judged
+        from .tables import reading
     if compare is not None:
         runs_of.load_tables(compare)
-    left = runs_of.record(results, root=root, runs=runs, limit=limit)
-    for row in judged(results):
-        print(f"{row['id']} {row['verdict']}: {row['quantity']}: {told(row)}")
-    print(reading(results))
+    left = runs_of.record(results, root=root, runs=runs, limit=limit, minutes=minutes)
+    if not second or not left or limit == 0 or page is not None:
+        for row in judged(results):
+            print(f"{row['id']} {row['verdict']}: {row['quantity']}: {told(row)}")
+        print(reading(results))
     if compare is not None:
         print(runs_of.compare(results, compare).to_string(index=False, float_format="%.3f"))
     if page is not None:
@@ -120,7 +137,7 @@ def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
     """Verify the claims, run the experiment, draw the figures, write the report.
 
     Args:
-        preset: cpu, smoke or paper.
+        preset: cpu, card, smoke or paper.
         root: folder of the experiment's runs; what is finished there is not run again.
     """
     needed("madpo reproduce")

@@ -11,10 +11,10 @@ from madpo_theory.show.names import look
 from madpo_theory.show.studies import failures, markdown_judgements
 
 from .predictions import judged
-from .study import STUDY, recorded
+from .study import STUDY, lacking
 from .tables import between_seeds, everything, full_scale, overview, reading
 
-__all__ = ["publish", "section"]
+__all__ = ["full_scale_table", "publish", "section"]
 
 TITLE = "The recorded sentiment study"
 
@@ -24,10 +24,10 @@ def publish(folder, path):
     folder, path = Path(folder), Path(path)
     shown = {name: figure for name, figure in figures().items() if figure.source == "results"}
     for file in make_figures(path.parent / "figures", experiment=None, results=folder, names=shown):
-        if file.suffix != ".png":
+        if file.suffix != ".svg":
             file.unlink()
     about = section(folder)
-    left = sum(not recorded(folder, config) for config in STUDY)
+    left = len(lacking(folder, STUDY))
     lines = [
         f"# {TITLE}",
         "",
@@ -59,7 +59,7 @@ def publish(folder, path):
     lines += at_full_scale(folder)
     for name, figure in shown.items():
         caption = " ".join(figure.caption.split())
-        lines += [f"## {figure.title}", "", f"![{figure.alt}](figures/{name}.png)", "", caption, ""]
+        lines += [f"## {figure.title}", "", f"![{figure.alt}](figures/{name}.svg)", "", caption, ""]
     lines += [
         failures(about["predictions"]),
         "",
@@ -136,33 +136,7 @@ def at_full_scale(folder):
         "larger margins, and then a schedule is less and less a temperature. The recorded pairs, "
         "with the reward model as trained and with an exact one:",
         "",
-        *markdown_table(
-            (
-                "tier",
-                "reward model",
-                "sd of margins",
-                "disputed",
-                "where the target falls",
-                "ESS",
-                "nearest DPO β",
-                "off by",
-                "gain of a step over DPO's",
-            ),
-            (
-                (
-                    row["tier"],
-                    row["reward_model"],
-                    f"{row['spread']:.2f}",
-                    f"{row['disputed']:.0%}",
-                    f"{row['falls']:.1%}",
-                    f"{row['ess']:.0%}",
-                    f"{row['dpo_beta']:.4f}",
-                    f"{row['off_by']:.1%}",
-                    f"{row['gain']:.2f}",
-                )
-                for row in full_scale(folder)
-            ),
-        ),
+        *full_scale_table(folder),
     ]
     lines += [
         "",
@@ -180,3 +154,34 @@ def at_full_scale(folder):
             "a tier and a method). Published are differences of 0.47 to 0.61 at one seed.",
         ]
     return [*lines, ""]
+
+
+def full_scale_table(folder):
+    """Lines: what weights do with the reward model as trained, and would with an exact one."""
+    return markdown_table(
+        (
+            "tier",
+            "reward model",
+            "sd of margins",
+            "disputed",
+            "where the target falls",
+            "ESS",
+            "nearest DPO β",
+            "off by",
+            "gain of a step over DPO's",
+        ),
+        (
+            (
+                row["tier"],
+                row["reward_model"],
+                f"{row['spread']:.2f}",
+                f"{row['disputed']:.0%}",
+                f"{row['falls']:.1%}",
+                f"{row['ess']:.0%}",
+                f"{row['dpo_beta']:.4f}",
+                f"{row['off_by']:.1%}",
+                f"{row['gain']:.2f}",
+            )
+            for row in full_scale(folder)
+        ),
+    )

@@ -7,29 +7,38 @@ finished, so it may be stopped at any moment; a run that the folder holds is not
 
 import functools
 import hashlib
+import io
 import json
+import math
 import subprocess
+import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from madpo_theory.align.config import TIERS, MarginConfig
 from madpo_theory.align.extras import optional
-from madpo_theory.align.store import SCHEMA, canonical, environment, say
+from madpo_theory.align.store import SCHEMA, Busy, canonical, environment, say
+from madpo_theory.align.summary import MEASURED
 from madpo_theory.files import held, must_be_writable, replacing
 
 from . import PRESETS, SentimentConfig, run
 
-__all__ = ["STUDY", "Tables", "compare", "load_tables", "record", "run_id"]
+__all__ = ["STUDY", "Tables", "compare", "lacking", "load_tables", "record", "run_id"]
 
 SEEDS = (0, 1, 2)
 CPU = PRESETS["cpu"]
 
 
-def variation(tier, seed, method, *, disturbance="none", level=0.0, preset=CPU, **settings):
+def variation(
+    tier, seed, method, *, disturbance="none", level=0.0, label_noise=0.0, preset=CPU, **settings
+):
     """The SentimentConfig of one run; `settings` are fields of AlignConfig."""
     margins = MarginConfig(disturbance, level)
     align = replace(preset.align, methods=(method,), margins=margins, **settings)
-    return replace(preset, tier=tier, seed=seed, align=align)
+    return replace(preset, tier=tier, seed=seed, align=align, label_noise=label_noise)
 
 
 def headline(tier, seed, preset=CPU):
@@ -94,12 +103,20 @@ class Tables:
         sft-TIER-SEED are the fine-tuned model's.
     pairs : label, true margin and the reward model's margin of every pair, by `tier` and `seed`.
     steps : what every update logged, by run.
+    texts : of every run and evaluation prompt, at each decoding temperature, the text's reward,
+        length and whether it is degenerate; None where nothing was measured but at temperature 1.
+    responses : of every run and some pairs, log-probabilities of both responses under policy and
+        reference; None the same.
+
+    Summary and pairs have a column `label_noise`.
     """
 
     summary: object
     prompts: object
     pairs: object
     steps: object
+    texts: object = None
+    responses: object = None
 
 
 def load_tables(folder):
@@ -108,57 +125,109 @@ def load_tables(folder):
     folder = Path(folder)
     if not (folder / "summary.parquet").is_file():
         raise FileNotFoundError(f"{folder} holds no recorded run; `madpo study` makes one")
+    more = [name for name in MEASURED if (folder / f"{name}.parquet").is_file()]
     try:
-        return Tables(*(pandas.read_parquet(folder / f"{name}.parquet") for name in NAMES))
+        found = {n: pandas.read_parquet(folder / f"{n}.parquet") for n in (*NAMES, *more)}
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{folder}: not the tables of a study ({error}); take them from version control again, "
             "or name another folder"
         ) from error
+    for name in ("summary", "pairs"):
+        if "label_noise" not in found[name]:  # recorded before there was any
+            found[name] = found[name].assign(label_noise=0.0)
+    return Tables(**found)
 
 
-def record(folder, *, root=Path("runs"), runs=STUDY, limit=None):
-    """Run what `folder` lacks of `runs`, at most `limit` of them; returns how many are left.
+def record(folder, *, root=Path("runs"), runs=STUDY, limit=None, minutes=math.inf):
+    """Run what `folder` lacks of `runs`; returns how many are left.
 
-    Several processes may record into one folder if none of their runs have a stage in common that
-    is not finished yet: those of different seeds, once the scorer is trained.
+    It starts at most `limit` of them, and none once so many `minutes` have passed. Several
+    processes may record into one folder with one root, given the same runs: whoever is free takes
+    the first that is, and waits where all begin with a stage that another process is computing.
     """
     if limit is not None and limit < 0:
         raise ValueError(f"limit = {limit} breaks the rule limit >= 0; 0 only judges what is there")
-    left = [config for config in runs if not recorded(folder, config)]
-    if left[:limit]:
+    if not minutes > 0:
+        raise ValueError(f"minutes = {minutes} breaks the rule minutes > 0; limit 0 starts none")
+    left = lacking(folder, runs)
+    if left and limit != 0:
         must_be_writable(folder)
         must_be_writable(root)
     commit()  # now, while it is the code that runs
-    for number, config in enumerate(left[:limit], 1):
-        (name,) = config.align.methods
-        say(f"run {run_id(config)} ({number} of {len(left)}): {name}, {config.tier}, {config.seed}")
-        result = run(config, root)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with held(Path(folder) / ".lock"):
-            add(folder, config, result)
-    return max(0, len(left) - (len(left) if limit is None else limit))
+    end, done = time.monotonic() + 60 * minutes, 0
+    while left and done != limit and time.monotonic() < end:
+        finished, busy = next_run(folder, root, left)
+        done += finished
+        left = lacking(folder, left)
+        if not finished and not busy:
+            break  # other processes have the rest
+        while busy and not any(stage.over() for stage in busy) and time.monotonic() < end:
+            time.sleep(PAUSE)
+    return len(left)
+
+
+PAUSE = 0.5
+"""Seconds until stages that other processes are computing are looked at again."""
+
+
+def next_run(folder, root, left):
+    """Record the first of some runs that no other process has taken, and whose cell none works on.
+
+    Returns (whether there was one, else :class:`Busy` of each stage that a free run waits for).
+    """
+    busy = {}
+    for config in left:
+        name, cell = run_id(config), (config.tier, config.seed, config.label_noise)
+        if cell in busy:
+            continue
+        claim = Path(root) / "claims" / name
+        claim.parent.mkdir(parents=True, exist_ok=True)
+        with held(claim, wait=False) as mine:
+            if not mine or recorded(folder, config):
+                continue
+            say(f"run {name} ({len(left)} left): {config.align.methods[0]}, {cell}")
+            try:
+                result = run(config, root)
+            except Busy as stage:
+                busy[cell] = stage
+                continue
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            with held(Path(folder) / ".lock"):
+                add(folder, config, result)
+            return True, ()
+    return False, tuple(busy.values())
+
+
+def lacking(folder, runs):
+    """Those of some runs that a results folder does not hold, in their order.
+
+    The settings of a run that it holds must be those that were recorded; settings that did not
+    exist then must be at the default that gives the old behaviour. So a new setting does not undo
+    old runs.
+    """
+    path, summary = (Path(folder) / name for name in ("config.json", "summary.parquet"))
+    if not summary.is_file() or not path.is_file():
+        return list(runs)
+    # Read at once: another process may put a new file in its place at any moment.
+    table = optional("pandas").read_parquet(io.BytesIO(summary.read_bytes()), columns=["run"])
+    done, default = set(table["run"]), flat(SentimentConfig())
+    known = [flat(c) for name, c in json.loads(path.read_text("utf-8")).items() if name in done]
+
+    def held_there(config):
+        mine = flat(config)
+        return any(
+            old.items() <= mine.items()
+            and all(mine[k] == default.get(k) for k in mine.keys() - old.keys())
+            for old in known
+        )
+
+    return [config for config in runs if not held_there(config)]
 
 
 def recorded(folder, config):
-    """Whether a results folder holds a run.
-
-    Its settings must be those that were recorded; settings that did not exist then must be at the
-    default that gives the old behaviour. So a new setting does not undo old runs.
-    """
-    path = Path(folder) / "config.json"
-    if not (Path(folder) / "summary.parquet").is_file() or not path.is_file():
-        return False
-    done = set(load_tables(folder).summary["run"])
-    mine, default = flat(config), flat(SentimentConfig())
-
-    def same(known):
-        known = flat(known)
-        fresh = mine.keys() - known.keys()
-        return known.items() <= mine.items() and all(mine[k] == default[k] for k in fresh)
-
-    known = json.loads(path.read_text(encoding="utf-8"))
-    return any(name in done and same(settings) for name, settings in known.items())
+    """Whether a results folder holds a run, see :func:`lacking`."""
+    return not lacking(folder, [config])
 
 
 def flat(config):
@@ -177,25 +246,32 @@ def add(folder, config, result):
     """Add a finished run to the tables; the summary, which says what is there, comes last."""
     pandas = optional("pandas")
     folder, name = Path(folder), run_id(config)
-    cell = {"tier": config.tier, "seed": config.seed}
+    cell = {"tier": config.tier, "seed": config.seed, "label_noise": config.label_noise}
     rows = result.summary.iloc[1:].assign(run=name, lam=config.align.lam)
-    rows = rows.assign(**asdict(config.align.margins))
-    prompts = result.prompts.assign(run=name)
-    of_sft = prompts["method"] == "sft"
-    prompts.loc[of_sft, "run"] = f"sft-{config.tier}-{config.seed}"
+    rows = rows.assign(**asdict(config.align.margins), label_noise=config.label_noise)
+
+    def by_run(table):
+        of_sft = table["method"] == "sft"
+        names = np.where(of_sft, f"sft-{config.tier}-{config.seed}", name)
+        return table.drop(columns="method").assign(run=names)
+
     pairs = result.run.read_table("pairs.parquet")
     columns = ["pair", "split", "first_chosen", "review_rejected", "true_margin", "model_margin"]
     fresh = {
-        "prompts": prompts.drop(columns="method"),
+        "prompts": by_run(result.prompts),
         "pairs": pairs[columns].assign(**cell),
-        "steps": result.steps.assign(run=name).drop(columns="method"),
+        "steps": by_run(result.steps),
+        **{table: by_run(found) for table in MEASURED
+           if (found := getattr(result, table)) is not None},
         "summary": rows,
-    }
-    keys = {"prompts": ["run", "prompt"], "pairs": ["tier", "seed", "pair"]}
+    }  # fmt: skip
+    keys = {"prompts": ["run", "prompt"], "pairs": [*cell, "pair"]}
+    keys |= {"texts": ["run", "temperature", "prompt"], "responses": ["run", "pair"]}
     keys |= {"steps": ["run", "step"], "summary": ["run"]}
     about = {
         "config.json": json.loads(canonical(config)),
-        "env.json": environment() | {"commit": commit(), "seconds": float(rows["seconds"].iloc[0])},
+        "env.json": environment()
+        | {"card": card(), "commit": commit(), "seconds": float(rows["seconds"].iloc[0])},
     }
     for file, value in about.items():
         known = json.loads((folder / file).read_text("utf-8")) if (folder / file).is_file() else {}
@@ -216,14 +292,31 @@ def lines_of(values):
     return "{\n" + ",\n".join(rows) + "\n}\n"
 
 
+def card():
+    """Name of the card that computes here, or None."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
 @functools.cache
 def commit():
-    """The commit of the code when first asked, + for changes on top of it; None without git."""
+    """The commit of the code when first asked, + for changes on top of it.
+
+    Without git what `make gpu-pack` noted for a copy of the tree; else None.
+    """
     folder = Path(__file__).parent
+    noted = folder.parents[1] / "build" / "card" / "commit"
 
     def git(*arguments):
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else None
+        with suppress(FileNotFoundError):
+            done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+            if done.returncode == 0:
+                return done.stdout.strip()
+        return None
+
+    if git("rev-parse") is None and noted.is_file():
+        return noted.read_text("utf-8").strip()
 
     head = git("rev-parse", "--short=10", "HEAD")
     changed = git("status", "--porcelain", "--", "../../madpo_theory", ".")

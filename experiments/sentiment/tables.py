@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from madpo_theory import MarginSchedule
 from madpo_theory.align.config import TIERS
 from madpo_theory.align.extras import optional
 from madpo_theory.diagnose import diagnose
@@ -188,13 +189,13 @@ def full_scale(folder):
     """
     tables, rows = load_tables(folder), []
     for tier in TIERS:
-        pairs = training(tables, tier=tier)
+        pairs = training(tables, tier=tier, label_noise=0.0)
         exact = pairs["true_margin"].to_numpy()
         for name, column in (("as trained", "model_margin"), ("exact", "true_margin")):
             if not len(pairs):
                 continue
             margins = pairs[column].to_numpy()
-            effect = diagnose(margins).effects[0]
+            effect = diagnose(margins, MarginSchedule.released(4)).effects[0]
             rows.append({"tier": tier, "reward_model": name, "spread": margins.std(),
                          "disputed": (margins < 0).mean(), "falls": effect.falling_share,
                          "ess": effect.ess, "dpo_beta": effect.dpo_beta,

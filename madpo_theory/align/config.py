@@ -309,10 +309,17 @@ class EvaluateConfig:
     """Bootstrap resamples of an interval."""
     level: float = 0.95
     """Coverage of an interval."""
+    temperatures: tuple[float, ...] = later(())
+    """Decoding temperatures besides 1, at which rewards are measured too; with any, the texts'
+    lengths, degenerate texts and what training did to responses are measured as well."""
 
     def __post_init__(self):
         counted(self, prompts=1, resamples=1)
         require(0 < self.level < 1, "level", self.level, "it lies in (0, 1)", "change it")
+        for value in self.temperatures:
+            rule = "each is finite, above 0 and not 1"
+            good = math.isfinite(value) and value > 0 and value != 1
+            require(good, "temperatures", value, rule, "change it")
 
 
 @dataclass(frozen=True)
@@ -345,8 +352,12 @@ class SentimentConfig:
     """The methods."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """The evaluation."""
+    label_noise: float = later(0.0)
+    """Share of the training pairs whose label is turned round; held-out pairs keep theirs."""
 
     def __post_init__(self):
         seeded(self)
         counted(self, sft_examples=1)
+        share = self.label_noise
+        require(0 <= share < 1, "label_noise", share, "it is a share in [0, 1)", "lower it")
         require(self.tier in TIERS, "tier", self.tier, f"it is one of {TIERS}", "choose one")

@@ -64,8 +64,10 @@ class Past:
 
 
 @torch.no_grad()
-def generate(causal_lm, prompts, *, new_tokens, eos, generator, samples=1):
-    """Continuations (B, samples, new_tokens) at temperature 1 of prompts (B, P) of one length.
+def generate(causal_lm, prompts, *, new_tokens, eos, generator, samples=1, temperatures=None):
+    """Continuations (B, samples, new_tokens) of prompts (B, P) of one length.
+
+    They are drawn at temperature 1 or, one sample at each, at `temperatures` (samples,).
 
     `generator` is a CPU generator; it gives every continuation its own uniform numbers, whatever
     the others sample, so that two policies can be compared on the same draws. A continuation is
@@ -73,13 +75,18 @@ def generate(causal_lm, prompts, *, new_tokens, eos, generator, samples=1):
     """
     rows = len(prompts) * samples
     uniform = torch.rand(rows, new_tokens, generator=generator).to(prompts.device)
+    divisor = None
+    if temperatures is not None:
+        divisor = torch.tensor(temperatures, device=prompts.device).repeat(len(prompts))[:, None]
     past = Past(causal_lm, prompts.shape[1] + new_tokens)
     hidden = past.step(prompts).repeat_interleave(samples, dim=0)
     past.repeat(samples)
     tokens = torch.full((rows, new_tokens), eos, dtype=torch.long, device=prompts.device)
     ended = torch.zeros(rows, dtype=torch.bool, device=prompts.device)
     for step in range(new_tokens):
-        drawn = sample(product(hidden, causal_lm.lm_head.weight), uniform[:, step])
+        logits = product(hidden, causal_lm.lm_head.weight)
+        logits = logits if divisor is None else logits.float() / divisor
+        drawn = sample(logits, uniform[:, step])
         tokens[:, step] = torch.where(ended, eos, drawn)
         ended |= drawn == eos
         if step + 1 == new_tokens or ended.all():

@@ -11,7 +11,17 @@ from .randomness import numpy_generator, torch_generator
 from .scorer import reward, score, task_reward
 from .store import stage
 
-__all__ = ["label", "pairs", "replaced", "rewards_of", "samples", "starts", "text_of", "tokens"]
+__all__ = [
+    "label",
+    "mislabelled",
+    "pairs",
+    "replaced",
+    "rewards_of",
+    "samples",
+    "starts",
+    "text_of",
+    "tokens",
+]
 
 
 def starts(vocabulary, table, prompt, length, count, name):
@@ -116,6 +126,14 @@ def samples(run, config, tokens, model, sft, precision):
     run.write_json("counts.json", {"train": len(data["prompts"])})
 
 
+def mislabelled(share, count, seed):
+    """Which of some pairs have their label turned round: a random `share` of them, booleans.
+
+    The pairs of a smaller share are among those of a larger one.
+    """
+    return numpy_generator(seed, "label noise").random(count) < share
+
+
 def replaced(tier, train, held_out):
     """Which pairs have the original review for their rejected side: booleans, training first."""
     if tier == "medium":
@@ -128,6 +146,7 @@ def pairs(run, config, samples, tokens, model, scorer, precision):
     """Stage: score and label the pairs; in the lower tiers the review itself is rejected.
 
     The label is drawn between the two samples in every tier, so tiers differ in what is rejected.
+    Label noise comes last: a pair that it turns round prefers what would have been rejected.
     """
     drawn, ids = (
         parent.read_tensors(name)
@@ -146,6 +165,8 @@ def pairs(run, config, samples, tokens, model, scorer, precision):
     # Which candidate stands first and second.
     shown = np.stack([np.where(swapped & ~first, 2, 0), np.where(swapped & first, 2, 1)], axis=1)
     pair = np.arange(len(prompts))
+    turned = mislabelled(config.get("label_noise", 0.0), len(prompts), config["seed"])
+    first = first ^ (turned & (pair < train))
     scores = np.take_along_axis(rewards, shown, axis=1)
     table = optional("pandas").DataFrame(
         {

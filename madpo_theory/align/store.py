@@ -23,7 +23,7 @@ from ..registry import Named
 from . import processes
 from .extras import optional
 
-__all__ = ["Run", "RunError", "canonical", "key_of", "stage"]
+__all__ = ["Busy", "Run", "RunError", "canonical", "key_of", "stage"]
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
@@ -72,7 +72,29 @@ def environment():
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "packages": {name: installed(name) for name in packages},
+        "card": card(),
     }
+
+
+def card():
+    """Name of the CUDA device, None without one or where torch was not needed."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
+
+
+class Busy(RunError):
+    """Another process is computing a stage: the folder `path`."""
+
+    def __init__(self, path):
+        super().__init__(
+            f"another process is computing {path}; wait for it, or give this one another root"
+        )
+        self.path = path
+
+    def over(self):
+        """Whether it no longer does."""
+        with held(self.path / LOCK, wait=False) as mine:
+            return mine
 
 
 def digest(path):
@@ -171,7 +193,7 @@ class Run:
     def write_tensors(self, name, tensors, metadata=None):
         save_file = optional("safetensors.torch").save_file
         metadata = {key: canonical(value) for key, value in (metadata or {}).items()}
-        tensors = {key: value.detach().contiguous() for key, value in tensors.items()}
+        tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         self._write(name, lambda path: save_file(tensors, path, metadata))
 
     def read_tensors(self, name):
@@ -289,10 +311,7 @@ def alone(run):
         return
     with held(run.path / LOCK, wait=False) as mine:
         if not mine:
-            raise RunError(
-                f"another process is computing {run.path}; wait for it, or give this one another "
-                "root"
-            )
+            raise Busy(run.path)
         yield
 
 

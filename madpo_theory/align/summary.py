@@ -14,6 +14,8 @@ COLUMNS = (
     "tier method beta c_max tau seed reward reward_lo reward_hi gain gain_lo gain_hi kl kl_lo "
     "kl_hi kl_mc accuracy_observed accuracy_true pairs steps seconds"
 ).split()
+MEASURED = ("texts", "responses")
+"""Tables of the measure stage."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,12 @@ class SentimentResult:
     """pandas.DataFrame, one row a method and evaluation prompt: reward, kl, kl_mc."""
     steps: object
     """pandas.DataFrame, one row a method and update: loss, gradient norm, margins."""
+    texts: object = None
+    """pandas.DataFrame, one row a method, temperature and evaluation prompt: reward, length,
+    degenerate; None where the evaluation has no temperatures but 1."""
+    responses: object = None
+    """pandas.DataFrame, one row a method and pair: log-probabilities of both responses under policy
+    and reference; None the same."""
 
     @property
     def run(self):
@@ -52,6 +60,7 @@ def load_result(path):
         run.read_json("details.json"),
         run.read_table("prompts.parquet"),
         run.read_table("steps.parquet"),
+        *(run.read_table(f"{name}.parquet") for name in MEASURED if run.has(f"{name}.parquet")),
     )
 
 
@@ -144,7 +153,10 @@ def experiment(
     baseline,
     *policies,
 ):
-    """Stage: the tables. `policies` alternate: an alignment run, then its evaluation run."""
+    """Stage: the tables. `policies` alternate: an alignment run, then its evaluation run.
+
+    Behind them, if anything was measured, the measure runs of the reference and of each policy.
+    """
     pandas = optional("pandas")
     from .randomness import numpy_generator
 
@@ -177,11 +189,19 @@ def experiment(
 
     rows, prompts, steps = [], [], []
     add(None, baseline)
-    for method, trained, evaluated in zip(
-        config["methods"], policies[::2], policies[1::2], strict=True
-    ):
-        add(method, evaluated, trained)
+    count = len(config["methods"])
+    trained, evaluated = policies[: 2 * count : 2], policies[1 : 2 * count : 2]
+    for method, *both in zip(config["methods"], evaluated, trained, strict=True):
+        add(method, *both)
     summary = pandas.DataFrame(rows)[list(COLUMNS)]
     run.write_table("steps.parquet", pandas.concat(steps, ignore_index=True))
     run.write_table("prompts.parquet", pandas.concat(prompts, ignore_index=True))
+    measured = policies[2 * count :]
+    for name in MEASURED if measured else ():
+        found = [
+            part.read_table(f"{name}.parquet").assign(method=row["method"])
+            for row, part in zip(rows, measured, strict=True)
+            if part.has(f"{name}.parquet")
+        ]
+        run.write_table(f"{name}.parquet", pandas.concat(found, ignore_index=True))
     run.write_table("summary.parquet", summary)

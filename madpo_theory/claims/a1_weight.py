@@ -5,6 +5,7 @@ from .s3_bound import LEAST_4
 
 CLAIM = Claim(
     id="A1",
+    title="no pair is discarded",
     statement="The weight is continuous and adaptive for every pair, and preserves the data: "
     "no pair is discarded.",
     reading="True of the formula: every weight is positive and below 2; but with the "

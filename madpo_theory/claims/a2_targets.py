@@ -6,6 +6,7 @@ from .t5_order import AT_TAU, PEAK, PEAKED
 
 CLAIM = Claim(
     id="A2",
+    title="targets are amplified as claimed, but not dampened",
     statement="The effective target margin is amplified for hard pairs and dampened for easy ones.",
     reading="Half of it holds: hard pairs are amplified; easy pairs keep their margin, up to "
     f"{MOST:.4f} nats at the released schedule, and just below tau easier pairs get smaller "

@@ -5,6 +5,7 @@ from .ledger import Claim
 
 CLAIM = Claim(
     id="A3",
+    title="the landscape is DPO's, flatter where the reward model is wrong",
     statement="The optimization landscape is well behaved.",
     reading="Convex wherever DPO's is: for one pair, a table or a linear policy. But where the "
     f"reward model is wrong it can be flatter, with {LEAST:.3f} of DPO's curvature at the released "

@@ -6,6 +6,7 @@ from .r2_influence import D_4, D
 
 CLAIM = Claim(
     id="A4",
+    title="the damage of a wrong reward model is bounded; DPO's is nil",
     statement="The method is robust to errors of the reward model.",
     reading=f"The damage is bounded: by {L:.2f} nats of target per nat of error and {D:.3f} in all "
     f"at the released schedule, by {L_4:.2f} and {D_4:.2f} at the c_max = 4 of its script; but "

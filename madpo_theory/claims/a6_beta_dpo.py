@@ -4,6 +4,7 @@ from .ledger import Claim
 
 CLAIM = Claim(
     id="A6",
+    title="beta-DPO's temperature is a batch's, and can turn negative",
     statement="beta-DPO applies one compromised temperature to pairs of mixed margins, its "
     "linear rule can produce a negative one, and its filter discards data.",
     reading="True of the formulas; the negative temperature cannot occur in the beta-DPO "

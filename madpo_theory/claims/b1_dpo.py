@@ -63,6 +63,7 @@ def b1_trained():
 
 CLAIM = Claim(
     id="B1",
+    title="DPO neither amplifies nor dampens",
     statement=r"DPO's target is the true margin, $z^* = h^*$; a certain label has none.",
     reading="DPO neither amplifies nor dampens, and runs away on certain labels.",
     source="arXiv 2305.18290; derived here",

@@ -84,6 +84,7 @@ def b2_conventions():
 
 CLAIM = Claim(
     id="B2",
+    title="IPO caps every margin alike",
     statement=r"IPO's target is $m^* = \tanh(h^*/2)/(2\beta)$: finite, and at most "
     r"$1/(2\beta)$ however large the margin.",
     reading="IPO caps every pair's margin at 1/(2 beta) nats of log-ratio.",

@@ -133,6 +133,7 @@ def b3_batch():
 
 CLAIM = Claim(
     id="B3",
+    title="beta-DPO's temperature can turn negative, unless it is clamped",
     statement=r"$\beta$-DPO's batch temperature $\beta_0 (1 + \alpha (M - M_0))$ can be "
     r"negative, and then trains every margin of the batch the wrong way. $M$ is the mean margin of "
     rf"the batch, of its kept pairs in the authors' code, and $M_0$ follows it: {DECAY:.1f} of its "

@@ -130,6 +130,7 @@ def b4_trained():
 
 CLAIM = Claim(
     id="B4",
+    title="beta-DPO adapts to batches, not to pairs",
     statement=r"Within a batch $\beta$-DPO's targets are proportional to the margins, "
     r"$m_i/m_j = h_i/h_j$ for every $\beta$: no batch temperature amplifies one pair and "
     r"dampens another.",

@@ -181,6 +181,7 @@ def b5_trained():
 
 CLAIM = Claim(
     id="B5",
+    title="beta-DPO's filter discards data, and not evenly",
     statement=r"$\beta$-DPO's filter gives the share $1 - \rho$ of every batch no gradient; and it "
     r"draws the two labels of a pair with odds $e^{2 m M_0/s^2}$, so that pairs of which few of "
     r"many are kept settle at $m = h^*/(\beta - 2 M_0/s^2)$: further out than DPO's $h^*/\beta$ "

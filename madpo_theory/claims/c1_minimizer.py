@@ -146,6 +146,7 @@ def c1_trained():
 
 CLAIM = Claim(
     id="C1",
+    title="what weight, offset and temperature do to a target",
     statement=r"Of a loss $w(\hat h) \ell(b z - g(\hat h))$ with any weight $w > 0$, any offset "
     r"$g = g_o + g_e$ (odd and even part) and any temperature $b(\hat h) = b(-\hat h) > 0$ a "
     r"pair's risk has the unique minimizer $z^* = \left(g_o + \frac{d}{2} + "

@@ -190,6 +190,7 @@ def c2_trained():
 
 CLAIM = Claim(
     id="C2",
+    title="soft labels of one constant cap the target",
     statement=r"Where a soft label $q(\hat h)$ is given and the offset is odd, a pair's target is "
     r"$z^* = (g_o + \log\frac{A}{B})/b$, with $p = \sigma(h^*)$, $A = p w_+ q_+ + (1-p) w_- (1 - "
     r"q_-)$, $B = p w_+ (1 - q_+) + (1-p) w_- q_-$, $\pm$ for $\pm\hat h$; there is a minimizer "

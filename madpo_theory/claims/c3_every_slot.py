@@ -112,6 +112,7 @@ def c3_trained():
 
 CLAIM = Claim(
     id="C3",
+    title="every target in one line",
     statement=r"With all four slots, $A_1 = p w_+ q_+$, $A_2 = p w_+ (1 - q_+)$, $B_1 = (1-p) w_- "
     r"q_-$, $B_2 = (1-p) w_- (1 - q_-)$, $P = A_1 + B_2$, $Q = A_2 + B_1$, the number $X = "
     r"e^{b z^* - g_o}$ is the one positive root of $Q X^2 + [(B_1 - A_1) e^{g_e} + (A_2 - B_2) "
@@ -123,6 +124,7 @@ CLAIM = Claim(
     "target in one line: no run is needed to know what a pair is sent to.",
     source="derived here",
     assumptions="slots constant in z; b alike for both labels",
+    figure="field_targets",
     verdict="holds",
     uses=("C1", "C2"),
     evidence=(

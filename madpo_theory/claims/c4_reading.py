@@ -192,6 +192,7 @@ def c4_variance():
 
 CLAIM = Claim(
     id="C4",
+    title="a weight that treats both labels alike moves no target",
     statement=r"With hard labels the target of every true margin is the same for all reward "
     r"models iff $b$ and $g_e$ do not depend on $\hat h$ and either $\delta = g_o = 0$, or "
     r"$g_e = 0$ and $g_o = -\delta$. So $\delta$ and $g_o$ carry the reward model's errors, and a "

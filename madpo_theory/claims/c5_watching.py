@@ -257,6 +257,7 @@ def c5_trained():
 
 CLAIM = Claim(
     id="C5",
+    title="an offset that follows the policy divides the target",
     statement=r"Of $\ell(z - \mathrm{sg}[\gamma + a z])$ a pair is stationary at $z = "
     r"T_\gamma(h^*)/(1 - a)$ alone, for $a \neq 1$. Gradient descent (steps below "
     rf"${STEP}/(1 - a)$) comes to it iff $a < 1$; refitting with the last offset iff $|a| < 1$. "

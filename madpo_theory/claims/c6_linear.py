@@ -220,6 +220,7 @@ def c6_trained():
 
 CLAIM = Claim(
     id="C6",
+    title="among three responses only a temperature is consistent",
     statement=r"Of a method whose pairs each have one stationary point, the target $T(h)$ of an "
     r"exact model, three responses have one stationary table whatever the sampling of the pairs, "
     r"for all rewards, iff $T(h_{12}) + T(h_{23}) = T(h_{13})$ always; with $T$ bounded near 0 iff "

@@ -110,7 +110,12 @@ def _boxes(claims, found, wanted, wrong, files):
         if claim.id in wanted:
             kind = "disagrees" if claim.id in wrong else claim.verdict
             words = " ".join(files.get(claim.id, "").split("_")[1:])
-            boxes[claim.id] = (kind, STYLES[kind][2] + claim.id, words, claim.reading)
+            boxes[claim.id] = (
+                kind,
+                STYLES[kind][2] + claim.id,
+                words,
+                claim.title or claim.reading,
+            )
             for name in found[claim.id]:
                 if name in QUANTITIES:
                     boxes[name] = ("certificate", name, "", f"supremum of {name}")

@@ -79,6 +79,7 @@ def l1_bounds(case=scheduled_margins(100.0), h=margins(30.0), z=margins(30.0)):
 
 CLAIM = Claim(
     id="L1",
+    title="one pair's risk has one minimum, but can be flat",
     statement=r"$R$ is strictly convex: $R' = q\,\sigma(z) - p\,\sigma(-z)$, $R'' = (p+q) "
     r"\sigma(z) \sigma(-z) \in (0, (p+q)/4]$, $|R'| \leq \max(p, q)$, $|R'''| \leq R''$.",
     reading="One pair's risk has one minimum and a bounded slope, as DPO's; but its curvature is "

@@ -164,6 +164,7 @@ def l2_one_minimum(seed=SEEDS, far=margins(20.0)):
 
 CLAIM = Claim(
     id="L2",
+    title="a linear policy has one minimum, one that emits tokens need not",
     statement=r"The whole objective is convex in the parameters, and its gradient is at most "
     r"$\beta\, w_{max} \|\nabla_\theta m\|$.",
     reading="True of log-linear policies and of a softmax over whole responses: whatever the "

@@ -159,6 +159,7 @@ def l3_tournaments():
 
 CLAIM = Claim(
     id="L3",
+    title="reweighting cures no separable data",
     statement=r"A table's finite-sample minimizer exists, and is unique up to one constant a "
     r"prompt, iff the comparison digraph of each prompt is strongly connected (Ford), whatever "
     r"the positive weights: for MADPO exactly when for DPO. IPO always has a minimizer.",

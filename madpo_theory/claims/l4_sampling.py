@@ -238,6 +238,7 @@ def l4_trained():
 
 CLAIM = Claim(
     id="L4",
+    title="the targets of three responses contradict each other",
     statement=r"Of three responses of different rewards the targets are not additive, $T(h_{12}"
     r") + T(h_{23}) \neq T(h_{13})$, so the table's optimum depends on which pairs are "
     r"sampled. DPO's optimum, $h^*$, does not.",

@@ -189,6 +189,7 @@ def l5_frontier():
 
 CLAIM = Claim(
     id="L5",
+    title="most of what a schedule does is temperature",
     statement=r"MADPO is a change of temperature: MADPO$(\beta)$ has the population optimum of "
     r"DPO$(\beta/\rho)$.",
     reading="Compare MADPO with DPO along the reward-KL frontier, not at one beta: at "

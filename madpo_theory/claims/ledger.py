@@ -72,7 +72,8 @@ class Evidence:
 class Claim:
     """A statement, where it comes from, what it assumes, and how it stands.
 
-    `reading` is what it means to a practitioner, in one sentence. `evidence` are functions of no
+    `title` says in a few words how it stands, `reading` what it means to a practitioner, in one
+    sentence. `evidence` are functions of no
     argument, or of the folder that certificates go to (those
     marked ``writes = True``), each returning :class:`Evidence`. `verdict` is what the evidence
     must agree with: ``holds``, ``conditional`` (on `condition`) or ``fails`` (by
@@ -98,6 +99,12 @@ class Claim:
     figure: str = ""
     parts: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    title: str = ""
+
+    @property
+    def heading(self):
+        """Its id, and its title if it has one."""
+        return f"{self.id}: {self.title}" if self.title else self.id
 
     @property
     def rests_on(self):

@@ -7,7 +7,7 @@ __all__ = ["table"]
 
 
 def table(claims):
-    """One row a claim: id, what it means in practice, verdict, kinds of evidence or parts."""
+    """One row a claim: id, title, what it means, verdict, kinds of evidence or parts."""
     return "\n".join(
         markdown_table(("claim", "in practice", "verdict", "evidence"), map(_cells, claims))
     )
@@ -20,4 +20,4 @@ def _cells(claim):
     if claim.counterexample:
         reading += f" *Counterexample: {prose(claim.counterexample)}.*"
     kinds = claim.parts or dict.fromkeys(e.kind for e in claim.evidence)
-    return claim.id, reading, verdict, ", ".join(kinds)
+    return f"**{claim.id}** {prose(claim.title)}", reading, verdict, ", ".join(kinds)

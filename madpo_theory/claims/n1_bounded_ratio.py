@@ -148,6 +148,7 @@ def n1_trained():
 
 CLAIM = Claim(
     id="N1",
+    title="one changed line keeps the paper's promise",
     statement=r"With $w(h) = \min(1, e^{(c(|h|) - 1) h})$ an exact reward model gives "
     r"$z^* = c(|h^*|) h^*$ for every margin: amplified below $\tau$ and dampened above, as A2 "
     r"says. $w \in (0, 1]$ is continuous; the target increases on $[0, \infty)$ iff "

@@ -169,6 +169,7 @@ def n2_trained():
 
 CLAIM = Claim(
     id="N2",
+    title="choose the targets, and get the weight that has them",
     statement=r"For any odd $T$, $w(h) = \min(1, e^{T(h) - h})$ has the effective target $T$. A "
     r"$T$ that increases and is concave on $[0, \infty)$, with $T(\tau) = \tau$, amplifies below "
     r"$\tau$, dampens above it, keeps the order of the margins, and has $L = \max(T'(0) - 1, 1)$ "

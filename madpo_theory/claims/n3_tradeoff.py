@@ -168,6 +168,7 @@ def n3_distilled():
 
 CLAIM = Claim(
     id="N3",
+    title="to tame easy pairs is to trust the reward model without limit",
     statement=r"A weight under which an exact reward model gives the target $T(h)$ lets a wrong "
     r"one move targets by $|T(h) - h|$: $T(h) \geq h - D$ at every margin, $D = \sup |\delta|$. "
     r"So unbounded dampening and bounded influence exclude each other, and of all weights of "

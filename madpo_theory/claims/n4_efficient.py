@@ -89,6 +89,7 @@ def n4_monte_carlo():
 
 CLAIM = Claim(
     id="N4",
+    title="the weight that wastes no label",
     statement=r"Every weight gives a pair the information $\sigma(h) \sigma(-h)$; where pairs "
     r"share parameters and the reward model is exact, the weights that reach a target map $T$ "
     r"differ in variance, and of all weights $w(h) = \sigma(-h)/\sigma(-T(h))$ has the least, "

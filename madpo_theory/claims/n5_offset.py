@@ -258,6 +258,7 @@ def n5_table():
 
 CLAIM = Claim(
     id="N5",
+    title="an offset does what a weight does, and wastes nothing",
     statement=r"DPO with the offset $\delta(\hat h) = \log w(\hat h) - \log w(-\hat h)$, "
     r"$\ell(z - \delta(\hat h))$, sends every pair to the target $h^* + \delta(\hat h)$ of the "
     r"weight $w$, whatever the reward model says, with all weights $1$. It is a logistic "

@@ -86,6 +86,7 @@ def r1_trained():
 
 CLAIM = Claim(
     id="R1",
+    title="a nat of reward-model error moves a target by a bounded amount",
     statement=r"A reward-model error moves the target by at most $L$ times itself, $L = "
     rf"\sup |\delta'| = {L:.5f}$ at the released schedule (DPO: $0$).",
     reading="At the released schedule a nat of reward-model error can cost up to "

@@ -67,6 +67,7 @@ def r2_sign(
 
 CLAIM = Claim(
     id="R2",
+    title="no reward model moves a target further than a certified bound",
     statement=r"However wrong the reward model, $|z^* - h^*| \leq D = \sup |\delta| \leq "
     r"\max((c_{max} - 1) \tau, \log(1 + e^{-c_{min} \tau}))$; "
     rf"$D = {D:.3f}$ at the released schedule.",

@@ -69,6 +69,7 @@ def r3_fall():
 
 CLAIM = Claim(
     id="R3",
+    title="at the corner a small error doubles a label's weight, or halves it",
     statement=r"At $h = -\tau$ a reward-model error moves the weight by $\sigma(\tau) \lambda "
     r"\tau \kappa'$ per nat toward $0$, and not at all away from it: "
     rf"${L_W:.5f}$ at the released schedule, where no margin has a steeper weight.",

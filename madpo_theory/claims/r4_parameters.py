@@ -153,6 +153,7 @@ def r4_sampled():
 
 CLAIM = Claim(
     id="R4",
+    title="how far errors move the fitted policy",
     statement=r"For a linear policy $\|\hat\theta(\hat h) - \hat\theta(h^*)\| \leq \beta X L_w"
     r"\, \mathrm{mean}|\hat h - h^*| / \mu$, with $X = \max \|x\|$, $L_w = \sup |w'|$ and "
     r"$\mu$ the strong convexity on $|z_i| \leq B$, $B$ the largest $|z_i|$ at either "

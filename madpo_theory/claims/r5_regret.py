@@ -200,6 +200,7 @@ def r5_sampled(draws=40_000, beta=0.3):
 
 CLAIM = Claim(
     id="R5",
+    title="what a wrong target costs in reward",
     statement=r"$J(\pi^*) - J(\pi) = \beta\, KL(\pi \| \pi^*) \leq \min(e^2/("
     rf"{EIGHT}\beta), e)$, "
     r"$e$ the range of the error of $\beta \log(\pi/\pi_{ref})$ over the responses; with two "

@@ -218,6 +218,7 @@ def r6_refuted(refits=20_000, labels=4_000):
 
 CLAIM = Claim(
     id="R6",
+    title="error bars come from the sandwich, not from the effective sample size",
     statement=r"$\sqrt{n}(\hat\theta - \theta^\circ) \to N(0, H^{-1} G H^{-1})$, which "
     r"amounts to $(\Sigma w)^2 / \Sigma w^2$ unweighted labels.",
     reading="Take error bars from the sandwich, not from the effective sample size: a label "

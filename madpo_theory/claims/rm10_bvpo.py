@@ -181,6 +181,7 @@ def rm10_drawn():
 
 CLAIM = Claim(
     id="RM10",
+    title="BVPO's mixture helps, but one half is not its best",
     statement=r"BVPO: $\alpha g_t + (1 - \alpha) g_e$ has less of the trace's variance than $g_t$, "
     r"and the weight $\alpha^* = \mathrm{clip}_{01} \frac{E - X}{T + E - 2X}$ ($T$, $E$ the mean "
     r"squared errors of $g_t$ and $g_e$ about the marginal loss' gradient, $X$ their cross term) "

@@ -106,6 +106,7 @@ def rm11_trained():
 
 CLAIM = Claim(
     id="RM11",
+    title="losses said to push confident pairs push none of them further",
     statement=r"The field disagrees about whom to push: hard pairs (MADPO, AMaPO, SimPO) or those "
     r"that the reward model is sure of (CW-PO, the scaled loss, ODPO, $w = \sigma(h)$). With an "
     r"exact reward model the gain $T(h)/h$ decides. It falls from hard to easy pairs for MADPO "
@@ -118,6 +119,7 @@ CLAIM = Claim(
     "that push hard pairs bend targets, and those cannot be met together (C6).",
     source="derived here, from C1, C2 and C4; the losses' own papers",
     assumptions="an exact reward model, labels of both orders, one pair alone",
+    figure="field_targets",
     verdict="holds",
     uses=("C1", "C2", "C4", "C6", "B2"),
     evidence=(rm11_gains, rm11_hard, rm11_alike, rm11_saturating, rm11_trained),

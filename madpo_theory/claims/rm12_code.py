@@ -137,6 +137,7 @@ def rm12_cal():
 
 CLAIM = Claim(
     id="RM12",
+    title="where papers and released code differ",
     statement=r"Released code is the paper's formula. It is not for DiscoPOP at its default: "
     r"$(1 - s) \ell(z) + s e^{-z}$, $s = \sigma(z/\tau)$, has the slope $\frac{1 - \log 2}{4 "
     r"\tau} - \frac{3}{4}$ at $z = 0$, which is positive for $\tau < (1 - \log 2)/3 \approx "

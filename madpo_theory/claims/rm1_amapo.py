@@ -133,6 +133,7 @@ def rm1_reversed():
 
 CLAIM = Claim(
     id="RM1",
+    title="AMaPO pushes by the sign of its batch's mean margin",
     statement=r"AMaPO gives misranked pairs more gradient and wastes none on ranked ones. Of "
     r"$\ell(r - \mathrm{sg}[h])$ the margin adds $h$ to the log-odds of a pair's gradient. At a "
     r"batch mean $\mu > 0$ every misranked pair has $h \geq \beta$, but so has every ranked pair "

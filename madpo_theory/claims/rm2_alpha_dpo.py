@@ -168,6 +168,7 @@ def rm2_trained():
 
 CLAIM = Claim(
     id="RM2",
+    title="alpha-DPO is SimPO, pushed away from the reference",
     statement=r"$\alpha$-DPO balances policy and reference by a margin for every pair, $\gamma + "
     r"\alpha (M - \mu)/s$. It asks the more of a pair, the better the policy ranks it beside the "
     r"reference (AMaPO at a positive mean: the worse it is ranked); $\alpha = 0$ is SimPO. A pair "

@@ -190,6 +190,7 @@ def rm3_counterexample():
 
 CLAIM = Claim(
     id="RM3",
+    title="a DPO step on a pair's own logits never lowers the chosen response",
     statement=r"DPO lowers the probability of a rejected response faster than it raises that of "
     r"the chosen one, which ASFT does not. With $p_w$ and $p_l$ as free coordinates, yes: "
     r"$|\partial L/\partial p_w|/|\partial L/\partial p_l| = p_l/p_w$ for DPO, "

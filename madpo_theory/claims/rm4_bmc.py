@@ -209,6 +209,7 @@ def rm4_trained():
 
 CLAIM = Claim(
     id="RM4",
+    title="BMC's weight hardly tells tokens apart",
     statement=r"BMC's loss trains DPO's policy $\pi_{ref} e^{r/\beta}/Z$, with more weight on the "
     r"tokens that differ. A pair of one-token responses rests at $\beta m = h^*$ of the weighted "
     r"m: where no token is likelier than $1/\delta$ every weight is $1 + \delta$, and BMC is DPO "

@@ -213,6 +213,7 @@ def rm5_drawn():
 
 CLAIM = Claim(
     id="RM5",
+    title="SAPO goes on past its data",
     statement=r"SAPO's self-play rests at the data: at $\pi = \pi_{data}$ the expected gradient of "
     r"the DPO loss is 0. It is so with policy, reference and generator equal iff no token after a "
     r"regenerated segment depends on it, given what is before: always where the segment reaches "

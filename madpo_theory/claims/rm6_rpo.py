@@ -193,6 +193,7 @@ def rm6_fixed():
 
 CLAIM = Claim(
     id="RM6",
+    title="RPO's term excludes what the data do not show",
     statement=r"RPO's likelihood term is a pessimist about arms that no pair holds. DPO's loss "
     r"does not see such an arm u; the term's slope in its score is $\eta \beta \pi(u) > 0$, so "
     r"over rewards in $[0, R]^K$ the minimizer gives it 0. With Theorem 5.3's $\eta$ and $\beta = "

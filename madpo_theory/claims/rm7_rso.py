@@ -162,6 +162,7 @@ def rm7_drawn():
 
 CLAIM = Claim(
     id="RM7",
+    title="RSO is exact only with enough candidates, kept apart",
     statement=r"RSO (Theorem 1): as candidates grow in number, Algorithm 1 gives num distinct "
     r"draws of $\pi^* \propto \pi_{sft} e^{r/\beta}$. With N candidates kept apart "
     r"the accepted ones are within $(1 - \pi_{sft}(y_{best}))^N + P(\mathrm{Bin}(N, q) < num)$ of "

@@ -212,6 +212,7 @@ def rm8_price():
 
 CLAIM = Claim(
     id="RM8",
+    title="DPPO's pruning is unbiased mask by mask, and dear when it prunes all alike",
     statement=r"DPPO: the gradient of a pruned GRPO batch, what is kept weighed $1/(1 - P)$, is "
     r"unbiased for the full batch's. The price given the batch is $\sum \frac{P_i}{1 - P_i} "
     r"|v_i|^2/n^2$ (for prompts and completions $\sum_q \frac{P_q}{1 - P_q} |V_q|^2 + \sum_{q,o} "

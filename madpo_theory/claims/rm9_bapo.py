@@ -236,6 +236,7 @@ def listed(values):
 
 CLAIM = Claim(
     id="RM9",
+    title="BAPO's bounds can run into their limits",
     statement=r"BAPO: raising $c_{high}$ and then $c_{low}$ brings the positive samples' share of "
     r"the surrogate (equation 8) to $\rho_0$; and entropy follows the entropy-clip rule $\Delta H "
     r"\approx -\eta\, \mathrm{Cov}_\pi[\log \pi, A X + C]$.",

@@ -48,6 +48,7 @@ def s1_falls(case=scheduled_margins(200.0), step=st.floats(1e-9, 100)):
 
 CLAIM = Claim(
     id="S1",
+    title="small margins get a coefficient above 1, large ones one below",
     statement=r"The coefficient $c$ decreases strictly from $c(0) < c_{max}$ to $c_{min}$, "
     r"with $c(\tau) = 1$ and $c' = -\lambda (c - c_{min})(c_{max} - c)/(c_{max} - c_{min})$.",
     reading="Small margins get a coefficient above 1, margins above tau one below 1.",

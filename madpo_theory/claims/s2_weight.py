@@ -84,6 +84,7 @@ def s2_positive(case=scheduled_margins(1e4), step=st.floats(1e-12, 1)):
 
 CLAIM = Claim(
     id="S2",
+    title="the weight is positive and continuous, with one corner",
     statement=r"In real numbers the weight $w$ is positive, bounded and continuous, $w(0) = 1$, "
     r"with a kink "
     r"at $h = -\tau$: right slope $-\sigma(\tau) \lambda \tau \kappa'$, left slope $0$.",

@@ -59,6 +59,7 @@ SMALLEST = "-log of the smallest weight", "log_weight_min"
 
 CLAIM = Claim(
     id="S3",
+    title="no pair weighs as much as 2",
     statement=rf"$w < 2$. At the released schedule $w \in [{LEAST:.4f}, {MOST:.4f}]$: the "
     r"weight acts by suppressing labels that the reward model disputes, $-\tau < h < 0$.",
     reading="No pair weighs 2 or more. At the released schedule hard pairs gain "

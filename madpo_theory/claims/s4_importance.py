@@ -47,6 +47,7 @@ def s4_mass_numeric(case=scheduled_margins(300.0)):
 
 CLAIM = Claim(
     id="S4",
+    title="below tau it is DPO on sharpened labels",
     statement=r"For $|h| < \tau$ the weight is the importance ratio from labels drawn with "
     r"$\sigma(h)$ to labels drawn with $\sigma(c h)$, so $A(h) = \sigma(h) w(h) + \sigma(-h) "
     r"w(-h) = 1$; and $A(h) < 1$ for $|h| > \tau$.",

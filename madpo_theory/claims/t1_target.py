@@ -81,6 +81,7 @@ def t1_trained():
 
 CLAIM = Claim(
     id="T1",
+    title="a target moves by the log-ratio of two weights",
     statement=r"The pair risk has the unique minimizer $z^* = h^* + \delta(h)$, with "
     r"$\delta(h) = \log w(h) - \log w(-h)$.",
     reading="What a schedule does to a pair's target is the log-ratio of two weights.",

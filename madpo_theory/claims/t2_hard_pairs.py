@@ -45,6 +45,7 @@ def t2_trained():
 
 CLAIM = Claim(
     id="T2",
+    title="hard pairs are amplified",
     statement=r"With an exact reward model a pair with $|h^*| < \tau$ gets the target "
     r"$z^* = c(|h^*|) h^*$, amplified.",
     reading="Hard pairs are amplified as the paper says.",

@@ -96,6 +96,7 @@ def t3_trained():
 
 CLAIM = Claim(
     id="T3",
+    title="easy pairs are hardly dampened",
     statement=r"With an exact reward model an easy pair, $h^* \geq \tau$, gets the dampened "
     r"target $c(h^*) h^*$.",
     reading=f"Easy pairs are not dampened to c h*: they lose less than log 2 nats, at the "

@@ -45,6 +45,7 @@ def t4_shift_numeric(case=scheduled_margins(1e4), h=margins(30.0)):
 
 CLAIM = Claim(
     id="T4",
+    title="the reward model's margin is added to the target c - 1 times",
     statement=r"For $|h| < \tau$ the target is $z^* = h^* + (c(|h|) - 1) h$, whatever the "
     r"true margin.",
     reading="The reward model's margin, right or wrong, is added to the target c - 1 times.",

@@ -355,6 +355,7 @@ def t5_trained():
 
 CLAIM = Claim(
     id="T5",
+    title="just below tau an easier pair gets a smaller target",
     statement=r"The effective target $T(h) = h + \delta(h)$ increases with the true margin: "
     r"an easier pair never gets a smaller target.",
     reading=f"At the released schedule pairs between {PEAK:.2f} and {AT_TAU:.3f} nats get smaller "

@@ -78,6 +78,7 @@ def t6_sampled():
 
 CLAIM = Claim(
     id="T6",
+    title="the first step pushes hard pairs up to c times as strongly",
     statement=r"In the first step, at $z = 0$, the expected slope of a pair is "
     r"$-\frac12 A(h) \tanh(z^*/2)$; with an exact reward model and $|h| < \tau$ it is "
     r"$-\frac12 \tanh(c h/2)$, between DPO's $-\frac12 \tanh(h/2)$ and $c$ times that.",

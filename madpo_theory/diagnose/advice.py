@@ -1,10 +1,13 @@
 """A diagnosis's advice as something to act on: the weights to write, and the command that does."""
 
+import glob
 import json
+import re
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..formats import format_of
 from ..schedule import MarginSchedule
 from ..weights import PublishedWeight, TargetShapedWeight, Weighting
 from ..weights.target_shaped import PowerTarget
@@ -76,7 +79,7 @@ def next_command(diagnosis, json=None):
     `json` is where the diagnosis was written, or None.
     """
     advice, source = diagnosis.recommendation, Path(diagnosis.source)
-    if advice is None or not source.exists():
+    if advice is None or not (source.exists() or glob.has_magic(str(source))):
         return []
     read = _options(diagnosis.reading)
     if advice.scales:
@@ -87,8 +90,7 @@ def next_command(diagnosis, json=None):
         return []
     if advice.choice.weighting is None:
         return [train_command(source, advice.choice.beta, method="dpo")]
-    suffix = source.suffix if source.suffix in (".jsonl", ".csv", ".tsv") else ".parquet"
-    out = source.with_name(f"{source.stem}.weighted{suffix}")
+    out = _weighted(source)
     command = ["madpo", "weights", str(source), "-o", str(out)]
     if json is not None:
         command += ["--from", str(json)]
@@ -99,6 +101,15 @@ def next_command(diagnosis, json=None):
             gamma = advice.choice.weighting.target.gamma
             command += ["--kind", "target-shaped", "--gamma", plainly(gamma)]
     return [shlex.join(command), train_command(out, advice.choice.beta)]
+
+
+def _weighted(source):
+    """The file for the weights of a source: beside it, and in its format."""
+    stem, *suffixes = re.sub(r"[*?\[\]]+", "", source.name).split(".")
+    known = format_of(source.name)
+    kept = suffixes[-1 - known.compresses * (suffixes[-1] == "gz") :] if known else ["parquet"]
+    stem = ".".join([stem, *suffixes[: len(suffixes) - len(kept)]]) if known else stem
+    return source.with_name(".".join([stem.strip("-_") or "pairs", "weighted", *kept]))
 
 
 def train_command(pairs, beta=None, *, method=None, column="weight"):
@@ -118,6 +129,8 @@ def _options(reading):
         found += ["--rewards", *reading.rewards]
     if reading.label is not None:
         found += ["--label", reading.label]
+    found += ["--split", reading.split] if reading.split is not None else []
+    found += ["--format", reading.format] if reading.format is not None else []
     if reading.scale != plain.scale:
         found += ["--scale", plainly(reading.scale)]
     if reading.drop_invalid:

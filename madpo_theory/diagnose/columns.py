@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..formats import listing, short
+from ..formats import listing, pairs_of_two
 from ..schedule import LARGEST
 from ..score import SCORED
 
@@ -47,12 +47,15 @@ def _partners(names, one, other):
     return [(a, b) for a, b in pairs if b in names and _REWARD.search(a)]
 
 
-def columns_of(names, reading, where):
-    """The :class:`Columns` that a :class:`Reading` asks for, or the only ones that suggest it."""
+def columns_of(names, reading, where, inner=()):
+    """The :class:`Columns` that a :class:`Reading` asks for, or the only ones that suggest it.
+
+    `names` are those of the columns, and `inner` of the places in them that hold numbers, which are
+    looked at where no column suggests itself.
+    """
+    if reading.margin is not None and "[]" in reading.margin:
+        return Columns(pairs_of_two(reading.margin), reading.label)
     asked = (reading.margin,) if reading.margin is not None else reading.rewards
-    for name in (*(asked or ()), *filter(None, (reading.label,))):
-        if name not in names:
-            raise ValueError(f"{where}: there is no column {short(name)}; {listing(names)}")
     if asked:
         return Columns(tuple(asked), reading.label)
     names = list(dict.fromkeys(names))
@@ -71,13 +74,15 @@ def columns_of(names, reading, where):
         )
     else:
         candidates, label = (oriented if reading.label is None else margins + turned), reading.label
+    if not candidates:
+        candidates = _partners(inner, *(("first", "second") if label else ("chosen", "rejected")))
     if len(candidates) == 1:
         return Columns(candidates[0], label, guessed=True)
     what = "several columns could be the margin" if candidates else "no column looks like a margin"
     found = "".join(f", {' - '.join(c)}" for c in candidates).removeprefix(", ")
     raise ValueError(
         f"{where}: {what}{f' ({found})' if found else ''}; name it with margin (--margin NAME) or "
-        f"rewards (--rewards CHOSEN REJECTED); {listing(names)}"
+        f"rewards (--rewards CHOSEN REJECTED); {listing([*names, *inner])}"
     )
 
 

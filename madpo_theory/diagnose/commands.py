@@ -61,14 +61,15 @@ def diagnose(
 ) -> int:
     """Say what MADPO, or any method, would do to preference pairs, before anything is trained.
 
-    PAIRS is a Parquet, Arrow, JSONL, CSV or TSV file, or a folder that datasets' save_to_disk
-    wrote, with one row for each pair. Without --method, the schedule's weights are compared. Exit
-    status: 0 if there is nothing to mend, 1 with warnings (1 % of the pairs where the target falls,
-    an infinite target, an ESS below --ess, a D above --bound, margins that labels contradict or
-    would scale by more than 1.25), 2 for wrong use.
+    PAIRS has one row for each pair: a file (.parquet, .arrow, .jsonl, .json, .csv, .tsv, a text
+    also in .gz), a pattern of files in quotes, a folder that datasets' save_to_disk wrote, a name
+    that datasets loads, or - for standard input. Without --method, the schedule's weights are
+    compared. Exit status: 0 if there is nothing to mend, 1 with warnings (1 % of the pairs where
+    the target falls, an infinite target, an ESS below --ess, a D above --bound, margins that labels
+    contradict or would scale by more than 1.25), 2 for wrong use.
 
     Args:
-        pairs: the file or folder.
+        pairs: the file, pattern, folder or name.
         beta: DPO temperature that the matched one is relative to; by default 0.1.
         ess: effective share of the pairs that the weights should keep.
         bound: most nats that a wrong reward model may move a target.
@@ -137,6 +138,9 @@ def weights(
     column: str = "weight",
     offset: str | None = None,
     clip: float | None = None,
+    resample: int | None = None,
+    seed: int = 0,
+    layout: str | None = None,
     force: bool = False,
 ) -> int:
     """Write preference pairs with the weight of each: every other column, in the same order.
@@ -144,13 +148,14 @@ def weights(
     With --offset also with the offset that has the same targets with weights of 1, and wastes no
     label: train log(1 + exp(offset - beta m)) of it, unweighted.
 
-    PAIRS as in `madpo diagnose`. The schedule is recorded in the Parquet file's metadata, under the
-    key madpo_theory, or beside a JSONL, CSV or TSV file in OUT.schedule.json.
+    PAIRS as in `madpo diagnose`, OUT in any of the formats: rows of one format stay byte for byte.
+    The schedule is recorded in the metadata of Parquet and Arrow, under the key madpo_theory, or
+    beside other files in OUT.schedule.json. For a trainer that reads no weights, --resample.
 
     Args:
-        pairs: the file or folder.
-        out: .parquet for Parquet, Arrow and folders, else the suffix of PAIRS; where it is a
-            symbolic link, the file that it points to.
+        pairs: the file, pattern, folder or name.
+        out: the file, its format by the end of its name, such as .jsonl.gz; where it is a symbolic
+            link, the file that it points to.
         weight: a name, such as bounded-ratio, target-shaped or efficient, or path/to/file.py:Class
             for one of your own; made with the schedule. By default the published one.
         named: the schedule that the four numbers change, or what `madpo diagnose` recommends for
@@ -162,6 +167,11 @@ def weights(
         column: name of the new column.
         offset: name of a second one, log w(h) - log w(-h), nats; by default there is none.
         clip: nats within which the offset is held, so that no reward model moves a target further.
+        resample: draw so many rows, in proportion to their weights, and write them without; each is
+            drawn as often as its share says, rounded down or up.
+        seed: of the draw.
+        layout: rows as a trainer reads them, in JSON: messages (TRL, with weights) or, with
+            --resample, openai, axolotl or llama-factory.
         force: overwrite what is there.
     """
     from .advice import advice_of, read_advice, train_command
@@ -195,8 +205,10 @@ def weights(
         )
     made = write_weights(
         pairs, out, **settings, reading=reading, mean_one=mean_one, column=column, offset=offset,
-        clip=clip, force=force,
+        clip=clip, resample=resample, seed=seed, layout=layout, force=force,
     )  # fmt: skip
     print(weights_text(made))
-    print(f"next: {train_command(made.path, advice and advice.beta, column=column)}")
+    if layout in (None, "messages"):
+        plain = {"column": column} if resample is None else {"method": "dpo"}
+        print(f"next: {train_command(made.path, advice and advice.beta, **plain)}")
     return 0

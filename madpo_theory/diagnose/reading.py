@@ -6,11 +6,10 @@ the chosen response, or to the first of two, with a label that says whether the 
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from ..formats import ROWS, Table, named, opened, short
+from ..formats import ROWS, Table, named, opened, short, tabular
 from ..ops import check_number
 from .columns import Columns, columns_of, margins_of
 
@@ -22,9 +21,11 @@ class Reading:
     """How margins are read from a file of pairs."""
 
     margin: str | None = None
-    """Column with the margin: chosen less rejected or, with a label, first less second; nats."""
+    """Column with the margin: chosen less rejected or, with a label, first less second; nats. Or a
+    place in one, as meta.margin; scores[] of a list of two is its first less its second."""
     rewards: tuple[str, str] | None = None
-    """Two reward columns instead: chosen and rejected or, with a label, first and second."""
+    """Two reward columns instead: chosen and rejected or, with a label, first and second. Or places
+    in them, as chosen.score, or completions[0].reward of lists."""
     label: str | None = None
     """Column that says whether the first response was chosen: true or false, or 1 or 0."""
     scale: float = 1.0
@@ -34,6 +35,10 @@ class Reading:
     keep_ties: bool = True
     """Keep margins of exactly 0, at the weight of that and as half an agreement with the label; if
     not, leave such rows out, and count them."""
+    split: str | None = None
+    """Of a dataset with several splits, the one that is read."""
+    format: str | None = None
+    """Format of what is not named after one, such as standard input (-): jsonl, csv, json.gz."""
 
     def __post_init__(self):
         check_number("scale", self.scale, "scale > 0", lambda v: v > 0)
@@ -66,8 +71,9 @@ class Pairs:
 
     Parameters
     ----------
-    source : a file of one of :data:`~madpo_theory.formats.FORMATS`, by the suffix of its name, or
-        a folder of Arrow files; or an array (n,) of margins.
+    source : what :func:`~madpo_theory.formats.opened` takes: a file, a pattern of files, a folder,
+        "-" for standard input, a name of `datasets`, a frame of pandas or polars, a Dataset, a list
+        of dicts; or an array (n,) of margins.
     reading : how margins are read.
 
     Attributes
@@ -81,14 +87,14 @@ class Pairs:
 
     def __init__(self, source, reading):
         self.reading, self.dropped = reading, Counter()
-        if not isinstance(source, (str, Path)):
+        if not tabular(source):
             self.format, self.name, self.columns = Memory(source), "margins", Columns(("margins",))
             self.where = lambda row, column: f"{column}, index {row}"
             return
-        self.name = str(source)
-        self.where = lambda row, column: f"{source}, row {row + 1}, column {named(column)}"
-        self.format = opened(source, "pairs", folders=True)
-        self.columns = columns_of(self.format.names, reading, source)
+        self.format = opened(source, "pairs", split=reading.split, kind=reading.format)
+        self.name = str(self.format.path)
+        self.where = lambda row, column: f"{self.name}, row {row + 1}, column {named(column)}"
+        self.columns = columns_of(self.format.names, reading, self.name, self.format.inner)
         for name in self.columns.names:
             self.format.require_numbers(name, label=name == self.columns.label)
 
@@ -98,7 +104,9 @@ class Pairs:
         if not late or not self.columns.guessed:
             return
         try:
-            found = columns_of([*self.format.names, *late], self.reading, self.name)
+            found = columns_of(
+                [*self.format.names, *late], self.reading, self.name, self.format.inner
+            )
         except ValueError:
             found = None
         if found != self.columns:
@@ -128,7 +136,7 @@ class Pairs:
     def rows(self, rows=None):
         """(margins, kept, payload): margins, which rows are kept (None: all), and the whole rows.
 
-        The payload is a record batch, or a list of texts; of a row that is not kept the margin
+        The payload is what the table's format takes; of a row that is not kept the margin
         means nothing.
         """
         yield from self._read(whole=True, rows=rows)

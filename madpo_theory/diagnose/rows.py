@@ -161,8 +161,9 @@ def words_of(cell):
     """The words of a text, or of the contents of a list of messages."""
     if isinstance(cell, (list, tuple)):
         return [word for part in cell for word in words_of(part)]
-    if isinstance(cell, dict):
-        return words_of(cell.get("content"))
+    if isinstance(cell, dict):  # a message, or a text beside its score
+        texts = [value for value in cell.values() if isinstance(value, str)]
+        return words_of(cell.get("content", texts))
     return [] if cell is None else str(cell).split()
 
 

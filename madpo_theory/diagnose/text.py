@@ -237,12 +237,21 @@ def rows_text(written):
 def weights_text(made):
     """What was written, and what the weights are like: the :class:`~.weights.WeightedPairs`."""
     lines = [f"{made.path}: {made.pairs:,} pairs, {made.label} weights in column {made.column}"]
+    if made.drawn is not None:
+        lines = [
+            f"{made.path}: {made.drawn:,} rows drawn from {made.pairs:,} pairs by {made.label} "
+            "weights"
+        ]
     if made.offset is not None:
         lines.append(
             f"their offsets in column {made.offset}: train with these or with the weights, not both"
         )
     lines += [f"margin: {made.margin}", *_filled("weights: ", [_weights_text(made)])]
-    if made.mean is not None and not max(made.mean, 1 / made.mean) <= UNSCALED:
+    if (
+        made.drawn is None
+        and made.mean is not None
+        and not max(made.mean, 1 / made.mean) <= UNSCALED
+    ):
         lines += _filled(
             "WARNING: ",
             [

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
+from ..formats import format_of, tabular
+from ..formats.jsonl import JsonText
 from ..formats.writing import Extended
 from ..methods import OffsetMadpo
 from ..ops import numpy_world
@@ -15,7 +17,9 @@ from ..weights import ScaledWeight
 from ..weights import weight as weight_of
 from .columns import margin_line
 from .effects import asked_weighting
+from .layouts import Laid, layout_named
 from .reading import Pairs, Reading
+from .resampling import Systematic, check_resample, sum_in_order
 from .sketch import sketch
 
 __all__ = ["METADATA", "WeightedPairs", "write_weights"]
@@ -31,10 +35,12 @@ class WeightedPairs:
     Attributes
     ----------
     path : the file. sidecar : the file with the schedule; None where it is in `path` itself.
-    pairs : rows written. dropped : (reason, number) of the rows left out.
+    pairs : rows of the source that have a weight. drawn : rows written, of those that were drawn
+        by their weights; None where none were drawn.
+    dropped : (reason, number) of the rows left out.
     label, margin : of the weight, and what the margin is made of, for people.
     column, offset : names of the new columns; None: no such.
-    mean, smallest, largest, ess : of the weights written, the last the effective share of the
+    mean, smallest, largest, ess : of the weights, the last the effective share of the
         pairs, (sum w)^2/(n sum w^2); None if there are none, or all are 0.
     record : the schedule and all that makes the weights again.
     """
@@ -52,6 +58,7 @@ class WeightedPairs:
     largest: float | None
     ess: float | None
     record: dict
+    drawn: int | None = None
 
 
 def write_weights(
@@ -66,6 +73,9 @@ def write_weights(
     column="weight",
     offset=None,
     clip=None,
+    resample=None,
+    seed=0,
+    layout=None,
     force=False,
     rows=None,
 ):
@@ -75,10 +85,11 @@ def write_weights(
 
     Parameters
     ----------
-    source : a file of pairs, see :class:`~.reading.Pairs`.
-    out : .parquet for Parquet, Arrow and its folders, else the suffix of `source`; where it is a
-        symbolic link, the file that it points to. The schedule is recorded in the Parquet file's
-        metadata (key ``madpo_theory``), or in OUT.schedule.json.
+    source : pairs in columns, see :class:`~.reading.Pairs`.
+    out : a file of any of :data:`~madpo_theory.formats.FORMATS`, by the end of its name; where it
+        is a symbolic link, the file that it points to. Rows of its own format stay byte for byte.
+        The schedule is recorded in the metadata of Parquet and Arrow (key ``madpo_theory``), else
+        in OUT.schedule.json.
     schedule : MarginSchedule; default the released one.
     weight : a name in WEIGHTS or path/to/file.py:Class, made with the schedule, or a Weighting, or
         a MarginSchedule for its published weight.
@@ -89,6 +100,10 @@ def write_weights(
     column : name of the new column, not empty.
     offset : name of a second one, the offset of :class:`~madpo_theory.methods.OffsetMadpo`, nats;
         None for none. clip : nats, > 0, within which it is held.
+    resample : draw so many rows in proportion to their weights, by
+        :class:`~.resampling.Systematic` resampling with `seed`, and write them without; copies
+        stand side by side, in the order of the source, which is read twice.
+    layout : a name in LAYOUTS: rows as another trainer reads them, in .jsonl or .json.
     force : overwrite what is there.
     rows : rows to a batch; the result does not depend on it.
 
@@ -97,15 +112,22 @@ def write_weights(
     """
     schedule = MarginSchedule.released() if schedule is None else check_schedule(schedule)
     reading = Reading() if reading is None else reading
-    if not isinstance(source, (str, Path)):
+    if not tabular(source):
         raise TypeError(
-            f"source must be the path of a file, got {type(source).__qualname__}; for an array of "
-            "margins call madpo_theory.weights"
+            f"source must be a path or rows with columns, got {type(source).__qualname__}; for an "
+            "array of margins call madpo_theory.weights"
         )
     if offset == column:
         raise ValueError(f"offset = {offset!r} is the column of the weights; name another")
     if offset is None and clip is not None:
         raise ValueError(f"clip = {clip:g} is of an offset; name its column (--offset NAME)")
+    if resample is not None:
+        check_resample(resample, seed)
+        if offset is not None or mean_one:
+            raise ValueError(
+                f"resample = {resample} writes neither offsets nor scaled weights, and draws by "
+                "the weights alone; leave out offset (--offset) and mean_one (--mean-one)"
+            )
     settings = {} if gamma is None else {"gamma": gamma}
     weighting, made_from = asked_weighting(weight, schedule, **settings)
     label = weighting.title
@@ -114,7 +136,10 @@ def write_weights(
         record[name] = None if made_from is None else float(getattr(made_from, name))
     pairs, method = Pairs(source, reading), OffsetMadpo(weighting, clip)
     columns = {column: "column"} | ({} if offset is None else {offset: "offset"})
-    target = Extended(pairs.format, out, columns, beside="schedule", key=METADATA, force=force)
+    if resample is not None:
+        columns = {}
+    written = _laid(pairs, layout, out, columns)
+    target = Extended(written, out, columns, beside="schedule", key=METADATA, force=force)
     if mean_one:
         found = sketch(pairs.margins(rows))
         weighting = ScaledWeight.mean_one(weighting, found.margins, found.counts)
@@ -127,23 +152,48 @@ def write_weights(
         "clip": clip,
         "version": __version__,
     }
+    draw = None
+    if resample is not None:
+        record |= {"column": None, "resample": int(resample), "seed": int(seed)}
+        weights = (weight_of(h, weighting) for h in pairs.margins(rows))
+        draw = Systematic(sum_in_order(weights), resample, seed)
     total, said = 0, _Said()
     with target.writing(record) as write:
         for margins, kept, rows_of in pairs.rows(rows):
             if kept is None:
                 kept = np.ones(len(margins), dtype=bool)
             values = [_weights(pairs, margins, kept, weighting, total)]
+            said.add(values[0])
             if offset is not None:
                 values.append(_offsets(pairs, margins, kept, method, total))
-            write(rows_of, kept, values)
-            said.add(values[0])
+            if draw is None:
+                write(rows_of, kept, values)
+            else:
+                copies = np.zeros(len(kept), dtype=np.int64)
+                copies[kept] = draw.copies(values[0])
+                write(rows_of, copies, [])
             total += len(kept)
     dropped = tuple(sorted(pairs.dropped.items()))
     margin = margin_line(pairs.columns, reading.scale, pairs.columns.guessed)
     return WeightedPairs(
         target.path, target.sidecar, said.pairs, dropped, label, margin, column, offset,
-        *said.made(), record,
+        *said.made(), record, draw and draw.drawn,
     )  # fmt: skip
+
+
+def _laid(pairs, layout, out, columns):
+    """The table that is written: that of the pairs, or in a layout."""
+    if layout is None:
+        return pairs.format
+    layout, kind = layout_named(layout), format_of(out)
+    if kind is None or not issubclass(kind, JsonText):
+        raise ValueError(f"out = {out}: layout {layout.name} is of JSON; let it end in .jsonl")
+    if columns and not layout.weighted:
+        raise ValueError(
+            f"layout = {layout.name!r}: its trainer reads no weights; let them decide how often a "
+            "row is drawn (--resample N)"
+        )
+    return Laid(pairs, layout)
 
 
 class _Said:

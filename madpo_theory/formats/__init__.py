@@ -1,44 +1,64 @@
-"""The files that rows stand in, batch by batch: Parquet, Arrow, JSONL, CSV, TSV.
+"""The rows of a table, batch by batch, from wherever a user has them.
 
-One reader for all that the library reads of a user's: pairs and rewards. What is read is what
-pandas, polars and datasets read of the same file; what is not is refused in one line.
+Files of Parquet, Arrow, JSONL, JSON, CSV and TSV, the texts packed by gzip or not; shards by a
+pattern or in a folder; what `datasets` saves or loads; standard input; a frame of pandas or polars,
+a Dataset, a list of dicts. One reader for all that the library reads of a user's: pairs and
+rewards. What is read is what pandas, polars and datasets read of the same rows; what is not is
+refused in one line. A format is one file of this folder.
 """
 
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 
-from .arrow import ArrowFile, ArrowFolder, Parquet, pyarrow
-from .base import ROWS, Table, listing, named, short
-from .text import Csv, Jsonl, Tsv
+from .arrow import pyarrow
+from .base import FORMATS, ROWS, Table, listing, named, pairs_of_two, short
+from .memory import in_memory, loaded
+from .places import STDIN, endings, format_of, no_splits, place_of, unknown
 
-__all__ = ["FORMATS", "ROWS", "Table", "listing", "named", "opened", "pyarrow", "short"]
+__all__ = [
+    "FORMATS", "ROWS", "STDIN", "Table", "endings", "format_of", "listing", "named",
+    "opened", "pairs_of_two", "pyarrow", "short", "tabular",
+]  # fmt: skip
 
-FORMATS = {".parquet": Parquet, ".arrow": ArrowFile, ".jsonl": Jsonl, ".csv": Csv, ".tsv": Tsv}
-"""The format of a file by the suffix of its name."""
+for _module in pkgutil.iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
 
 
-def opened(path, what, *, folders=False):
-    """The :class:`~.base.Table` of a file, by its suffix, or of a folder of Arrow files.
+def tabular(source):
+    """Whether it is a path, or something in memory that has columns, and not an array."""
+    return isinstance(source, (str, Path)) or in_memory(source) is not None
 
-    `what` names the argument in errors: ValueError with it, the path, the rule and the fix.
+
+def opened(source, what, *, several=True, split=None, kind=None):
+    """The :class:`~.base.Table` of a source.
+
+    Parameters
+    ----------
+    source : a path, a pattern of paths, a folder, "-" for standard input, a name owner/name that
+        `datasets` loads; or a frame, a Dataset, a list of dicts.
+    what : names the argument in errors: ValueError with it, the path, the rule and the fix.
+    several : whether it may be anything but one file.
+    split : of a dataset with several. kind : the format of a file whose name does not say it.
     """
-    path = Path(path)
+    if not isinstance(source, (str, Path)):
+        return in_memory(source)(source, what, split)
     try:
-        if folders and path.is_dir():
-            table = ArrowFolder(path)
-        elif path.exists() and not path.is_file():
-            kind = "folder" if path.is_dir() else "pipe or a device"
-            raise ValueError(f"{what} = {path} is a {kind}; write it to a file, and pass that")
-        elif path.suffix.lower() not in FORMATS:
-            folder = ", or be a folder that datasets' save_to_disk wrote" if folders else ""
-            raise ValueError(
-                f"{what} = {path} must end in one of {', '.join(FORMATS)}{folder}; convert it"
-            )
-        elif not path.exists():
-            raise ValueError(f"{what} = {path}: there is no such file or folder; correct it")
+        place = place_of(source, what, several=several, split=split, kind=kind)
+        if place is not None:
+            found, files = place
+            if split is not None and not Path(source).is_dir():
+                raise no_splits(source, split)
+            table = found(source if str(source) != STDIN else files[0].name, files)
+        elif several and (data := loaded(str(source), split)) is not None:
+            table = in_memory(data)(data, str(source), split)
+        elif format_of(source) is None:
+            raise unknown(source, what)
         else:
-            table = FORMATS[path.suffix.lower()](path)
+            raise ValueError(f"{what} = {source}: there is no such file or folder; correct it")
     except OSError as error:
-        raise ValueError(f"{what} = {path} cannot be read ({error.strerror}); correct it") from None
+        said = error.strerror or error
+        raise ValueError(f"{what} = {source} cannot be read ({said}); correct it") from None
     if not table.names:
-        raise ValueError(f"{path}: holds no rows; write one row for each of the {what}")
+        raise ValueError(f"{table.path}: holds no rows; write one row for each of the {what}")
     return table

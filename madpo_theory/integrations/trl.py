@@ -35,15 +35,16 @@ try:
     import torch
     import trl
     from datasets import Dataset
+    from huggingface_hub import ModelCard
     from torch.overrides import TorchFunctionMode
-    from transformers.trainer_utils import get_last_checkpoint
+    from transformers.trainer import TRAINER_STATE_NAME
     from trl import DPOConfig, DPOTrainer
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{__name__} needs the package {error.name!r}: pip install 'madpo-theory[trl]'"
     ) from error
 
-__all__ = ["RECORD", "PreferenceTrainer", "WeightedDPOTrainer"]
+__all__ = ["RECORD", "PreferenceTrainer", "WeightedDPOTrainer", "checkpoints", "last_checkpoint"]
 
 RECORD = "madpo.json"
 """File of a saved model or checkpoint that says which loss trained it."""
@@ -63,6 +64,28 @@ NOT_PER_PAIR = {
     "aot": "computed from sorted scores",
     "aot_unpaired": "computed from sorted scores",
 }
+
+
+def checkpoints(folder):
+    """The checkpoints in a folder, Paths, by their step."""
+    found = (path for path in Path(folder).glob("checkpoint-*") if path.is_dir())
+    steps = {path: path.name.partition("-")[2] for path in found}
+    return sorted((p for p in steps if steps[p].isdigit()), key=lambda path: int(steps[path]))
+
+
+def last_checkpoint(folder):
+    """The last checkpoint in a folder that is whole, a Path; None if there is none.
+
+    The trainer's state is written last: one that was stopped, or whose disk was full, in the middle
+    has none, or half of one.
+    """
+    for path in reversed(checkpoints(folder)):
+        try:
+            json.loads((path / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            continue
+        return path
+    return None
 
 
 def _unsupported(trainer, what):
@@ -181,11 +204,16 @@ class _ColumnTrainer(DPOTrainer):
             self.eval_dataset = self._each_looked_through(self.eval_dataset)
 
     def train(self, resume_from_checkpoint=None, *args, **kwargs):
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = last_checkpoint(self.args.output_dir)
+            if resume_from_checkpoint is None:
+                raise ValueError(
+                    f"resume_from_checkpoint: {self.args.output_dir} holds no checkpoint that is "
+                    "whole; leave it out, to begin anew"
+                )
         if resume_from_checkpoint:
-            last = resume_from_checkpoint is True
-            found = get_last_checkpoint(self.args.output_dir) if last else resume_from_checkpoint
-            if found is not None:
-                self.check_record(Path(found))
+            self.check_record(Path(resume_from_checkpoint))
+            resume_from_checkpoint = str(resume_from_checkpoint)
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def check_record(self, checkpoint):
@@ -214,8 +242,10 @@ class _ColumnTrainer(DPOTrainer):
     def create_model_card(self, *args, **kwargs):
         super().create_model_card(*args, **kwargs)
         if self.is_world_process_zero():
-            card = Path(self.args.output_dir) / "README.md"
-            write_text(card, f"{card.read_text(encoding='utf-8').rstrip()}\n{self._card()}")
+            path = Path(self.args.output_dir) / "README.md"
+            card = ModelCard.load(path)
+            card.data.tags = sorted(card.data.tags or ())  # TRL's are in another order each time
+            write_text(path, f"{str(card).rstrip()}\n{self._card()}")
 
     def _card(self):
         """What the model card says besides: the loss, and what to cite."""

@@ -34,9 +34,9 @@ def score(
     command goes on, to the same file.
 
     Args:
-        pairs: the file or folder.
+        pairs: the file, pattern, folder or name.
         reward_model: folder or hub name of a sequence-classification model with one output.
-        out: .parquet for Parquet, Arrow and folders, else the suffix of PAIRS.
+        out: the file, its format by the end of its name.
         prompt: column of the prompts; a file without it holds them in its responses.
         chosen: column of the chosen responses, or whole dialogues.
         rejected: column of the rejected ones.

@@ -80,11 +80,10 @@ def score_pairs(
 
     Parameters
     ----------
-    source : a file of pairs of one of :data:`~madpo_theory.formats.FORMATS`, or a folder that
-        datasets' save_to_disk wrote.
-    out : .parquet for Parquet, Arrow and its folders, else the suffix of `source`. How the rewards
-        were made is recorded in the Parquet file's metadata, key ``madpo_theory.score``, or in
-        OUT.score.json.
+    source : what :func:`~madpo_theory.formats.opened` takes.
+    out : a file of any of :data:`~madpo_theory.formats.FORMATS`, by the end of its name. How the
+        rewards were made is recorded in the metadata of Parquet and Arrow, key
+        ``madpo_theory.score``, else in OUT.score.json.
     reward_model : folder or hub name of a sequence-classification model of transformers with one
         output, and its tokenizer.
     prompt, chosen, rejected : columns, each of texts or of lists of messages (role, content); the
@@ -109,7 +108,8 @@ def score_pairs(
             f"columns = {columns!r} breaks the rule that margin, chosen and rejected reward have "
             "three names; give them"
         )
-    pairs = _Texts(opened(source, "pairs", folders=True), source, prompt, (chosen, rejected))
+    pairs = _Texts(opened(source, "pairs"), prompt, (chosen, rejected))
+    _clear_finished(Path(out))
     new = dict.fromkeys(columns, "columns")
     target = Extended(pairs.table, out, new, beside="score", key=METADATA, force=force)
     digest, rows = pairs.looked_through()
@@ -128,6 +128,7 @@ def score_pairs(
     }
     record = {name: settings[name] for name in settings if name != "rows"}
     record |= {"columns": list(columns), "version": __version__}
+    target.check_record(record)
     with _partial(target.path, settings | model.environment()) as folder:
         files = list(_windows(pairs, model, batch_tokens, folder, rows))
         tally = _Tally()
@@ -148,8 +149,8 @@ def score_pairs(
 class _Texts:
     """The dialogues of a table's rows."""
 
-    def __init__(self, table, source, prompt, responses):
-        self.table, self.source = table, source
+    def __init__(self, table, prompt, responses):
+        self.table, self.source = table, table.path
         self.columns = [prompt if prompt in table.names else None, *responses]
         for name in filter(None, self.columns):
             table.require(name)
@@ -185,6 +186,23 @@ class _Texts:
         return found.hexdigest()[:16], number
 
 
+def _beside(out):
+    """The folder of what is done."""
+    return out.with_name(f"{out.name}.partial")
+
+
+def _clear_finished(out):
+    """Remove what a file is made of, where a run was killed when that had its place already."""
+    folder = _beside(out)
+    if not (out.is_file() and folder.is_dir()):
+        return
+    parts = (*folder.glob("*.npy"), *folder.glob("settings.json"))
+    if all(part.stat().st_mtime_ns <= out.stat().st_mtime_ns for part in parts):
+        with held(folder / "lock", wait=False) as mine:
+            if mine:
+                shutil.rmtree(folder)
+
+
 @contextmanager
 def _partial(out, settings):
     """The folder with what is done, made by these settings; gone once the block has ended well.
@@ -193,7 +211,7 @@ def _partial(out, settings):
     """
     import torch
 
-    folder = out.with_name(f"{out.name}.partial")
+    folder = _beside(out)
     about = folder / "settings.json"
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder / "lock", wait=False) as mine:

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from ..extensions import FIGURES, TABLES
-from ..files import replacing
+from ..files import replacing, write_text
 from ..ops.checks import check_choice
 from .experiment import SENTIMENT
 from .style import styled
+from .svg import svg_of
 
 __all__ = ["Figure", "drawn", "figures", "make_figures", "save", "table_bytes"]
 
@@ -94,7 +95,7 @@ def figures():
 def make_figures(
     out, *, experiment, results=None, names=None, say=None, schedule=None, method=None
 ):
-    """Write each figure as PNG (200 dpi), PDF and the CSV of its table; returns the paths.
+    """Write each figure as SVG (of two looks), PDF and the CSV of its table; returns the paths.
 
     Parameters
     ----------
@@ -136,7 +137,7 @@ def make_figures(
             continue
         table = figure.build(folder, **theirs)
         picture = figure.draw(table)
-        written += [save(picture, out / f"{name}.{kind}") for kind in ("png", "pdf")]
+        written += [save(picture, out / f"{name}.{kind}") for kind in ("svg", "pdf")]
         written.append(out / f"{name}.csv")
         with replacing(written[-1]) as path:
             path.write_bytes(table_bytes(table))
@@ -144,8 +145,13 @@ def make_figures(
 
 
 def save(figure, target):
-    """Write a Figure, without dates, versions or anything else that changes between runs."""
+    """Write a Figure, without dates, versions or anything else that changes between runs.
+
+    By the ending of `target`: .svg (:func:`~.svg.svg_of`), .pdf, or .png at 200 dpi.
+    """
     kind = target.suffix[1:]
+    if kind == "svg":
+        return write_text(target, svg_of(figure))
     unstamped = {
         "png": {"Software": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},

@@ -4,7 +4,7 @@ import functools
 import html
 import re
 
-__all__ = ["mathematics"]
+__all__ = ["formula", "mathematics"]
 
 _SEGMENT = re.compile(r"(?<!\\)\$\$?([^$]+?)(?<!\\)\$\$?")
 
@@ -18,7 +18,7 @@ def mathematics(text):
 
     parts, end = [], 0
     for match in _SEGMENT.finditer(text := str(text)):
-        parts += [_escaped(text[end : match.start()]), _segment(match[1].strip())]
+        parts += [_escaped(text[end : match.start()]), formula(match[1].strip())]
         end = match.end()
     return Markup("".join([*parts, _escaped(text[end:])]))
 
@@ -28,7 +28,7 @@ def _escaped(text):
 
 
 _REWRITES = [  # what mathtext lacks, in what it has
-    (r"\\[td]frac\b", r"\\frac"),
+    (r"\\[td]frac(?![a-zA-Z])", r"\\frac"),
     (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
     (r"\\le(?![a-zA-Z])", r"\\leq"),
     (r"\\ge(?![a-zA-Z])", r"\\geq"),
@@ -49,12 +49,20 @@ _RELATION = re.compile(
 LONG = 16.0  # em: a longer segment may break before its relations
 
 
-def _segment(tex):
-    """One formula; a long one in pieces, between which a line may break."""
-    source = tex
+def formula(tex, *, display=False, strict=False):
+    """HTML of one formula; a long one in pieces, between which a line may break.
+
+    One that stands alone (`display`) has fractions of full size. One that mathtext cannot parse is
+    shown as characters, or, if `strict`, is a ValueError.
+    """
+    source = tex = " ".join(tex.split())
     for pattern, replacement in _REWRITES:
         tex = re.sub(pattern, replacement, tex)
+    if display:
+        tex = tex.replace(r"\frac", r"\dfrac")
     whole = _drawn(tex, source)
+    if whole is None and strict:
+        raise ValueError(f"the formula {source} cannot be drawn; write it as mathtext reads it")
     if whole is None:
         return f'<span class="tex">{html.escape(_readable(source))}</span>'
     if whole[0] > LONG:

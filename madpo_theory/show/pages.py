@@ -1,16 +1,17 @@
 """What pages share: their templates, the figures in them, and how a value is shown."""
 
-import io
 import json
 import math
 import re
 from pathlib import Path
 
 from .mathematics import mathematics
+from .svg import svg_of
 
-__all__ = ["inline_svg", "number_text", "page_template", "value_text"]
+__all__ = ["inline_svg", "number_text", "page_template", "shown_size", "value_text"]
 
-ZOOM = 1.9
+ZOOM, LEAST = 1.9, 1.2
+"""Pixels a point of a figure: the most, and the least of one that has room for panels."""
 
 
 def page_template(name):
@@ -30,19 +31,18 @@ def page_template(name):
 
 def inline_svg(name, figure):
     """A figure as inline SVG: letters as outlines, ids of its own, the same bytes every time."""
-    import matplotlib
     from markupsafe import Markup
 
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "madpo_theory"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    widest = f"max-width:{ZOOM * 72 * figure.get_figwidth():.0f}px"
-    head = f'<svg class="plot" role="img" aria-label="{name}" style="{widest}" '
+    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", svg_of(figure))
+    size = shown_size(*(72 * figure.get_size_inches()))
+    head = f'<svg class="plot" role="img" aria-label="{name}" style="{size}" '
     return Markup(svg.replace("<svg ", head, 1))
+
+
+def shown_size(width, height):
+    """The style of a figure of so many points: on a phone a wide one scrolls, and is not shrunk."""
+    least = f"min-width:{LEAST * width:.0f}px;" if width > 400 else ""
+    return f"{least}max-width:{ZOOM * width:.0f}px;aspect-ratio:{width:g}/{height:g}"
 
 
 def value_text(value):

@@ -2,7 +2,7 @@
 
 import base64
 import os
-import struct
+import re
 from pathlib import Path
 
 from ..extensions import SECTIONS
@@ -12,7 +12,7 @@ from ..verdicts import KINDS, VERDICTS
 from .experiment import SENTIMENT, label_of, read_json, read_summary, setting_of
 from .figures import COMMAND, table_bytes
 from .figures import figures as registered
-from .pages import page_template, value_text
+from .pages import page_template, shown_size, value_text
 from .studies import RIVALS, decisions, failures, judgements
 
 __all__ = ["write_report"]
@@ -119,7 +119,14 @@ def _claim(claim, folder, page):
             {"name": "", "detail": "", "checked": True, "error": False, **item,
              "steps": item.get("steps") or [], "certificate": certificate, "link": link}
         )  # fmt: skip
-    optional = {"reading": "", "condition": "", "counterexample": "", "figure": "", "parts": []}
+    optional = {
+        "title": "",
+        "reading": "",
+        "condition": "",
+        "counterexample": "",
+        "figure": "",
+        "parts": [],
+    }
     return {**optional, **claim, "evidence": evidence}
 
 
@@ -137,7 +144,7 @@ def _figures(folder, **sources):
         source = sources.get(figure.source)
         if figure.source and source is None:
             continue
-        picture = _picture(folder / f"{figure.name}.png", remedy)
+        picture = _picture(folder / f"{figure.name}.svg", remedy)
         if figure.source:
             _check_current(folder / f"{figure.name}.csv", figure, source, remedy)
         shown.append({"spec": figure} | picture)
@@ -145,16 +152,16 @@ def _figures(folder, **sources):
 
 
 def _picture(path, remedy):
-    """A PNG file as a data URI, with its size."""
+    """An SVG file as a data URI, with its size in points."""
     try:
-        data = path.read_bytes()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[-8:-4] != b"IEND":
-        raise ValueError(f"{path}: not a whole PNG file; {remedy}")
-    width, height = struct.unpack(">II", data[16:24])
-    uri = "data:image/png;base64," + base64.b64encode(data).decode()
-    return {"uri": uri, "width": width, "height": height}
+    size = re.match(r'<svg [^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    if size is None or not text.endswith("</svg>\n"):
+        raise ValueError(f"{path}: not a whole SVG file; {remedy}")
+    uri = "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()
+    return {"uri": uri, "style": shown_size(*map(float, size.groups()))}
 
 
 def _studies(folder):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..files import replacing, write_text
+from ..files import write_text
 from ..markdown import markdown_table
 from ..simulate.predictions import FLOOR, REFUTED, survivors, told, told_probability, told_rival
 from ..simulate.studies import read_results
@@ -12,8 +12,12 @@ __all__ = ["decisions", "draw_study", "failures", "judgements", "markdown_judgem
 
 
 def draw_study(result):
-    """Draw a :class:`~madpo_theory.simulate.studies.StudyResult` beside its table, as PNG."""
-    return save(drawn(f"study_{result.name}", result.drawn()), result.picture)
+    """Draw a :class:`~madpo_theory.simulate.studies.StudyResult` beside its table, as SVG."""
+    return save(_picture(result), result.picture)
+
+
+def _picture(result):
+    return drawn(f"study_{result.name}", result.drawn())
 
 
 RIVALS = (
@@ -30,12 +34,11 @@ RIVALS = (
 def publish(folder, path):
     """Write a Markdown page about the studies of a folder, with their figures beside it.
 
-    The figures go to figures/study_NAME.png; each study gets its reading and its predictions.
+    The figures go to figures/study_NAME.svg; each study gets its reading and its predictions.
     """
     results, path = read_results(folder), Path(path)
     for result in results:
-        with replacing(path.parent / "figures" / f"study_{result.name}.png") as temporary:
-            temporary.write_bytes(result.picture.read_bytes())
+        save(_picture(result), path.parent / "figures" / f"study_{result.name}.svg")
     rows = [row for result in results for row in result.record["predictions"]]
     lines = [
         "# Simulation studies",
@@ -57,7 +60,7 @@ def publish(folder, path):
         lines += [
             f"## {result.title}",
             "",
-            f"![{result.title}](figures/study_{result.name}.png)",
+            f"![{result.title}](figures/study_{result.name}.svg)",
             "",
             *[f"{line}  " for line in record["reading"].splitlines()],
             "",

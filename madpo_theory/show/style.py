@@ -34,6 +34,7 @@ RC = {
     "lines.solid_capstyle": "butt",
     "savefig.dpi": 200,
     "pdf.fonttype": 42,  # whole outlines, embedded: text stays text
+    "svg.fonttype": "path",  # letters as outlines: they need no font
     "svg.hashsalt": "madpo_theory",
     "path.simplify": True,
 }

@@ -19,6 +19,7 @@ __all__ = [
     "field_targets",
     "monotone_region",
     "pair_risk",
+    "primer",
     "reward_kl",
     "target_shift",
     "weight_and_coefficient",
@@ -118,6 +119,30 @@ def pair_risk(schedules=ONE):
             for element, at in (("curve", z), ("minimizer", np.array([best]))):
                 y = risk.pair_risk(at, h, h_model, s)
                 pieces.append(_rows(pair=pair, h=h, method=method, element=element, z=at, risk=y))
+    return _stack(pieces)
+
+
+PRIMER = 2.0
+"""True margin of the pair that the primer follows, nats; its reward model is exact."""
+
+
+def primer(schedules=ONE):
+    """One pair: the coefficient of its margin, the weights of its two labels, its risk."""
+    ((_, s),) = schedules.items()
+    u, h, z = _grid(0.0, 10.0, s.tau), _grid(-10.0, 10.0, -s.tau, 0.0), np.linspace(-1.5, 8.0, 401)
+    target = targets.effective_target(PRIMER, PRIMER, s)
+    pieces = [
+        _rows(panel="coefficient", element="curve", x=u, y=coefficient(u, s)),
+        _rows(panel="coefficient", element="pair", x=PRIMER, y=coefficient(PRIMER, s)),
+        _rows(panel="weight", element="curve", x=h, y=weight(h, s)),
+    ]
+    for sign, element in ((1, "agreed"), (-1, "disputed")):
+        at = sign * PRIMER
+        pieces.append(_rows(panel="weight", element=element, x=at, y=weight(at, s)))
+    for element, h_model, at in (("madpo", PRIMER, target), ("dpo", 0.0, PRIMER)):  # w(0) = 1
+        risks = risk.pair_risk(np.append(z, at), PRIMER, h_model, s)
+        pieces.append(_rows(panel="risk", element=element, x=z, y=risks[:-1]))
+        pieces.append(_rows(panel="risk", element=f"{element} target", x=at, y=risks[-1]))
     return _stack(pieces)
 
 

@@ -40,7 +40,7 @@ def read_rewards(path):
     of them twice. Raises ValueError naming the row, counted from 1 below a header, and the column.
     """
     path = Path(path)
-    table = opened(path, "rewards")
+    table = opened(path, "rewards", several=False)
     columns = [*COLUMNS, MASS] if MASS in table.names else list(COLUMNS)
     for name in columns:
         table.require(name)

@@ -35,7 +35,7 @@ class StudyResult:
     @property
     def picture(self):
         """Its figure."""
-        return self.folder / f"{self.name}.png"
+        return self.folder / f"{self.name}.svg"
 
     def drawn(self):
         """What its figure shows, a dict of columns: the file's ``drawn(table)``, or the table."""

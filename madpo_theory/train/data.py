@@ -41,7 +41,7 @@ class Pairs:
 
 def load(path, column=None):
     """:class:`Pairs` of a file of any of the formats; ValueError with the row of what is wrong."""
-    table = opened(path, "pairs", folders=True)
+    table = opened(path, "pairs")
     texts = [name for name in ("prompt", "chosen", "rejected") if name in table.names]
     if column is not None and column not in table.names:
         raise ValueError(
@@ -84,7 +84,7 @@ def _row(row, path, number):
 
 def _record(path, table):
     """The record of `madpo weights`, from the file or beside it."""
-    stored = (getattr(getattr(table, "schema", None), "metadata", None) or {}).get(METADATA)
+    stored = table.metadata.get(METADATA)
     beside = path.with_name(f"{path.name}.schedule.json")
     if stored is None and beside.is_file():
         stored = beside.read_bytes()

@@ -6,12 +6,13 @@ it), `evaluation.json` and `samples.jsonl`.
 
 import copy
 import json
-from contextlib import nullcontext
+import shutil
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..files import must_be_writable, write_text
+from ..files import must_be_writable, system_error, write_text
 from ..methods import METHODS, Method, method_from
 from ..schedule import MarginSchedule
 from ..targets import effective_target
@@ -162,8 +163,9 @@ def _judge(training, pairs):
 
 def _run(folder, loss, parts, training, args, model, judge):
     """Train, judge and write one run, or read it back; returns its evaluation."""
-    from transformers.trainer_utils import get_last_checkpoint
     from trl import get_peft_config, get_quantization_config
+
+    from ..integrations.trl import last_checkpoint
 
     args = copy.copy(args)
     args.output_dir, args.beta = str(folder), loss.beta
@@ -183,10 +185,13 @@ def _run(folder, loss, parts, training, args, model, judge):
     if done.is_file():
         trainer.check_record(folder)
         return json.loads(done.read_text(encoding="utf-8"))
-    begun = get_last_checkpoint(folder) if folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint or begun)
-    trainer.save_model()
-    trainer.create_model_card(model_name=folder.name)
+    with _disk_of(folder):
+        begun = last_checkpoint(folder)
+        trainer.train(resume_from_checkpoint=args.resume_from_checkpoint or begun)
+        if trainer.is_world_process_zero():
+            _clear(folder, args.save_total_limit, trainer.state.best_model_checkpoint)
+        trainer.save_model()
+        trainer.create_model_card(model_name=folder.name)
     found = trainer.evaluate()
     plain = "eval_dpo_loss" if "eval_dpo_loss" in found else "eval_weights/unweighted_loss"
     evaluation = {
@@ -203,6 +208,30 @@ def _run(folder, loss, parts, training, args, model, judge):
     if trainer.is_world_process_zero():
         write_text(done, json.dumps(evaluation, indent=1) + "\n")
     return evaluation
+
+
+@contextmanager
+def _disk_of(folder):
+    """An error of a disk that takes no more names the folder, if it names no file."""
+    try:
+        yield
+    except Exception as error:
+        refused = system_error(error)
+        if refused is None or refused.filename is not None:
+            raise
+        refused.filename = str(folder)
+        raise refused from error
+
+
+def _clear(folder, limit, best):
+    """Remove the checkpoints beyond the limit that a trainer left which was stopped meanwhile."""
+    from ..integrations.trl import checkpoints
+
+    found = checkpoints(folder)
+    kept = {*found[-1:], *(() if best is None else [Path(best)])}
+    rest = [path for path in found if path not in kept]
+    for path in rest[: max(0, len(found) - max(limit or len(found), len(kept)))]:
+        shutil.rmtree(path)
 
 
 def _judged(folder, trainer, pairs, training, judge):

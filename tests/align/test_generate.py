@@ -41,6 +41,21 @@ def test_samples_of_a_prompt_differ_and_follow_the_generator(tiny):
     assert not torch.equal(first, drawn(causal_lm, prompts, seed=1, samples=2))
 
 
+def test_temperatures_divide_the_logits(tiny):
+    """At 1 nothing changes, next to 0 the likeliest token is drawn, whatever stands beside it."""
+    causal_lm, _ = tiny
+    prompts = prompts_of(tiny)
+    plain = drawn(causal_lm, prompts, samples=3)
+    assert torch.equal(plain, drawn(causal_lm, prompts, samples=3, temperatures=(1.0,) * 3))
+    found = drawn(causal_lm, prompts, samples=3, temperatures=(1.0, 1e-4, 1.0))
+    assert torch.equal(found[:, ::2], plain[:, ::2])
+    rows = prompts
+    for _ in range(10):
+        likeliest = causal_lm(input_ids=rows).logits[:, -1].argmax(-1, keepdim=True)
+        rows = torch.cat([rows, likeliest], dim=1)
+    assert torch.equal(found[:, 1], rows[:, 6:])
+
+
 def test_nothing_follows_the_end_token(tiny):
     causal_lm, _ = tiny
     prompts = prompts_of(tiny)

@@ -5,8 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from madpo_theory.align import logprobs
 from madpo_theory.align.logprobs import (
-    BLOCK,
+    CPU_BLOCK,
     Layout,
     TokenLogps,
     continuation_logps,
@@ -156,12 +157,12 @@ def test_recomputed_layers_give_the_same_gradient(tiny, fresh_tiny):
     assert gradients[0].abs().max() > 0
 
 
-BLOCKS = [(1, 1), (7, 5), (50, 97), BLOCK["cpu"]]
+BLOCKS = [(1, 1), (7, 5), (50, 97), CPU_BLOCK]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_log_probabilities_and_gradient_equal_the_plain_formula(monkeypatch, block):
-    monkeypatch.setitem(BLOCK, "cpu", block)
+    monkeypatch.setattr(logprobs, "CPU_BLOCK", block)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(50, 16, generator=generator, requires_grad=True)
     weight = torch.randn(97, 16, generator=generator)
@@ -177,7 +178,7 @@ def test_log_probabilities_and_gradient_equal_the_plain_formula(monkeypatch, blo
 
 def test_logits_of_hundreds_lose_nothing(monkeypatch):
     """The largest logit comes late, and exp of any of them alone is infinite or zero."""
-    monkeypatch.setitem(BLOCK, "cpu", (4, 3))
+    monkeypatch.setattr(logprobs, "CPU_BLOCK", (4, 3))
     logits = torch.tensor([[-900.0, 300.0, 0.0, 299.0, 900.0, -900.0, 899.0]]).expand(7, -1)
     hidden = logits.clone().requires_grad_(True)
     found = TokenLogps.apply(hidden, torch.eye(7), torch.arange(7))
@@ -246,7 +247,7 @@ def test_pruned_model_is_the_full_one_renormalized(tiny, fresh_tiny):
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_token_kl_is_the_definition_and_zero_on_itself(monkeypatch, block):
-    monkeypatch.setitem(BLOCK, "cpu", block)
+    monkeypatch.setattr(logprobs, "CPU_BLOCK", block)
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(60, 8, generator=generator)
     policy, reference = torch.randn(2, 30, 8, generator=generator)

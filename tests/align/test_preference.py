@@ -148,13 +148,13 @@ def test_reward_model_loss_is_the_bradley_terry_likelihood():
 
 def test_the_first_update_must_start_at_the_reference():
     method = ROWS["dpo"]
-    check_start("dpo", method, torch.zeros(4), math.log(2), torch.float32)
+    check_start("dpo", method, torch.zeros(4), math.log(2), torch.float32, 12)
     with pytest.raises(AssertionError, match=r"dpo: at the first update \|m\| reaches 1\.00e-01"):
-        check_start("dpo", method, torch.tensor([0.0, 0.1]), math.log(2), torch.float32)
+        check_start("dpo", method, torch.tensor([0.0, 0.1]), math.log(2), torch.float32, 12)
     with pytest.raises(AssertionError, match="not log 2"):
-        check_start("dpo", method, torch.zeros(4), 0.7, torch.float32)
+        check_start("dpo", method, torch.zeros(4), 0.7, torch.float32, 12)
     with pytest.raises(AssertionError, match="reaches nan"):
-        check_start("dpo", method, torch.tensor([math.nan]), math.log(2), torch.float32)
+        check_start("dpo", method, torch.tensor([math.nan]), math.log(2), torch.float32, 12)
 
 
 def test_nan_log_probabilities_name_the_pairs():

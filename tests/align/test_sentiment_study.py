@@ -121,6 +121,8 @@ def test_a_new_setting_at_its_default_does_not_undo_old_runs(smoke):
         path.write_text(whole)
     changed = replace(wanted[0], sft_examples=wanted[0].sft_examples + 1)
     assert not recorded.recorded(folder, changed)
+    noisy = replace(wanted[0], label_noise=0.2)  # a setting that came after the first runs
+    assert not recorded.recorded(folder, noisy)
 
 
 def test_two_folders_compare_run_by_run(smoke, tmp_path):
@@ -247,6 +249,8 @@ def test_full_scale_is_said_of_the_recorded_pairs(table, tmp_path):
     shown = rows.loc[("high", "as trained")]
     assert shown["spread"] == pytest.approx(margins.std(ddof=0))
     assert shown["disputed"] == pytest.approx((margins < 0).mean())
+    weights = predictions.weights_of(margins)  # at c_max 4, as the runs', not at the default
+    assert shown["ess"] == pytest.approx(weights.sum() ** 2 / (weights**2).sum() / len(weights))
     exact, trained = (rows.xs(name, level="reward_model") for name in ("exact", "as trained"))
     assert (abs(exact["gain"]) > abs(trained["gain"])).all()  # errors suppress the wrong labels
 

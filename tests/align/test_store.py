@@ -40,7 +40,8 @@ def test_key_depends_on_stage_settings_and_parents():
     assert len(keys) == 6
 
 
-OTHER = {"weight": "efficient", "settings": (("beta", 1.6),)}
+OTHER = {"weight": "efficient", "settings": (("beta", 1.6),), "temperatures": (0.5,)}
+OTHER |= {"label_noise": 0.2}
 UNCHANGED = (
     "dtype", "decay", "methods", "warmup", "fraction", "tier", "disturbance", "level",
 )  # fmt: skip

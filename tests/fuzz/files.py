@@ -10,6 +10,7 @@ pyarrow), or one line and exit status 2 with nothing written.
 
 import argparse
 import contextlib
+import gzip
 import io
 import itertools
 import json
@@ -34,7 +35,12 @@ from madpo_theory.simulate.reward_file import read_rewards
 
 SECONDS = {signal.ITIMER_PROF: 20, signal.ITIMER_REAL: 600}
 """Longer than this an input hangs: of processor time, or, where it waits, of time on the wall."""
-FORMATS = ("csv", "tsv", "jsonl", "parquet", "arrow", "feather", "folder")
+FORMATS = (
+    "csv", "tsv", "jsonl", "parquet", "arrow", "feather", "folder", "json", "jsonl.gz", "csv.gz",
+)  # fmt: skip
+TEXTS = ("csv", "tsv", "jsonl", "json", "jsonl.gz", "csv.gz")
+CELLS = ("csv", "tsv", "csv.gz")
+"""Formats whose cells are texts."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|infinity|nan)", re.I)
 
 TAKEN = re.compile(r"^margin: (.*?)(?: - (.*?))?(?:, turned to the label (.*?))? \(guessed", re.M)
@@ -96,7 +102,15 @@ def rows_of(columns):
 def write(kind, columns, folder, rng):
     """Write the columns in a format; returns the path that the command is given."""
     path = folder / {"folder": "pairs", "feather": "pairs.arrow"}.get(kind, f"pairs.{kind}")
-    if kind in ("csv", "tsv"):
+    if kind.endswith(".gz"):
+        inner = write(kind.removesuffix(".gz"), columns, folder, rng)
+        path.write_bytes(gzip.compress(inner.read_bytes(), mtime=0))
+        inner.unlink()
+    elif kind == "json":
+        indent, ascii_only = rng.choice((None, 0, 2)), rng.random() < 0.5
+        body = json.dumps(rows_of(columns), indent=indent, ensure_ascii=ascii_only)
+        path.write_text(body + rng.choice(("", "\n")), encoding="utf-8", newline="")
+    elif kind in ("csv", "tsv"):
         frame = pandas.DataFrame(columns)
         end = rng.choice(("\n", "\r\n"))
         body = frame.to_csv(index=False, sep="," if kind == "csv" else "\t", lineterminator=end)
@@ -302,6 +316,15 @@ def plain_rows(path, kind, columns=None):
 
     `columns`: those that matter; in Parquet the others are not looked at.
     """
+    if kind.endswith(".gz"):
+        inner = path.with_name(f"unpacked.{kind.removesuffix('.gz')}")
+        inner.write_bytes(gzip.decompress(path.read_bytes()))
+        try:
+            return plain_rows(inner, kind.removesuffix(".gz"))
+        finally:
+            inner.unlink()
+    if kind == "json":
+        return json.loads(path.read_bytes().decode().lstrip("\ufeff"), parse_int=float)
     if kind in ("csv", "tsv"):
         unmarked = io.StringIO(path.read_bytes().decode().lstrip("\ufeff"), newline="")
         frame = pandas.read_csv(
@@ -405,7 +428,9 @@ def same(a, b):
 
 def weighted(path, kind, rng, *, sound):
     """`madpo weights` of a file: "read", or "refused"; Wrong for anything else."""
-    suffix = kind if kind in ("csv", "tsv", "jsonl") else "parquet"
+    suffix = kind if kind in TEXTS else "parquet"
+    if kind in ("jsonl", "json", "jsonl.gz"):
+        suffix = rng.choice((kind, "jsonl", "json"))
     out, options = path.parent / f"out.{suffix}", []
     drop = rng.random() < 0.5
     if drop:
@@ -430,7 +455,7 @@ def weighted(path, kind, rng, *, sound):
         rows = plain_rows(path, kind)
     except Exception as error:
         raise Wrong(f"read, where a plain reading says {type(error).__name__}: {error}") from None
-    written = kind in ("csv", "tsv")
+    written = kind in CELLS
     try:
         margins = expected_margins(rows, [c for c in columns if c], label, written)
     except (ValueError, TypeError):
@@ -492,7 +517,7 @@ def rewarded(path, kind, rng, *, sound):
         raise Wrong(f"read, where a plain reading says {type(error).__name__}: {error}") from None
     plain = {}
     for row in rows:
-        number = plain_number(row["reward"], written=kind in ("csv", "tsv"))
+        number = plain_number(row["reward"], written=kind in CELLS)
         plain.setdefault(row["prompt"], {})[row["response"]] = number
     said = {
         prompt: dict(zip(responses, rewards.tolist(), strict=True))
@@ -528,7 +553,7 @@ def attempt(seed, folder):
             continue
         columns = change(columns, rng)
         done.append(change.__name__)
-        sound &= change in HARMLESS and kind in ("csv", "tsv", "jsonl", "parquet", "feather")
+        sound &= change in HARMLESS and kind in (*TEXTS, "parquet", "feather")
     try:
         path = write(kind, columns, folder, rng)
     except (pa.ArrowException, UnicodeError, OverflowError, TypeError):

@@ -3,9 +3,11 @@
 The code is the library's; what is small is the number of claims, figures, runs, rows and worlds.
 """
 
+import json
 import time
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 
@@ -95,3 +97,33 @@ def make_ledger_small():
     entries = extensions.FIGURES._entries
     extensions.FIGURES.__dict__["_entries"] = {name: entries[name] for name in FIGURES}
     figures.figures.cache_clear()
+
+
+def make_training():
+    """Beside the folder: a tiny policy and judge, pairs, what is asked for, two finished runs."""
+    if Path("../run.yaml").exists():
+        return
+    from reward_folders import reward_folder
+    from trl_trainers import PAIRS, tiny_policy
+
+    for part in tiny_policy():
+        part.save_pretrained("../policy")
+    reward_folder("../judge", [pair["prompt"] + pair["chosen"] for pair in PAIRS])
+    rows = [pair | {"prompt": f"{pair['prompt']} {k} "} for k in range(200) for pair in PAIRS]
+    texts = [{name: row[name] for name in ("prompt", "chosen", "rejected")} for row in rows]
+    for name, some in (("texts", texts), ("margins", rows[:24])):
+        Path(f"../{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
+    asked = {
+        "pairs": "../margins.jsonl", "model_name_or_path": "../policy", "reward_model": "../judge",
+        "output_dir": "out", "method": "madpo", "baseline": True, "held_out": 0.4,
+        "kl_prompts": 5, "kl_tokens": 6, "learning_rate": 1e-3, "max_steps": 4, "save_steps": 2,
+        "save_total_limit": 1, "per_device_train_batch_size": 4, "report_to": "none",
+        "gradient_checkpointing": False,
+    }  # fmt: skip
+    for number, run in enumerate(("one", "two")):
+        row = {"method": "dpo", "label": run, "beta": 0.1, "reward_model": "../judge",
+               "reward_error": 0.1, "reference_reward": 0.0, "reference_error": 0.1,
+               "kl_error": 0.1, "kl": 1.0 + number, "reward": 2.0 + number}  # fmt: skip
+        Path(f"../{run}").mkdir()
+        Path(f"../{run}/evaluation.json").write_text(json.dumps(row))
+    Path("../run.yaml").write_text(json.dumps(asked))  # which is YAML, too

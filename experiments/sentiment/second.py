@@ -1,0 +1,167 @@
+"""The second study: DPO at six temperatures in every cell, every rival, errors and label noise.
+
+A run is an arm (a method with its settings, what is done to its margins, label noise) in a cell
+(tier and seed). :func:`study` lists them, the most telling first, so that what is there when time
+runs out is balanced: every block has all three seeds. The list is the same for every size; on two
+cores the first 225 runs take about twelve hours.
+"""
+
+import functools
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from madpo_theory.order import safe_tau
+
+from . import PRESETS
+from .study import SEEDS, run_id, variation
+
+__all__ = ["ARMS", "BETAS", "FOLDER", "SIZES", "Arm", "Spot", "of_one_size", "spots", "study"]
+
+FOLDER = Path("results/sentiment-2")
+
+SIZES = ("card", "cpu", "smoke")
+"""Presets that the study is made for."""
+TEMPERATURES = (0.5, 0.75, 1.25)
+BETAS = (0.4, 0.2, 0.1, 0.05, 0.025, 0.0125)
+TIERS = ("high", "low", "medium")
+LABEL_NOISE = 0.2
+CLIP = 1.0
+"""Nats within which the clipped offset is held."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method with its settings, as :func:`~.study.variation` takes them."""
+
+    name: str
+    label: str
+    method: str
+    settings: dict = field(default_factory=dict)
+
+
+def arm(name, label, method=None, **settings):
+    return Arm(name, label, method or name, settings)
+
+
+def with_own(method, name=None, label=None, beta=0.1, **own):
+    """A method with settings of its own; beta 0.1 where its paper's is on the same scale."""
+    label = label or " ".join([method, *(f"{key} {value:g}" for key, value in own.items())])
+    return arm(name or method, label, method, beta=beta, settings=tuple(own.items()))
+
+
+DPO = tuple(arm(f"dpo {beta:g}", f"DPO β {beta:g}", "dpo", beta=beta) for beta in BETAS)
+
+HEADLINE = (
+    *DPO,
+    arm("madpo", "MADPO, c_max 4"),
+    arm("madpo 2", "MADPO, c_max 2", "madpo", c_max=2.0),
+    arm("offset", "offset MADPO, c_max 4", "offset_madpo"),
+    arm("bounded_ratio", "bounded ratio, c_max 4"),
+)
+
+RIVALS = (
+    arm("madpo safe", "MADPO, c_max 4, safe τ", "madpo", tau=safe_tau(4, 1 / 4, 1)),
+    with_own("offset_madpo", "offset clip", f"offset MADPO within {CLIP:g} nat", clip=CLIP),
+    arm("target_shaped", "target shaped, c_max 4"),
+    arm("efficient", "efficient, c_max 4"),
+    arm("beta_dpo", "β-DPO"),
+    arm("ipo", "IPO, β 0.1"),
+    arm("ipo 0.025", "IPO, β 0.025", "ipo", beta=0.025),
+    arm("sigma", "weight σ(h)", "madpo", weight="reward_probability"),
+    with_own("odpo", label="ODPO, α 1", alpha=1.0),
+    with_own("simpo", label="SimPO, β 2, γ 0.5", beta=2.0, gamma=0.5),
+    with_own("rpo", "dpo nll", "DPO + NLL, α 1", eta=10.0),  # eta beta = 1, arXiv 2404.19733
+    with_own("cdpo", label="cDPO, ε 0.1", epsilon=0.1),
+    with_own("rdpo", label="rDPO, ε 0.1", epsilon=0.1),
+    with_own("cal_dpo", label="Cal-DPO, β 0.1"),
+    with_own("amapo", label="AMaPO, β 2", beta=2.0),
+    with_own("alpha_dpo", label="α-DPO, β 2.5", beta=2.5, alpha=0.5, gamma=1.5),
+    arm("madpo 2 safe", "MADPO, c_max 2, safe τ", "madpo", c_max=2.0, tau=safe_tau(2, 1 / 2, 1)),
+)
+
+ERRORS = tuple(
+    arm(f"{name} {kind} {level:g}", f"{label}, margins {kind} {level:g}", method,
+        disturbance=kind, level=level)
+    for kind, levels in (("noisy", (4.0, 1.0, 2.0)), ("flipped", (0.5, 0.25, 0.1)),
+                         ("scaled", (4.0, 2.0, 0.5)))
+    for level in levels
+    for name, label, method in (("madpo", "MADPO", "madpo"),
+                                ("offset", "offset MADPO", "offset_madpo"))
+)  # fmt: skip
+"""DPO sees no margins: its runs without errors are the control."""
+
+
+def mislabelled(one):
+    settings = one.settings | {"label_noise": LABEL_NOISE}
+    return replace(one, name=f"{one.name} noise", label=f"{one.label}, labels noisy",
+                   settings=settings)  # fmt: skip
+
+
+NOISY = tuple(map(mislabelled, (
+    *DPO, HEADLINE[6], HEADLINE[8],
+    with_own("rdpo", "rdpo 0.2", "rDPO, ε 0.2", epsilon=0.2),
+    with_own("cdpo", "cdpo 0.2", "cDPO, ε 0.2", epsilon=0.2),
+)))  # fmt: skip
+
+ARMS = {one.name: one for one in (*HEADLINE, *RIVALS, *NOISY, *ERRORS)}
+
+BLOCKS = (
+    *((tier, HEADLINE) for tier in TIERS),
+    ("high", RIVALS),
+    ("high", NOISY),
+    ("high", ERRORS),
+    *((tier, RIVALS) for tier in TIERS[1:]),
+)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a run stands in the study."""
+
+    arm: str
+    tier: str
+    seed: int
+    size: str
+
+    @property
+    def cell(self):
+        return self.tier, self.seed
+
+
+@functools.cache
+def _listed(size):
+    preset = replace(
+        PRESETS[size], evaluate=replace(PRESETS[size].evaluate, temperatures=TEMPERATURES)
+    )
+    return {
+        Spot(one.name, tier, seed, size): variation(
+            tier, seed, one.method, preset=preset, **one.settings
+        )
+        for tier, arms in BLOCKS
+        for seed in SEEDS
+        for one in arms
+    }
+
+
+def study(size="cpu"):
+    """Every run of a size, the most telling first: SentimentConfigs."""
+    return tuple(_listed(size).values())
+
+
+@functools.cache
+def spots():
+    """Run id -> :class:`Spot`, of all sizes."""
+    return {run_id(config): spot for size in SIZES for spot, config in _listed(size).items()}
+
+
+def of_one_size(folder, size):
+    """ValueError if a results folder holds runs of the study at another size, or of another."""
+    path = Path(folder) / "config.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else ()
+    found = {spots()[run].size if run in spots() else "another study" for run in known}
+    if found - {size}:
+        raise ValueError(
+            f"{folder} holds runs of {', '.join(sorted(found))} and can take none of {size}: pairs "
+            "are kept by tier and seed; name another folder"
+        )

@@ -1,0 +1,383 @@
+"""docs/sentiment-2.md: the second study as a page that is read in three minutes."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from madpo_theory.align.config import TIERS
+from madpo_theory.align.measure import DISTINCT, GRAM, REPEATED
+from madpo_theory.files import write_text
+from madpo_theory.markdown import markdown_table
+from madpo_theory.show.figures import drawn, save
+from madpo_theory.simulate.predictions import told, told_probability
+
+from .page import full_scale_table
+from .second import ARMS, BETAS, ERRORS, HEADLINE, NOISY, RIVALS, study
+from .second_measures import (
+    Recorded,
+    changed,
+    could_see,
+    difference,
+    gap,
+    gap_between,
+    holm,
+    inside,
+    left_out,
+    mean,
+    p_of_zero,
+    share,
+)
+from .second_predictions import REFUTED, decided, judged
+from .study import lacking, load_tables
+
+__all__ = ["publish", "reading"]
+
+TITLE = "The second sentiment study"
+LEAST_PUBLISHED = 0.47
+TEMPERATURES = (0.5, 0.75, 1.0, 1.25)
+DPO = [arm.name for arm in HEADLINE if arm.method == "dpo"]
+OTHERS = [arm.name for arm in (*HEADLINE, *RIVALS, *NOISY, *ERRORS) if arm.method != "dpo"]
+
+
+def publish(folder, path):
+    """Write the page of a results folder; its figure goes to figures/ beside it. Returns the path.
+
+    What the folder lacks is said, and left out.
+    """
+    folder, path = Path(folder), Path(path)
+    known = Recorded(load_tables(folder))
+    rows = judged(folder)
+    picture = save(drawn("runs_second", shown(known)), path.parent / "figures/sentiment_second.svg")
+    lines = [
+        f"# {TITLE}",
+        "",
+        *made_of(folder, known, path),
+        "## The answer",
+        "",
+        *[f"{line}  " for line in answers(known, rows)],
+        "",
+        "![Reward against KL by tier, and every arm's reward at equal KL.]"
+        f"(figures/{picture.name})",
+        "",
+        "Above: every run; the lines are DPO at six β, one for each seed. Below: reward minus that "
+        "of DPO at the same KL, mean over cells with 95 % intervals; shaded is what the paper "
+        f"published, {LEAST_PUBLISHED:g} or more. What lies outside the line's KL is not judged.",
+        "",
+        "## What would change one's mind",
+        "",
+        *[f"- {line}" for line in minds(known)],
+        "",
+        *predicted(rows),
+        *compared(known),
+        *by_temperature(known),
+        *by_response(known),
+        *by_tier(known),
+        "## What full scale would change",
+        "",
+        "The recorded pairs, with the reward model as trained and with an exact one:",
+        "",
+        *full_scale_table(folder),
+        "",
+        *how(known),
+    ]
+    return write_text(path, "\n".join(lines))
+
+
+def made_of(folder, known, path):
+    """Lines: what the page is made of, and what lacks."""
+    env = json.loads((folder / "env.json").read_text(encoding="utf-8"))
+    size = known.size()
+    listed = study(size)
+    left = len(lacking(folder, listed))
+    hours = sum(row["seconds"] for row in env.values()) / 3600
+    commits = ", ".join(sorted({row["commit"] or "unknown" for row in env.values()}))
+    cards = sorted({row["card"] for row in env.values() if row.get("card")})
+    where = f" on {', '.join(cards)}" if cards else ""
+    unfinished = [f"**{left} of the study's {len(listed)} runs are still to come.**", ""]
+    return [
+        *(unfinished if left else []),
+        f"Written by `madpo study --second {size} --limit 0 --page {path}` from the "
+        f"{len(env)} runs in `{folder}` (size {size}), {hours:.1f} hours of training and "
+        f"evaluation, each run's own{where}, at {commits} (+: with changes on top).",
+        "",
+    ]
+
+
+def reading(folder):
+    """The answer, as text."""
+    return "\n".join(answers(Recorded(load_tables(folder)), judged(folder)))
+
+
+def answers(known, rows):
+    """What the runs say, a sentence each."""
+
+    def told_of(measure):
+        return f"{measure(known):+.2f}"
+
+    equal = gap("madpo")(known)
+    at_one_beta = difference("madpo", "dpo 0.1")
+    yield (
+        f"At equal KL MADPO (c_max 4) earns {equal:+.2f} over DPO"
+        + (f"; {could_see(equal):.2f} could have been seen." if equal.worlds else ".")
+    )
+    yield (
+        f"At the same β it earns {told_of(at_one_beta)}, published {LEAST_PUBLISHED:g} to 0.61; "
+        f"DPO at β/4 earns {told_of(difference('dpo 0.025', 'madpo'))} over it."
+    )
+    found = [f"{at:g}: {told_of(gap('madpo', temperature=at))}" for at in TEMPERATURES]
+    yield f"Decoded at temperature {'; '.join(found)} at equal KL (claim A8)."
+    gaps = {arm: gap(arm)(known) for arm in OTHERS}
+    adjusted = dict(zip(gaps, holm([p_of_zero(found) for found in gaps.values()]), strict=True))
+    for side, sign in (("above", 1), ("below", -1)):
+        arms = [f"{ARMS[arm].label} ({gaps[arm].value:+.2f})" for arm, p in adjusted.items()
+                if p < 0.05 and sign * gaps[arm].value > 0]  # fmt: skip
+        yield f"Of {len(gaps)} other arms {len(arms)} lie {side} DPO's line (Holm, 5 %)" + (
+            f": {', '.join(arms)}." if arms else "."
+        )
+    yield decisions(rows)
+
+
+def decisions(rows):
+    """How the predictions came out, as a sentence."""
+    outcomes = [decided(row, rival) for row in rows for rival in row["rivals"]]
+    words = {
+        "theory": "the theory alone survived",
+        "rival": "the rival alone",
+        "both": "both did",
+        "neither": "neither did",
+        "not measured": "nothing was measured",
+    }
+    counts = [f"{word} in {outcomes.count(key)}" for key, word in words.items() if key in outcomes]
+    failed = [row["id"] for row in rows if row["verdict"] == "fails"]
+    return (
+        f"{len(rows)} predictions stood against {len(outcomes)} of rivals: {', '.join(counts)}. "
+        + (f"Failed: {', '.join(failed)}." if failed else "None failed.")
+    )
+
+
+def minds(known):
+    """What a run could still show that would refute the reading, with where it stands."""
+
+    def at(measure):
+        return f"now {measure(known):+.2f}"
+
+    return (
+        f"A reward of MADPO at equal KL of {LEAST_PUBLISHED / 2:g} or more, half of what was "
+        f"published ({at(gap('madpo'))}), at any decoding temperature.",
+        "A weight that beats the offset with its targets at equal KL: then suppressing labels does "
+        f"what no target does (offset minus MADPO {at(offset_over_madpo)}).",
+        f"A KL of MADPO beyond that of DPO at β/4 ({at(beyond_quarter)} in log KL): then it is "
+        "more than the temperature that theory says it is.",
+        "A larger model, a better reward model, longer training: these runs are 270 M parameters "
+        "and one epoch.",
+    )
+
+
+def offset_over_madpo(known):
+    return gap_between("offset", "madpo")(known)
+
+
+def beyond_quarter(known):
+    return difference("madpo", "dpo 0.025", what="log KL")(known)
+
+
+def predicted(rows):
+    """Lines: the predictions, each with its rivals and what survived."""
+
+    def cells():
+        for row in rows:
+            for place, (name, rival) in enumerate(row["rivals"].items()):
+                own = row if place == 0 else None
+                yield (
+                    row["id"],
+                    own["quantity"] if own else "",
+                    told(own).removeprefix("predicted ") if own else "",
+                    own["derivation"] if own else "",
+                    told_probability(own["probability"]) if own else "",
+                    f"{name.replace('_', ' ')}: {ends_of(rival)} ({rival['because']})",
+                    told_probability(rival["probability"]),
+                    decided(row, name),
+                )
+
+    return [
+        "## Predictions",
+        "",
+        "Written and committed before any run. Theory and rival allow intervals that do not meet; "
+        "p is how probable a measurement at least so far outside an interval was, were the truth "
+        "inside (Student's t with the measured standard error and its degrees of freedom); below "
+        f"{REFUTED:g} refutes. Where both survive, the study was too small to decide.",
+        "",
+        *markdown_table(
+            ("", "quantity", "theory, measured", "because", "p", "rival", "p", "survived"), cells()
+        ),
+        "",
+    ]
+
+
+def ends_of(rival):
+    """The interval that a rival allows, as text."""
+    whole = told({"predicted": rival["predicted"], "measured": None})
+    return whole.removeprefix("predicted ").removesuffix(", not measured")
+
+
+def number(found, form="+.2f"):
+    return "" if math.isnan(found.value) else f"{found:{form}}"
+
+
+def compared(known):
+    """Lines: every arm at equal KL."""
+    gaps = {arm: gap(arm)(known) for arm in OTHERS}
+    adjusted = holm([p_of_zero(found) for found in gaps.values()])
+
+    def cells():
+        for (arm, found), p in zip(gaps.items(), adjusted, strict=True):
+            there, total = inside(known, arm)
+            if total:
+                measured = not math.isnan(found.value)
+                yield (
+                    ARMS[arm].label,
+                    f"{there} of {total}",
+                    number(found) or "outside",
+                    f"{p:.2g}" if measured else "",
+                    f"{could_see(found):.2f}" if measured else "",
+                )
+
+    return [
+        "## Every arm at equal KL",
+        "",
+        "Reward minus that of DPO at the same KL and with the same labels, mean over cells (tier "
+        "and seed) in which the arm's KL lies within DPO's. p: two-sided, of no difference, "
+        "by Holm for all of the table together. Last: the smallest true difference that an "
+        "uncorrected 5 % test sees in four of five such studies.",
+        "",
+        *markdown_table(("arm", "cells", "at equal KL", "p (Holm)", "could have seen"), cells()),
+        "",
+    ]
+
+
+def by_temperature(known):
+    """Lines: rewards at equal KL by decoding temperature."""
+
+    def cells():
+        for arm in OTHERS:
+            found = [gap(arm, temperature=at)(known) for at in TEMPERATURES]
+            if any(not math.isnan(one.value) for one in found):
+                yield ARMS[arm].label, *map(number, found)
+
+    return [
+        "## Decoding temperature",
+        "",
+        "At equal KL, the KL being that of temperature 1; every column on its own line of DPO.",
+        "",
+        *markdown_table(("arm", *(f"at {at:g}" for at in TEMPERATURES)), cells()),
+        "",
+    ]
+
+
+def by_response(known):
+    """Lines: what training did to responses, and to texts."""
+
+    def cells():
+        for arm in ARMS:
+            if len(known.cells(arm)) > 1:
+                yield (
+                    ARMS[arm].label,
+                    *(
+                        number(changed(arm, which=which, split=split)(known), "+.1f")
+                        for split in ("train", "held_out")
+                        for which in ("chosen", "rejected")
+                    ),
+                    number(share(arm, what="length")(known), ".1f"),
+                    number(share(arm)(known), ".3f"),
+                )
+
+    return [
+        "## Displacement, length, degenerate texts",
+        "",
+        "Log-probability under the policy minus that under the reference, nats, mean over pairs "
+        "and cells; length in tokens; degenerate is a text of whose "
+        f"{GRAM}-grams of tokens more than {REPEATED:g} stand earlier in it (seq-rep-{GRAM}), or "
+        f"one of fewer than {DISTINCT} distinct tokens.",
+        "",
+        *markdown_table(
+            (
+                "arm", "chosen, train", "rejected, train", "chosen, held out", "rejected, held out",
+                "length", "degenerate",
+            ),
+            cells(),
+        ),
+        "",
+    ]  # fmt: skip
+
+
+def by_tier(known):
+    """Lines: rewards and KL by tier."""
+
+    def cells():
+        for tier in TIERS:
+            for arm in ARMS:
+                cells = known.cells(arm, tiers=(tier,))
+                if cells:
+                    found = gap(arm, tiers=(tier,))(known)
+                    own = "" if ARMS[arm].method == "dpo" else number(found)
+                    yield (
+                        tier,
+                        ARMS[arm].label,
+                        str(len(cells)),
+                        *(f"{mean(known, arm, tier, column):.2f}" for column in (0, 1)),
+                        own,
+                    )
+
+    return [
+        "## Every tier",
+        "",
+        *markdown_table(("tier", "arm", "seeds", "reward", "KL (nats)", "at equal KL"), cells()),
+        "",
+    ]
+
+
+def how(known):
+    """Lines: the line, its bias, and the statistics."""
+    bias = left_out(known)
+    return [
+        "## How it is measured",
+        "",
+        "DPO's reward in a cell is a monotone cubic (Fritsch–Carlson) of log KL through its runs "
+        f"at β {', '.join(f'{beta:g}' for beta in BETAS)}. Left out in turn, DPO's inner runs lie "
+        f"{number(bias, '+.3f') or '(not measured)'} above the line through the others, which are "
+        "then four times in β apart rather than twice: that bounds the line's bias.",
+        "",
+        "Arms are compared on the same prompts and random numbers. The variance of a mean over "
+        "cells is that between cells over their number, plus that of the mean over resamples of "
+        "the prompts, which all cells share; intervals are Student's t with Satterthwaite's "
+        "degrees of freedom. Tiers of a seed share the fine-tuned model and are counted as "
+        "cells of their own.",
+        "",
+    ]
+
+
+def shown(known):
+    """The tables of the figure."""
+    runs = [
+        {"tier": cell[0], "seed": cell[1], "arm": arm, "method": ARMS[arm].method,
+         "reward": values[0], "kl": values[1], "is_dpo": arm in DPO}
+        for arm in (one.name for one in (*HEADLINE, *RIVALS))
+        for cell in known.cells(arm)
+        for values in [known.of(arm, cell).mean(axis=0)]
+    ]  # fmt: skip
+    gaps = []
+    for arm in OTHERS:
+        found = gap(arm)(known)
+        if not math.isnan(found.value) and ARMS[arm] not in ERRORS:
+            gaps.append({"arm": arm, "label": ARMS[arm].label, "method": ARMS[arm].method,
+                         "gap": found.value, "lo": found.low, "hi": found.high,
+                         "published": LEAST_PUBLISHED})  # fmt: skip
+    empty = {"arm": [], "label": [], "method": [], "gap": [], "lo": [], "hi": [],
+             "published": [LEAST_PUBLISHED]}  # fmt: skip
+    return {"runs": columns(runs), "gaps": columns(gaps) if gaps else empty}
+
+
+def columns(rows):
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}

