@@ -125,7 +125,7 @@ def main(arguments=None):
     parser.add_argument(
         "--pack", type=Path, default=ROOT / "build" / "card", help="make gpu-pack's"
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out" / "card")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "card")
     parser.add_argument("--root", type=Path, default=ROOT / "runs" / "card")
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "sentiment-2-card")
     parser.add_argument("--smoke", action="store_true", help="all of it small, on a CPU")

@@ -333,7 +333,7 @@ def test_other_files_are_refused(tmp_path):
         ("y.jsonl", "row 1: must be an object"),
         ("z.jsonl", "no column 'reward'; the columns are prompt, response"),
         ("empty.csv", "holds no rows"),
-        ("rewards.txt", "must end in one of .parquet, .arrow, .jsonl, .csv, .tsv"),
+        ("rewards.txt", "must end in one of .arrow, .csv, .json, .jsonl, .parquet, .tsv"),
     ):
         with pytest.raises(ValueError, match=rule):
             read_rewards(tmp_path / name)
