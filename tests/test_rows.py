@@ -98,6 +98,25 @@ def test_the_batch_size_and_the_format_change_nothing(tmp_path):
     assert len(set(found)) == 1
 
 
+@pytest.mark.slow  # imports transformers
+def test_a_tokenizer_counts_tokens(tmp_path):
+    tokenizers, transformers = (pytest.importorskip(n) for n in ("tokenizers", "transformers"))
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")  # a token each letter
+    made.add_tokens(list("abcdefgh "))
+    transformers.PreTrainedTokenizerFast(tokenizer_object=made).save_pretrained(tmp_path / "t")
+    rows = [{"margin": 1.0, "prompt": "abc", "chosen": "abcd e", "rejected": "abcd f"}] * 100
+    source = tmp_path / "p.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = diagnose(source, SCHEDULE)
+    for limit, flagged in ((8, 100), (9, 0)):  # 3 letters and 5 are the same, the 9th differs
+        written = write_rows(source, tmp_path / "r.csv", found, max_tokens=limit,
+                             tokenizer=tmp_path / "t")  # fmt: skip
+        assert written.flagged["truncated"] == flagged
+    with pytest.raises(ValueError, match=r"tokenizer = '.*nowhere' is none that transformers"):
+        write_rows(source, tmp_path / "r.csv", found, max_tokens=8, tokenizer=tmp_path / "nowhere")
+
+
 def test_message_lists_are_their_contents(tmp_path):
     def talk(answer):
         return [{"role": "user", "content": "hi there"}, {"role": "assistant", "content": answer}]

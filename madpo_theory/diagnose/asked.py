@@ -129,7 +129,7 @@ class AskedWeights:
         options = {"ess": ess, "bound": bound, "beta": self.beta}
         if labels.points_away:
             return Recommendation(None, False, scale, (POINTS_AWAY,), (), None)
-        if labels.kind == "unknown" and scale == 1 and not alike(found):
+        if labels.says.kind == "unknown" and scale == 1 and not alike(found):
             return at_scales(found, self.schedule, shaped, **options, scale=scale)
         if (times := labels.needed_scale) != 1:
             found, scale = scaled(found, times), float(f"{scale * times:.3g}")

@@ -5,7 +5,7 @@ prefers the probability sigma(|h|), and the label agrees where h > 0.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -15,7 +15,7 @@ from ..ops.numpy_world import softplus
 from .fits import Fits, fits, probability
 from .sketch import WIDTH
 
-__all__ = ["Calibration", "ReliabilityBin", "calibration"]
+__all__ = ["Calibration", "ReliabilityBin", "calibration", "fitted_scale"]
 
 MISCALIBRATED = 1.25
 """Factor between fitted and calibrated scale above which, beyond doubt, it is a warning."""
@@ -68,6 +68,8 @@ class Calibration:
     points_away : whether margins point to the rejected response, or nowhere: they dispute labels,
         and no positive scale is better than none.
     bins : the reliability curve, one entry for every occupied bin.
+    repeated : :class:`~.repeated.Repeated` where the labels say nothing of the scale and pairs are
+        judged more than once, else None. scale and flip_rate are then those of their fits.
 
     Means are over the cells of the sketch: within 1e-6 of those over the pairs.
     """
@@ -87,18 +89,35 @@ class Calibration:
     error_fitted: float | None
     points_away: bool
     bins: tuple
+    repeated: object = None
+
+    @property
+    def says(self):
+        """The :class:`~.fits.Fits` that tell the scale: of labels, or of repeated judgements."""
+        again = self.repeated and self.repeated.fits
+        return again if again and again.both else self.fits
+
+    def judged_again(self, repeated):
+        """The same, with what repeated judgements say of the scale."""
+        both = repeated and repeated.fits.both
+        if not both:
+            return replace(self, repeated=repeated)
+        return replace(
+            self, repeated=repeated, scale=both.scale, scale_error=both.scale_error,
+            flip_rate=both.flip_rate, flip_rate_error=both.flip_rate_error,
+        )  # fmt: skip
 
     @property
     def needed_scale(self):
         """The scale of the fit that is believed, if it is a warning, else 1."""
-        scale = self.fits.believed.scale if self.fits.believed else 1.0
+        scale = self.says.believed.scale if self.says.believed else 1.0
         return scale if max(scale, 1 / scale) > MISCALIBRATED else 1.0
 
 
 def calibration(sketch):
     """The :class:`Calibration` of margins toward observed labels."""
     h, n = sketch.margins, sketch.counts
-    scale_alone = _fitted_scale(h, n)
+    scale_alone = fitted_scale(h, n)
     found = fits(h, n, scale_alone)
     both, believed, bins = found.both, found.believed, _bins(sketch, 1.0, 0.0)
     disputed = sketch.count_below(0.0) / sketch.pairs
@@ -125,8 +144,9 @@ def calibration(sketch):
     )
 
 
-def _fitted_scale(h, n):
-    """The root of the likelihood's slope, sum of n h sigma(-a h), which falls with a."""
+def fitted_scale(h, n):
+    """The scale a of margins h that occur n times each: the root of sum of n h sigma(-a h), the
+    slope of the likelihood, which falls with a; None where it has none."""
     if h[0] >= 0 or h[-1] <= 0:
         return None
 

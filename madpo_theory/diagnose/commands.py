@@ -58,6 +58,7 @@ def diagnose(
     rows: Path | None = None,
     responses: tuple[str, str] | None = None,
     max_tokens: int | None = None,
+    tokenizer: str | None = None,
 ) -> int:
     """Say what MADPO, or any method, would do to preference pairs, before anything is trained.
 
@@ -86,7 +87,8 @@ def diagnose(
             .csv or .tsv.
         responses: for --rows, the columns of the two responses, if not guessed by their names.
         max_tokens: for --rows, to how many tokens a trainer cuts prompt and response: which pairs
-            are equal then.
+            are equal then. Words are counted, unless there is a tokenizer.
+        tokenizer: for --max-tokens, a tokenizer's folder or name, as transformers takes them.
     """
     from .advice import next_command
     from .diagnosis import diagnose
@@ -101,6 +103,8 @@ def diagnose(
         )
     if rows is None and (responses is not None or max_tokens is not None):
         raise ValueError("--responses and --max-tokens are of --rows; name its file (--rows OUT)")
+    if tokenizer is not None and max_tokens is None:
+        raise ValueError("--tokenizer is of --max-tokens; say how many (--max-tokens N)")
     check_output(json, html, rows)
     if rows is not None:
         check_rows(pairs, rows)
@@ -111,7 +115,9 @@ def diagnose(
     )  # fmt: skip
     print(text(found))
     if rows is not None:
-        written = write_rows(pairs, rows, found, responses=responses, max_tokens=max_tokens)
+        written = write_rows(
+            pairs, rows, found, responses=responses, max_tokens=max_tokens, tokenizer=tokenizer
+        )
         print(f"\n{rows_text(written)}")
     if json is not None:
         found.write(json)

@@ -14,6 +14,7 @@ from .calibration import MISCALIBRATED, Calibration, calibration
 from .effects import targets_at
 from .reading import Pairs, Reading
 from .recommendation import FALLING, Recommendation, alike
+from .repeated import repeated
 from .sketch import WIDTH, MarginSketch, sketch
 from .text import plus_minus, share_plus_minus, text
 
@@ -189,6 +190,8 @@ def diagnose(
     found = sketch(pairs.margins(rows), asked.breaks())
     effects, own = asked.effects(found)
     labels, summary = calibration(found), _summary(found)
+    if labels.kind == "unknown":
+        labels = labels.judged_again(repeated(pairs))
     return Diagnosis(
         source=pairs.name,
         columns=str(pairs.columns),
@@ -272,7 +275,7 @@ def _warnings(found, labels, own, asked, ess, bound):
             f"{first.start:.2f} to {last.end:.2f} nats: there an easier pair gets a smaller one, "
             f"by up to {max(f.drop for f in own.falls):.2f} nats"
             + ", if these margins are log-odds"
-            * (labels.kind == "unknown")
+            * (labels.says.kind == "unknown")
         )
     if own.ess is not None and own.ess < ess:
         yield f"ESS: the weights are worth {own.ess:.1%} of the pairs, less than {ess:.0%}"
@@ -289,6 +292,8 @@ def _warnings(found, labels, own, asked, ess, bound):
             f"labels: the reward model disputes {labels.disputed:.1%} of them, and no positive "
             "scale of its margins fits: they point to the rejected response, or nowhere"
         )
+    elif labels.says is not labels.fits and labels.says.believed:
+        yield from _scaled(labels.says.believed, asked.scaled_for)
     elif labels.kind in _WRONG:
         yield from _WRONG[labels.kind](labels.fits, asked.scaled_for)
 

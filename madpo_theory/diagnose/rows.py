@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from ..files import replacing
+from ..files import first_line, replacing
 from ..formats import listing, pyarrow, short
 from .effects import targets_at
 from .reading import Pairs
@@ -46,7 +46,7 @@ KINDS = {
     "outlier": "far from the median margin; score: in robust standard deviations",
     "identical": "the responses are the same text",
     "similar": "95 % of the words are shared; score: Dice's coefficient",
-    "truncated": "equal up to --max-tokens words; score: the share that is",
+    "truncated": "equal up to --max-tokens; score: the share of it that is",
 }
 """Kinds of trouble of a pair; the last three need the responses, and the last --max-tokens."""
 
@@ -66,7 +66,9 @@ class RowTroubles:
     flagged: dict
 
 
-def write_rows(source, out, diagnosis, *, responses=None, max_tokens=None, rows=None):
+def write_rows(
+    source, out, diagnosis, *, responses=None, max_tokens=None, tokenizer=None, rows=None
+):
     """Write the troubles of every pair of a file; the row is that of errors, from 1.
 
     Parameters
@@ -75,8 +77,10 @@ def write_rows(source, out, diagnosis, *, responses=None, max_tokens=None, rows=
     diagnosis : the :class:`~.diagnosis.Diagnosis` of the same source.
     responses : the columns of the two responses, texts or lists of messages; by default those
         whose names say so, if there are such.
-    max_tokens : to which a trainer cuts prompt and response, > 0, or None. Words are counted, of
-        which there are no more than tokens, so that a flag is right and some are missed.
+    max_tokens : to which a trainer cuts prompt and response, > 0, or None.
+    tokenizer : folder or name of the tokenizer, as transformers takes them. Without one words are
+        counted, of which there are no more than tokens, so that a flag is right and some are
+        missed. What a chat template adds is not counted.
 
     Returns :class:`RowTroubles`. The file is there whole or not at all. ValueError with argument,
     value, rule and fix.
@@ -91,14 +95,14 @@ def write_rows(source, out, diagnosis, *, responses=None, max_tokens=None, rows=
             f"{pairs.name}: max_tokens needs the texts of the responses; name their columns with "
             "responses (--responses CHOSEN REJECTED)"
         )
-    texts = pairs.format.cells(names) if names else None
+    texts, units = pairs.format.cells(names) if names else None, units_of(tokenizer)
     flagged, count, first = Counter(), 0, 0
     with replacing(out) as temporary, _writer(temporary, out.suffix.lower()) as write:
         for margins, kept, _ in pairs.batches(rows or (BATCH if names else None)):
             cells = list(itertools.islice(texts, len(margins))) if names else None
             found = dict(of_margins(margins, diagnosis))
             if names:
-                found |= of_texts(cells, max_tokens)
+                found |= of_texts(cells, max_tokens, units)
             columns = {"row": np.arange(first + 1, first + len(margins) + 1), "margin": margins}
             for name, (flags, scores) in found.items():
                 columns |= {name: flags, f"{name}_score": scores}
@@ -141,16 +145,32 @@ def of_margins(h, diagnosis):
     yield "outlier", (outlying > FAR, outlying)
 
 
-def of_texts(cells, max_tokens):
-    """{kind: (flags, scores)} of (chosen, rejected[, prompt]) cells."""
+def units_of(tokenizer):
+    """What counts toward max_tokens: a function of words, to a list; see :func:`write_rows`."""
+    if tokenizer is None:
+        return lambda words: words
+    from ..align.extras import transformers
+
+    try:
+        made = transformers().AutoTokenizer.from_pretrained(tokenizer)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"tokenizer = {str(tokenizer)!r} is none that transformers loads "
+            f"({first_line(error)}); give a folder with its files, or its name on the hub"
+        ) from error
+    return lambda words: made(" ".join(words), add_special_tokens=False)["input_ids"]
+
+
+def of_texts(cells, max_tokens, units=lambda words: words):
+    """{kind: (flags, scores)} of (chosen, rejected[, prompt]) cells; `units` as of units_of."""
     same, alike, cut = [], [], []
     for one, other, *prompt in cells:
         one, other = words_of(one), words_of(other)
         same.append(one == other)
         alike.append(1.0 if same[-1] else dice(one, other))
         if max_tokens is not None:
-            before = sum(len(words_of(p)) for p in prompt)
-            common = before + common_start(one, other)
+            before = sum(len(units(words_of(p))) for p in prompt)
+            common = before + common_start(units(one), units(other))
             cut.append(0.0 if same[-1] else min(1.0, common / max_tokens))
     alike, cut, same = np.array(alike), np.array(cut), np.array(same)
     found = {"identical": (same, same.astype(float)), "similar": (alike >= ALIKE, alike)}

@@ -41,7 +41,13 @@ def share_plus_minus(value, error):
 def fitted_text(diagnosis):
     """What the labels say of margins and of themselves: (what, words) of each fit."""
     c = diagnosis.calibration
-    found = c.fits
+    found = c.says
+    if c.repeated is not None:
+        yield (
+            "judged again",
+            f"{c.repeated.pairs:,} pairs; of {c.repeated.verdicts:,} later verdicts "
+            f"{c.repeated.agreed:.1%} are the same, and tell the scale",
+        )
     if found.both is None:
         return
 
@@ -64,9 +70,9 @@ def fitted_text(diagnosis):
     yield "  flips", alone(flipped, found.against_flips)
     yield "  neither", said(found.against_none)
     after = ""
-    if c.error_fitted is not None and c.kind != "calibrated":
+    if c.error_fitted is not None and c.kind != "calibrated" and found is c.fits:
         after = f": ECE {c.error_fitted:.4f}, log loss {c.log_loss_fitted:.4f}"
-    yield "  so", f"{_KINDS[c.kind]}{after}"
+    yield "  so", f"{_KINDS[found.kind]}{after}"
 
 
 _KINDS = {
