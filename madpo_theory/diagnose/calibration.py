@@ -151,7 +151,7 @@ def fitted_scale(h, n):
         return None
 
     def slope(a):
-        return float(n @ (h * expit(-a * h)))
+        return float((n * (h * expit(-a * h))).sum())
 
     step = 1 / float(np.abs(h).max())
     low, high = -step, step
@@ -177,7 +177,7 @@ def _bins(sketch, scale, flip_rate):
             share = float(agreeing[inside].sum() / pairs)
             low, high = (float(expit(edge)) for edge in EDGES[b : b + 2])
             sure = probability(np.abs(h[inside]), 1.0, flip_rate)
-            confidence = float(n[inside] @ sure / pairs)
+            confidence = float((n[inside] * sure).sum() / pairs)
             found.append(
                 ReliabilityBin(low, high, pairs, confidence, share, *_wilson(share, pairs))
             )

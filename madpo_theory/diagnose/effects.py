@@ -190,7 +190,7 @@ def effect(sketch, method, schedule, *, beta, against=None):
         if others is None or not finite.any():
             return None
         changes = np.abs(targets - others)[finite]
-        return float(n[finite] @ changes / n[finite].sum())
+        return float((n[finite] * changes).sum() / n[finite].sum())
 
     ceiling, half_way = (
         float(targets_at(method, sizes).max())

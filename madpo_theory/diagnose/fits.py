@@ -135,14 +135,14 @@ def _kind(scale_falls_short, flips_fall_short, wrong):
 
 def _value(h, n, a, e):
     """The log-likelihood, nats."""
-    return float(n @ (-softplus(-a * h) if e == 0 else np.log(probability(h, a, e))))
+    return float((n * (-softplus(-a * h) if e == 0 else np.log(probability(h, a, e)))).sum())
 
 
 def _flip_rate(n, s):
     """The best eps in [0, 1/2] at agreements s = sigma(a h): the likelihood is concave in it."""
 
     def slope(e):
-        return float(n @ ((1 - 2 * s) / (e + (1 - 2 * e) * s)))
+        return float((n * ((1 - 2 * s) / (e + (1 - 2 * e) * s))).sum())
 
     if slope(0.0) <= 0:
         return 0.0
@@ -183,8 +183,9 @@ def _fit(h, n, a, e, free):
     s, p = expit(a * h), probability(h, a, e)
     bend = s * expit(-a * h)
     by_a, by_e = (1 - 2 * e) * h * bend, 1 - 2 * s
-    of_a, of_e = n @ ((by_a / p) ** 2 - h * by_a * by_e / p), n @ (by_e / p) ** 2
-    shared = n @ (by_a * by_e / p**2 + 2 * h * bend / p) if free == "ae" else 0.0
+    of_a = (n * ((by_a / p) ** 2 - h * by_a * by_e / p)).sum()
+    of_e = (n * (by_e / p) ** 2).sum()
+    shared = (n * (by_a * by_e / p**2 + 2 * h * bend / p)).sum() if free == "ae" else 0.0
     a_error = _error(of_a, shared if e > 0 else 0.0, of_e)
     e_error = _error(of_e, shared, of_a)
     return Fit(

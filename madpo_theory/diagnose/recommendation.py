@@ -188,7 +188,7 @@ def _scale_of(sketch, disputed):
     h, n = h[h > 0], n[h > 0]
 
     def excess(log_a):
-        return n @ expit(-math.exp(log_a) * h) / n.sum() - disputed
+        return (n * expit(-math.exp(log_a) * h)).sum() / n.sum() - disputed
 
     low, high = -math.log(h.max()) - 3, -math.log(h.min()) + 3
     return float(f"{math.exp(brentq(excess, low, high)):.3g}")

@@ -210,7 +210,7 @@ class _Said:
             self.largest = max(self.largest, float(weights.max()))
             with np.errstate(over="ignore"):  # squares of e^D
                 self.first += float(weights.sum())
-                self.second += float(weights @ weights)
+                self.second += float((weights * weights).sum())
 
     def made(self):
         """(mean, smallest, largest, effective share)."""

@@ -1,5 +1,7 @@
 """What Parquet, Arrow and frames share: record batches."""
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -7,7 +9,16 @@ import numpy as np
 from ..files import first_line
 from .base import Table, listing, named, steps
 
-__all__ = ["Arrow", "ArrowFiles", "conformed", "pyarrow"]
+__all__ = [
+    "Arrow",
+    "ArrowFiles",
+    "at",
+    "conformed",
+    "floats",
+    "holds_numbers",
+    "pyarrow",
+    "type_at",
+]
 
 CELLS = 1 << 12
 """Rows whose cells are Python objects at one time."""
@@ -46,11 +57,8 @@ class Arrow(Table):
 
     def require_numbers(self, name, *, label=False):
         self.require(name)
-        types, kind = pyarrow(".types"), self._type(name)
-        if kind is None or not (
-            types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
-            or types.is_null(kind) or (label and types.is_boolean(kind))
-        ):  # fmt: skip
+        kind = self._type(name)
+        if not holds_numbers(kind, label=label):
             held = "no such entries" if kind is None else str(kind)[:60]
             raise ValueError(
                 f"{self.path}, column {named(name)}: holds {held}, and must hold "
@@ -59,18 +67,8 @@ class Arrow(Table):
 
     def _type(self, name):
         """The type of a column, or of a place in it; None where there is no such."""
-        types = pyarrow(".types")
         column, inside = steps(name, self.names)
-        kind = self.schema.field(column).type
-        for step in inside:
-            if isinstance(step, str):
-                place = kind.get_field_index(step) if types.is_struct(kind) else -1
-                kind = kind.field(place).type if place >= 0 else None
-            else:
-                kind = kind.value_type if _lists(kind) else None
-            if kind is None:
-                return None
-        return kind
+        return type_at(self.schema.field(column).type, inside)
 
     def _batches(self, names, rows):
         """The record batches, of these columns or all; any damage is a ValueError."""
@@ -83,24 +81,20 @@ class Arrow(Table):
             self._refuse(error)
 
     def parts(self, names, label, *, whole, rows):
-        pa = pyarrow()
         places = [steps(name, self.names) for name in names]
         columns = list(dict.fromkeys(column for column, _ in places))
         for batch in self._batches(None if whole else columns, rows):
             found = {}
             for name, (column, inside) in zip(names, places, strict=True):
-                values = _at(batch.column(column), inside)
-                if pa.types.is_boolean(values.type):
-                    values = values.cast(pa.int8())
-                values = values.cast(pa.float64(), safe=False)
-                found[name] = values.to_numpy(zero_copy_only=False)  # null becomes NaN
+                values = at(batch.column(column), inside)
+                found[name] = floats(values)
             yield found, batch if whole else None
 
     def cells(self, names):
         places = [steps(name, self.names) for name in names]
         columns = list(dict.fromkeys(column for column, _ in places))
         for batch in self._batches(columns, CELLS):
-            values = (_at(batch.column(column), inside).to_pylist() for column, inside in places)
+            values = (at(batch.column(column), inside).to_pylist() for column, inside in places)
             yield from zip(*values, strict=True)
 
     @staticmethod
@@ -117,6 +111,47 @@ class Arrow(Table):
 
     def arrow_batch(self, payload, schema):
         return conformed(payload, schema)
+
+
+def type_at(kind, inside):
+    """The type of a place in a column of a type; None where there is no such place."""
+    types = pyarrow(".types")
+    for step in inside:
+        if isinstance(step, str):
+            place = kind.get_field_index(step) if types.is_struct(kind) else -1
+            kind = kind.field(place).type if place >= 0 else None
+        else:
+            kind = kind.value_type if _lists(kind) else None
+        if kind is None:
+            return None
+    return kind
+
+
+def holds_numbers(kind, *, label=False):
+    """Whether a type, or None, is one of numbers; of a `label`, or of truth values."""
+    types = pyarrow(".types")
+    return kind is not None and (
+        types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+        or types.is_null(kind) or (label and types.is_boolean(kind))
+    )  # fmt: skip
+
+
+def floats(values):
+    """An array of numbers as float64; null is NaN."""
+    pa = pyarrow()
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.int8())
+    if values.type != pa.float64():
+        values = values.cast(pa.float64(), safe=False)
+    if values.null_count:
+        values = pyarrow(".compute").fill_null(values, float("nan"))
+    return np.from_dlpack(values)  # to_numpy would load pandas
+
+
+def _array(values):
+    """A float64 array as one of Arrow's; ``pa.array`` would load pandas."""
+    pa, values = pyarrow(), np.ascontiguousarray(values, dtype=np.float64)
+    return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
 
 
 def _lists(kind):
@@ -138,21 +173,21 @@ def _inner(schema):
             )  # fmt: skip
 
 
-def _at(values, inside):
+def at(values, inside):
     """What stands in an array, step by step; null where there is no such place."""
-    pa, compute = pyarrow(), pyarrow(".compute")
     if not inside:
         return values
+    pa, compute = pyarrow(), pyarrow(".compute")
     step, *rest = inside
     if isinstance(step, str):
-        return _at(compute.struct_field(values, step), rest)
+        return at(compute.struct_field(values, step), rest)
     index, length = step
     if pa.types.is_fixed_size_list(values.type):
         values = values.cast(pa.list_(values.type.value_type))
     sizes = compute.fill_null(compute.list_value_length(values), 0).to_numpy()
     there = (sizes > index) & ((length is None) | (sizes == length))
     places = values.offsets.to_numpy()[:-1].astype(np.int64) + index
-    return _at(values.values, rest).take(pa.array(places, mask=~there))
+    return at(values.values, rest).take(pa.array(places, mask=~there))
 
 
 def conformed(batch, schema):
@@ -223,11 +258,19 @@ class ArrowFiles(Arrow):
             batch, copies = source.arrow_batch(payload, old), np.asarray(copies, dtype=np.int64)
             if not (copies == 1).all():
                 batch = batch.take(pa.array(np.repeat(np.arange(len(copies)), copies)))
-            columns = [*batch.columns, *map(pa.array, values)]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=new))
+            columns = [*batch.columns, *map(_array, values)]
+            waiting.append(
+                worker.submit(writer.write_batch, pa.RecordBatch.from_arrays(columns, schema=new))
+            )
+            if len(waiting) > 1:
+                waiting.popleft().result()
 
-        with cls.writer(path, new, source) as writer:
+        # A batch is packed and written while the next one is read.
+        waiting = deque()
+        with cls.writer(path, new, source) as writer, ThreadPoolExecutor(1) as worker:
             yield write
+            while waiting:
+                waiting.popleft().result()
 
     @classmethod
     def holds(cls, field):

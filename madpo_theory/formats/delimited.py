@@ -1,12 +1,16 @@
 """CSV and TSV."""
 
+import codecs
 import csv
 import io
 import math
 from functools import cached_property
 
-from .arrow import pyarrow
+import numpy as np
+
+from .arrow import floats, pyarrow
 from .base import MISSING, named, short
+from .blocks import blocks_of, is_text, lines_of, quotes_fit, read_csv, unquoted_ends
 from .text import Text
 
 __all__ = ["Csv", "Tsv"]
@@ -132,6 +136,51 @@ class Csv(Text):
         words = {"true": 1.0, "false": 0.0}
         lower = value.strip().lower()
         return words[lower] if lower in words else number(value)
+
+    # --- at once ----------------------------------------------------------------------------------
+
+    def _bodies(self, stream):
+        head = self.first.encode()
+        marked = stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+        stream.seek(len(codecs.BOM_UTF8) if marked else 0)
+        if stream.read(len(head)) != head or not head.endswith(b"\n"):
+            yield None
+        yield from blocks_of(stream, unquoted_ends)
+
+    def _parsed(self, data, names, label):
+        """What Arrow reads otherwise than Python, or not at all, is left to :meth:`_of`."""
+        if not is_text(data) or (b'"' in data and not quotes_fit(data, self.delimiter)):
+            return None
+        block, pa = lines_of(data, unquoted_ends), pyarrow()
+        kinds = {name: pa.string() if name == label else pa.float64() for name in names}
+        types = {self.names.index(name): kind for name, kind in kinds.items()}
+        table = read_csv(
+            block.data, len(self.names), self.delimiter, types or {0: pa.string()}, MISSING
+        )
+        if table is None or table.num_rows != len(block):
+            return None
+        found = {}
+        for name in names:
+            values = table.column(str(self.names.index(name))).combine_chunks()
+            found[name] = self._truths(values) if name == label else floats(values)
+            if found[name] is None:
+                return None
+        return found, block
+
+    def _truths(self, values):
+        """Labels as numbers, each word looked at once; None if one is no label."""
+        coded = values.dictionary_encode()
+        try:
+            words = [self.truth(word) for word in coded.dictionary.to_pylist()]
+        except ValueError:
+            return None
+        return np.array(words, dtype=np.float64)[coded.indices]
+
+    @classmethod
+    def spliced(cls, block, names, values):
+        rows = zip(*(column.tolist() for column in values), strict=True)
+        more = ("".join(f"{cls.delimiter}{value!r}" for value in row) for row in rows)
+        return block.spliced(block.line_end(), [text.encode() for text in more]) if names else None
 
     # --- cells of types ---------------------------------------------------------------------------
 

@@ -1,14 +1,21 @@
 """JSON: one object a line, or one array of objects."""
 
+import codecs
 import json
 from contextlib import suppress
 
-from .base import short
+import numpy as np
+
+from .arrow import at, floats, holds_numbers, pyarrow, type_at
+from .base import short, steps
+from .blocks import blocks_of, is_text, line_ends, lines_of, not_finite, read_json
 from .records import Objects, as_json
 from .text import BLANK, Text
 
 __all__ = ["Json", "Jsonl"]
 
+NESTED = 64
+"""Brackets and braces a line, on average, up to which Arrow is asked."""
 CHUNK = 1 << 20
 """Characters of an array that are read at one time, at least."""
 
@@ -70,6 +77,53 @@ class Jsonl(JsonText):
             )
         return found
 
+    def _bodies(self, stream):
+        bodies = blocks_of(stream, line_ends)
+        yield next(bodies, b"").removeprefix(codecs.BOM_UTF8) or None
+        yield from bodies
+
+    def _parsed(self, data, names, label):
+        """What Arrow reads otherwise than Python, or not at all, is left to :meth:`_read`."""
+        deep = data.count(b"{") + data.count(b"[") > NESTED * (1 + data.count(b"\n"))
+        if deep or not is_text(data):
+            return None
+        block = lines_of(data)
+        begin = np.frombuffer(block.data, dtype=np.uint8)[block.starts]
+        blank = (begin == ord("\n")) | (begin == ord("\r"))
+        block = block.kept(~blank)
+        # A line that begins and ends with braces holds whole objects, if all that follow do.
+        if not ((begin == ord("{")) | blank).all() or (block.before_end() != ord("}")).any():
+            return None
+        places = {name: steps(name, self.names) for name in names}
+        wanted = [c for name, (c, inside) in places.items() if not inside and name != label]
+        schema = pyarrow().schema([(column, pyarrow().float64()) for column in wanted])
+        table = read_json(block.data, schema)
+        if table is None or table.num_rows != len(block) or not_finite(table):
+            return None
+        if not set(table.column_names) <= set(self.names):
+            return None
+        found = {}
+        for name, (column, inside) in places.items():
+            if column not in table.column_names:
+                found[name] = np.full(len(block), np.nan)
+                continue
+            values = table.column(column).combine_chunks()
+            if not holds_numbers(type_at(values.type, inside), label=name == label):
+                return None
+            found[name] = floats(at(values, inside))
+        return found, block
+
+    @classmethod
+    def spliced(cls, block, names, values):
+        back = block.line_end() + 1
+        before = block.bytes_at(back + 1)
+        if np.isin(before, np.frombuffer(b"{ \t\r\n", dtype=np.uint8)).any():
+            return None
+        keys = [f", {json.dumps(name)}: " for name in names]
+        rows = zip(*(column.tolist() for column in values), strict=True)
+        more = ("".join(f"{k}{v!r}" for k, v in zip(keys, row, strict=True)) for row in rows)
+        return block.spliced(back, [text.encode() for text in more]) if names else None
+
     @staticmethod
     def laid(text):
         """An object as the text of a line."""
@@ -93,6 +147,13 @@ class Json(JsonText):
     suffixes = (".json",)
     between = ","
     begin, end = "[", "\n]\n"
+
+    def at_once(self, names, label):
+        return None
+
+    @staticmethod
+    def ended(text):
+        return text
 
     @staticmethod
     def begins(head):

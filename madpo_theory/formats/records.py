@@ -23,9 +23,24 @@ class Records(Table):
     def records(self):
         raise NotImplementedError
 
+    def at_once(self, names, label):
+        """(values, payload) of the rows, read in blocks at once; or None where there is no way.
+
+        None in the place of a block: it and what follows is to be read one by one.
+        """
+        return None
+
     def parts(self, names, label, *, whole, rows):
-        first = 0
-        for payload, cells in self.blocks(names, rows or ROWS):
+        first, blocks = 0, self.at_once(names, label) if rows is None else None
+        if blocks is not None:
+            for part in blocks:
+                if part is None:
+                    break
+                first += len(part[1])
+                yield part[0], part[1] if whole else None
+            else:
+                return
+        for payload, cells in self.blocks(names, rows or ROWS, first):
             found = {}
             for name, cell in zip(names, cells, strict=True):
                 number = self.truth if name == label else self.number
@@ -37,10 +52,13 @@ class Records(Table):
         for _, cells in self.blocks(names, ROWS):
             yield from zip(*cells, strict=True)
 
-    def blocks(self, names, rows):
-        """(payload, columns of cells) of so many records, or of fewer that hold about BYTES."""
+    def blocks(self, names, rows, first=0):
+        """(payload, columns of cells) of so many records, or of fewer that hold about BYTES.
+
+        The `first` records are left out.
+        """
         texts, values, size, pick = [], [], 0, self._picked(names)
-        for text, record in self.records():
+        for text, record in itertools.islice(self.records(), first, None):
             texts.append(text)
             values.append(pick(record))
             size += len(text)

@@ -3,10 +3,13 @@
 import codecs
 import gzip
 import io
+import os
 from contextlib import contextmanager, suppress
 
 import numpy as np
 
+from .arrow import pyarrow
+from .blocks import Block
 from .places import DAMAGED, gzipped
 from .records import Records
 
@@ -14,6 +17,8 @@ __all__ = ["BLANK", "Text"]
 
 BLANK = " \t\r\n"
 """What a line may hold and be blank: JSON's white space."""
+SMALL = 1 << 16
+"""Bytes below which a file is read row by row: Arrow would take longer to load."""
 OTHERS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -66,6 +71,43 @@ class Text(Records):
                 line.decode("utf-8")
         return number
 
+    # --- at once ----------------------------------------------------------------------------------
+
+    def at_once(self, names, label):
+        if sum(os.path.getsize(file) for file in self.files) < SMALL:
+            return None
+        try:
+            pyarrow()
+        except ModuleNotFoundError:
+            return None
+        return self._at_once(names, label)
+
+    def _at_once(self, names, label):
+        for file in self.files:
+            try:
+                with file.open() as stream:
+                    for data in self._bodies(stream):
+                        part = data and self._parsed(data, names, label)
+                        yield part
+                        if part is None:
+                            return
+            except DAMAGED:
+                yield None  # which says what is wrong
+                return
+
+    def _bodies(self, stream):
+        """Blocks of the rows of a file; None of what is to be read row by row."""
+        yield None
+
+    def _parsed(self, data, names, label):
+        """({name: (n,) float64}, :class:`~.blocks.Block`) of a block; None if it cannot be sure."""
+        raise NotImplementedError
+
+    @classmethod
+    def spliced(cls, block, names, values):
+        """The bytes of a block's rows with new columns; None where it is not as simple as that."""
+        return None
+
     # --- writing ----------------------------------------------------------------------------------
 
     @classmethod
@@ -77,6 +119,11 @@ class Text(Records):
     def with_column(text, name, value):
         """The text of a row with one more value; every character before it stays."""
         raise NotImplementedError
+
+    @staticmethod
+    def ended(text):
+        """The text of a row as another may follow."""
+        return text if text.endswith(("\n", "\r")) else f"{text}\n"
 
     @classmethod
     def head(cls, source, names):
@@ -92,28 +139,29 @@ class Text(Records):
     @contextmanager
     def writing(cls, path, target):
         source, names = target.source, list(target.columns)
-        with (
-            open(path, "wb") as raw,
-            _packed(raw, gzipped(target.path)) as packed,
-            io.TextIOWrapper(packed, "utf-8", newline="") as file,
-        ):
-            file.write(cls.head(source, names))
+        with open(path, "wb") as raw, _packed(raw, gzipped(target.path)) as file:
+            file.write(cls.head(source, names).encode())
             join = ""
 
             def write(payload, copies, values):
                 nonlocal join
+                copies = np.asarray(copies, dtype=int)
+                if isinstance(payload, Block) and type(source) is cls and copies.max(initial=0) < 2:
+                    done = cls.spliced(payload.kept(copies == 1), names, values)
+                    if done is not None:
+                        file.write(done)
+                        return
                 rows = zip(*(column.tolist() for column in values), strict=True)
-                copies = np.asarray(copies, dtype=int).tolist()
-                for text, times in zip(cls.texts(source, payload), copies, strict=True):
+                for text, times in zip(cls.texts(source, payload), copies.tolist(), strict=True):
                     for _ in range(times):
-                        row = text
+                        row = cls.ended(text)
                         for name, value in zip(names, next(rows, ()), strict=True):
                             row = cls.with_column(row, name, value)
-                        file.write(f"{join}{row}")
+                        file.write(f"{join}{row}".encode())
                         join = cls.between
 
             yield write
-            file.write(cls.tail(source))
+            file.write(cls.tail(source).encode())
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def effective_sample_size(weights, counts=None):
     if not weights[counts > 0].any():
         raise ValueError("weights must hold a positive one, got none; nothing would be estimated")
     weights = weights / weights.max()  # squares of very small weights would underflow
-    return float((counts @ weights) ** 2 / (counts @ weights**2))
+    return float((counts * weights).sum() ** 2 / (counts * weights**2).sum())
 
 
 @elementwise("h_true", "h_model")

@@ -6,6 +6,7 @@ not proportional is all that it adds. The reward model is taken to be exact. Of 
 targets: :func:`~madpo_theory.theory.value.nearest_dpo`.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,10 +68,10 @@ def match_targets(margins, targets, weights=None):
     h, target = root * margins, root * targets
     if not h.any():
         raise ValueError("margins must hold one that is not 0 and has weight; 0 has no temperature")
-    rho = float(h @ target / (h @ h))
-    length = np.linalg.norm(target)
+    rho = float((h * target).sum() / (h * h).sum())
+    length, left = (math.sqrt((v * v).sum()) for v in (target, target - rho * h))
     # Cauchy-Schwarz up to rounding: T orthogonal to h is at the distance 1.
-    return TemperatureMatch(rho, min(float(np.linalg.norm(target - rho * h) / (length or 1)), 1.0))
+    return TemperatureMatch(rho, min(left / (length or 1), 1.0))
 
 
 def matched_temperature(margins, weighting, weights=None):

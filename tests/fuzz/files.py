@@ -22,6 +22,7 @@ import tempfile
 import traceback
 from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas
@@ -30,6 +31,8 @@ from pyarrow import parquet
 from robustness import write_section
 
 from madpo_theory import MarginSchedule, cli, weight
+from madpo_theory.formats import blocks
+from madpo_theory.formats import text as text_format
 from madpo_theory.formats.base import MISSING
 from madpo_theory.simulate.reward_file import read_rewards
 
@@ -569,8 +572,13 @@ def attempt(seed, folder):
         sound = False
     for timer, seconds in SECONDS.items():
         signal.setitimer(timer, seconds)
+    sizes = rng.choice((text_format.SMALL, 0)), rng.choice((blocks.SIZE, 40))
     try:
-        outcome = check(path, kind, rng, sound=sound)
+        with (
+            mock.patch.object(text_format, "SMALL", sizes[0]),
+            mock.patch.object(blocks, "SIZE", sizes[1]),
+        ):
+            outcome = check(path, kind, rng, sound=sound)
     except Wrong as error:
         outcome = f"WRONG: {error}"
     except Exception as error:
