@@ -59,13 +59,14 @@ def table(rows):
         groups.setdefault(size_of(row, common), []).append(cells(row))
     said = size_of(compared[0], set(SIZES) - set(common)) if compared else ""
     lines = [f"All of it: {said}.", ""] if said else []
-    if len(groups) == len(compared):
+    if len(groups) == len(compared) > 1:
         head = (HEAD[0], "size", *HEAD[1:])
         body = [(name, size, *rest) for size, ((name, *rest),) in groups.items()]
         lines += [*markdown_table(head, body), ""]
     else:
         for size, body in groups.items():
-            lines += [f"**{size[0].upper()}{size[1:]}**", "", *markdown_table(HEAD, body), ""]
+            lines += [f"**{size[0].upper()}{size[1:]}**", ""] if size else []
+            lines += [*markdown_table(HEAD, body), ""]
     for row in (row for row in rows if "ratio" not in row):
         values = {k: v for k, v in row.items() if k not in (*SIZES, "name", "versions")}
         told = ", ".join(f"{k} {v}" for k, v in values.items())

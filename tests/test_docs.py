@@ -1,17 +1,21 @@
 """The documentation: its code runs, its commands exist, the site builds without a warning."""
 
+import importlib
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 from pages import agree, assert_weighted_gradient, blocks, run
 
-from madpo_theory import BoundedRatioWeight, cli, extensions
+from madpo_theory import METHODS, BoundedRatioWeight, cli, extensions, losses
 from madpo_theory.align.tasks import TASKS
 from madpo_theory.claims import CLAIMS
+from madpo_theory.show.methods import loss_example
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md")) + [ROOT / "README.md"]
@@ -95,6 +99,59 @@ def test_the_bibliography_holds_every_work_that_is_cited_and_no_other():
     assert set(re.findall(r"\[@(\w+)\]", text)) <= set(keys)
     cited = set(re.findall(r"\b2\d[01]\d\.\d{5}\b", text))
     assert cited == set(numbers), cited ^ set(numbers)
+
+
+API = sorted((ROOT / "docs" / "api").glob("*.md"))
+
+
+def on_page(page):
+    """(module, names of it that the page shows) of every module of an API page."""
+    text = page.read_text(encoding="utf-8")
+    for name, options in re.findall(r"^::: (\S+)\n((?:    .*\n?)*)", text, re.M):
+        module = importlib.import_module(name)
+        chosen = re.search(r"members: \[(.*)\]", options)
+        yield module, chosen[1].split(", ") if chosen else module.__all__
+
+
+@pytest.mark.parametrize("page", API, ids=lambda page: page.stem)
+def test_every_public_name_of_an_api_page_is_there_and_has_an_example(page):
+    code = "".join(code for code, _ in blocks(page.read_text(encoding="utf-8")))
+    used = set(re.findall(r"\w+", code))
+    for module, shown in on_page(page):
+        assert set(shown) == set(module.__all__), module.__name__
+        lacking = set(shown) - used - (set(METHODS) if module is losses else set())
+        assert not lacking, f"{module.__name__}: no example of {sorted(lacking)}"
+
+
+def test_what_a_room_offers_is_on_an_api_page():
+    shown = {name for page in API for _, names in on_page(page) for name in names}
+    for room in (
+        "",
+        ".audit",
+        ".certify",
+        ".claims",
+        ".diagnose",
+        ".methods",
+        ".theory",
+        ".weights",
+    ):
+        face = importlib.import_module(f"madpo_theory{room}")
+        listed = set(getattr(face, "__all__", ())) - set(METHOD_CLASSES)
+        lacking = {
+            name for name in listed - shown if not isinstance(getattr(face, name), ModuleType)
+        }
+        assert not lacking - ELSEWHERE, (room, lacking)
+
+
+METHOD_CLASSES = {cls.__name__ for cls in METHODS.values()}  # each on its module, found by name
+ELSEWHERE = {"CLAIMS", "FILES", "select"}  # the ledger itself: docs/claims.md
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_example_of_every_loss_runs(name, capsys):
+    exec(loss_example(name), {})
+    numbers = re.findall(r"-?\d+\.\d*", capsys.readouterr().out)
+    assert len(numbers) == 2 and all(np.isfinite(float(x)) for x in numbers)
 
 
 @pytest.mark.long  # `make docs` in CI

@@ -42,7 +42,7 @@ def on_page_markdown(markdown, page, **_):
     target = posixpath.relpath("references.md", folder or ".")
     lines = (line(key, work) for key, work in sorted(works().items(), key=alphabetically))
     markdown = markdown.replace("<!-- bibliography -->", "\n".join(lines))
-    return CITATION.sub(lambda m: f"[{called(found(m[1]))}]({target}#{m[1]})", markdown)
+    return CITATION.sub(lambda m: f"\\[[{called(found(m[1]))}]({target}#{m[1]})\\]", markdown)
 
 
 def alphabetically(item):

@@ -12,7 +12,9 @@ from madpo_theory.show.svg import DARK, LIGHT
 
 DOCS = Path(__file__).parents[1]
 LINK = re.compile(r"\[([^\]]+)\]\((\.\./[^)]+)\)")
-FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.S)
+FORMULA = re.compile(
+    r'(\(?)<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\2>([,.;:)]*)', re.S
+)
 FIGURE = re.compile(r'<img alt="([^"]*)" src="([^"]*figures/)(\w+)\.svg" ?/?>')
 TABLE = re.compile(r"<table>\n?<thead>.*?</table>", re.S)
 WORDS = 60  # a cell of more is prose: on a phone its row is a card
@@ -37,9 +39,12 @@ def on_page_content(text, **_):
 
 def drawn(match):
     """One formula as SVG; one that cannot be drawn stops the build."""
-    alone = match[1] == "div"
-    shown = formula(html.unescape(match[2].strip()), display=alone, strict=True)
-    return f'<div class="formula">{shown}</div>' if alone else shown
+    before, tag, tex, after = match.groups()
+    shown = formula(html.unescape(tex.strip()), display=tag == "div", strict=True)
+    if tag == "div":
+        return f'{before}<div class="formula">{shown}</div>{after}'
+    whole = f"{before}{shown}{after}"  # a line does not begin with the comma behind a formula
+    return whole if "<wbr>" in shown else f'<span class="whole">{whole}</span>'
 
 
 def figure(match):
@@ -51,7 +56,7 @@ def figure(match):
         image = f'<img class="plain" alt="{alt}" src="{folder}{name}.svg">'
         return f'<span class="figure"><a href="{folder}{name}.svg">{image}</a></span>'
     looks = "".join(
-        f'<img alt="{alt}" src="{folder}{name}.svg#{look}" style="{size}">'
+        f'<img alt="{alt}" src="{folder}{name}.svg#{look}" style="{size}" loading="lazy">'
         for look in (LIGHT, DARK)
     )
     return f'<span class="figure">{looks}</span>'

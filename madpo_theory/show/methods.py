@@ -1,5 +1,6 @@
 """The methods as a Markdown table, for pages."""
 
+import inspect
 import re
 from dataclasses import MISSING, fields
 
@@ -8,7 +9,7 @@ from ..methods import METHODS
 from ..weights import WEIGHTS
 from .names import is_ours
 
-__all__ = ["methods_table", "weights_table"]
+__all__ = ["loss_example", "methods_table", "weights_table"]
 
 _NEEDS = {
     "reference": "reference",
@@ -34,6 +35,54 @@ def methods_table():
     )
     head = ("method", "name", "source", "asks for", "loss", "settings")
     return "\n".join(markdown_table(head, rows))
+
+
+def loss_example(name):
+    """Python that takes the loss of two pairs under the method of that name, and prints it."""
+    from .. import losses
+
+    values = _PER_TOKEN if "token" in METHODS[name].needs else _PER_PAIR
+    wanted = inspect.signature(getattr(losses, name)).parameters.values()
+    given = [p.name for p in wanted if p.default is p.empty]
+    arguments = [
+        f"    {values[n]}," if n in _POSITIONAL else f"    {n}={values[n]}," for n in given
+    ]
+    imports = ["import torch", ""] + (
+        ["from madpo_theory import MarginSchedule"]
+        if {"schedule", "weighting", "base"} & {*given}
+        else []
+    )
+    call = [f"losses, chosen_rewards, rejected_rewards = {name}(", *arguments, ")", "print(losses)"]
+    return "\n".join([*imports, f"from madpo_theory.losses import {name}", "", *call, ""])
+
+
+_POSITIONAL = (
+    "policy_chosen_logps",
+    "policy_rejected_logps",
+    "reference_chosen_logps",
+    "reference_rejected_logps",
+)
+_SCHEDULE = "MarginSchedule.released(c_max=2)"
+_PER_PAIR = {
+    "policy_chosen_logps": "torch.tensor([-4.0, -6.0])",
+    "policy_rejected_logps": "torch.tensor([-5.0, -5.5])",
+    "reference_chosen_logps": "torch.tensor([-4.5, -6.0])",
+    "reference_rejected_logps": "torch.tensor([-4.5, -5.8])",
+    "chosen_lengths": "torch.tensor([8.0, 9.0])",
+    "rejected_lengths": "torch.tensor([9.0, 7.0])",
+    "margin": "torch.tensor([2.0, -1.0])",
+    "schedule": _SCHEDULE,
+    "weighting": _SCHEDULE,
+    "base": _SCHEDULE,
+}
+_PER_TOKEN = _PER_PAIR | {  # two tokens a response
+    "policy_chosen_logps": "torch.tensor([[-1.0, -3.0], [-2.0, -4.0]])",
+    "policy_rejected_logps": "torch.tensor([[-1.0, -4.0], [-2.0, -3.5]])",
+    "reference_chosen_logps": "torch.tensor([[-1.0, -3.5], [-2.0, -4.0]])",
+    "reference_rejected_logps": "torch.tensor([[-1.0, -3.5], [-2.0, -3.8]])",
+    "chosen_changed": "torch.tensor([[0.0, 1.0], [0.0, 1.0]])",
+    "rejected_changed": "torch.tensor([[0.0, 1.0], [0.0, 1.0]])",
+}
 
 
 def weights_table():

@@ -40,8 +40,9 @@ def inline_svg(name, figure):
 
 
 def shown_size(width, height):
-    """The style of a figure of so many points: on a phone a wide one scrolls, and is not shrunk."""
-    least = f"min-width:{LEAST * width:.0f}px;" if width > 400 else ""
+    """The style of a figure of so many points; a page for phones lets a wide one scroll at its
+    --least width, and does not shrink it further."""
+    least = f"--least:{LEAST * width:.0f}px;" if width > 400 else ""
     return f"{least}max-width:{ZOOM * width:.0f}px;aspect-ratio:{width:g}/{height:g}"
 
 
