@@ -216,6 +216,12 @@ class _ColumnTrainer(DPOTrainer):
             resume_from_checkpoint = str(resume_from_checkpoint)
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
+    def get_batch_samples(self, *args, **kwargs):
+        """None beyond the last step: from a checkpoint of that transformers takes one more."""
+        if self.state.global_step >= self.state.max_steps:
+            return [], None
+        return super().get_batch_samples(*args, **kwargs)
+
     def check_record(self, checkpoint):
         """ValueError unless a folder, a Path, holds a run of this loss; of any version."""
         try:

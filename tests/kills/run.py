@@ -371,9 +371,11 @@ def section(record):
         "made another error (a PDF that is closed, safetensors, tokenizers) ended in a traceback; "
         "`madpo verify` left caches of Hypothesis in the folder it was called in, and temporaries "
         "among them when it was killed; `madpo train` took a checkpoint that was cut short for its "
-        "last one, and ended in a traceback where torch could not write one. What met one of the "
-        "first three was done again once it was mended and stands in the table as it then ended, "
-        "all runs of `madpo verify` likewise; others were right before, and were not repeated.",
+        "last one, went a step too far from the one of its last step, as transformers does, and "
+        "ended in a traceback where torch could not write one. What met one of the first three, or "
+        "of those of `madpo train`, was done again once mended and stands in the table as it then "
+        "ended, all runs of `madpo verify` likewise; others were right before, and were not "
+        "repeated.",
         "",
         "After SIGKILL a temporary may be there until the command's next run, which clears it; "
         "after the others none was. *had ended*: the signal came when all was done.",
