@@ -96,8 +96,12 @@ def preset_of(config):
     return next((name for name, preset in PRESETS.items() if preset == config), "modified")
 
 
-def run(config, root=Path("runs")):
-    """Run the experiment, or what is left of it, and return its SentimentResult."""
+def run(config, root=Path("runs"), *, estimate=False):
+    """Run the experiment, or what is left of it, and return its SentimentResult.
+
+    With `estimate` a step of every kind is measured first, and the hours of the whole are said.
+    """
+    from madpo_theory.align.cost import cost
     from madpo_theory.align.data import data
     from madpo_theory.align.evaluate import evaluate
     from madpo_theory.align.measure import measure
@@ -120,6 +124,8 @@ def run(config, root=Path("runs")):
     reviews = data(root, c.data)
     judge = scorer(root, {"scorer": c.scorer}, reviews, number)
     base = model(root, {"model": c.model}, reviews)
+    if estimate:
+        cost(root, {"whole": c}, base, number)
     ids = tokens(root, {"generate": c.generate} | count, reviews, base)
     tuned = sft(root, {"train": c.sft, "sft_examples": c.sft_examples} | adapter, ids, base, number)
     drawn = samples(root, {"generate": c.generate} | seed, ids, base, tuned, number)

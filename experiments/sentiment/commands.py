@@ -36,6 +36,7 @@ def sentiment(arguments):
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
     first.add_argument("--root", type=Path, default=RUNS)
+    first.add_argument("--estimate", action=argparse.BooleanOptionalAction)
     chosen, rest = first.parse_known_args(arguments)
     config = tyro.cli(
         SentimentConfig,
@@ -45,7 +46,8 @@ def sentiment(arguments):
         description=f"The sentiment experiment. Defaults below: preset {chosen.preset}.",
     )
     must_be_writable(chosen.root)
-    result = run(config, root=chosen.root)
+    estimate = chosen.preset == "paper" if chosen.estimate is None else chosen.estimate
+    result = run(config, root=chosen.root, estimate=estimate)
     if not is_main():
         return 0
     print(result.summary.to_string(index=False, float_format="%.3f"))
@@ -56,6 +58,7 @@ def sentiment(arguments):
 def _typed(
     preset: Literal[tuple(sorted(PRESETS))] = "cpu",
     root: Path = RUNS,
+    estimate: bool = False,
     config: Annotated[SentimentConfig, tyro.conf.arg(name="")] = PRESETS["cpu"],
 ):
     """Run the sentiment experiment of a preset, with any setting overridden."""

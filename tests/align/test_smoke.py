@@ -16,6 +16,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from madpo_theory.align.batch import PairData
+from madpo_theory.align.cost import cost
 from madpo_theory.align.export import export_reward_model
 from madpo_theory.align.logprobs import continuation_logps
 from madpo_theory.align.policy import load_model, special_token
@@ -52,6 +53,22 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="session")
 def result(root):
     return run(CONFIG, root)
+
+
+def test_the_cost_counts_the_steps_that_are_made(result, root, tmp_path):
+    parts = [only(root, name) for name in ("model", "precision")]
+    found = cost(tmp_path, {"whole": CONFIG}, *parts).read_json("cost.json")
+    steps = {row["stage"]: row["steps"] for row in found["steps"]}
+    made = {
+        name: sum(1 for _ in open(only(root, name).path / "metrics.jsonl"))
+        for name in ("sft", "reward_model")
+    }
+    assert (steps["sft"], steps["reward model"]) == (made["sft"], made["reward_model"])
+    rows = result.summary.set_index("method")["steps"]
+    for name in CONFIG.align.methods:
+        assert steps[f"align of {name}"] == rows[name]
+    assert all(row["seconds"] > 0 for row in found["steps"])
+    assert found["hours"] == pytest.approx(sum(row["total"] for row in found["steps"]) / 3600)
 
 
 def test_on_a_card_the_same_experiment(result, root, card, tmp_path):
