@@ -132,9 +132,8 @@ def cost(run, config, model, precision):
     found = list(costs(config["whole"], model, precision))
     width = max(len(row.stage) for row in found)
     for row in found:
-        say(
-            f"{row.stage:<{width}} {row.steps:>7,} x {row.seconds:8.3f} s = {row.total / 60:7.1f} min"
-        )
+        minutes = row.total / 60
+        say(f"{row.stage:<{width}} {row.steps:>7,} x {row.seconds:8.3f} s = {minutes:7.1f} min")
     hours = sum(row.total for row in found) / 3600
     device = precision.read_json("precision.json")["device"]
     say(f"the whole of it, but the scoring: {hours:.2f} hours on this {device}")

@@ -60,7 +60,7 @@ def test_the_cost_counts_the_steps_that_are_made(result, root, tmp_path):
     found = cost(tmp_path, {"whole": CONFIG}, *parts).read_json("cost.json")
     steps = {row["stage"]: row["steps"] for row in found["steps"]}
     made = {
-        name: sum(1 for _ in open(only(root, name).path / "metrics.jsonl"))
+        name: len((only(root, name).path / "metrics.jsonl").read_text().splitlines())
         for name in ("sft", "reward_model")
     }
     assert (steps["sft"], steps["reward model"]) == (made["sft"], made["reward_model"])
