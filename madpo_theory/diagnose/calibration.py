@@ -8,14 +8,13 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtri
 
 from ..ops.numpy_world import softplus
-from .fits import Fits, fits, probability
+from .fits import Fits, fits, fitted_scale, probability
 from .sketch import WIDTH
 
-__all__ = ["Calibration", "ReliabilityBin", "calibration", "fitted_scale"]
+__all__ = ["Calibration", "ReliabilityBin", "calibration"]
 
 MISCALIBRATED = 1.25
 """Factor between fitted and calibrated scale above which, beyond doubt, it is a warning."""
@@ -142,24 +141,6 @@ def calibration(sketch):
         and (disputed == 1 or (scale_alone is not None and scale_alone <= 0)),
         bins=bins,
     )
-
-
-def fitted_scale(h, n):
-    """The scale a of margins h that occur n times each: the root of sum of n h sigma(-a h), the
-    slope of the likelihood, which falls with a; None where it has none."""
-    if h[0] >= 0 or h[-1] <= 0:
-        return None
-
-    def slope(a):
-        return float((n * (h * expit(-a * h))).sum())
-
-    step = 1 / float(np.abs(h).max())
-    low, high = -step, step
-    while slope(low) <= 0:
-        low *= 2
-    while slope(high) >= 0:
-        high *= 2
-    return float(brentq(slope, low, high, xtol=1e-300, rtol=1e-13))
 
 
 def _bins(sketch, scale, flip_rate):

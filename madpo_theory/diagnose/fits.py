@@ -14,7 +14,7 @@ from scipy.special import chdtrc, expit
 
 from ..ops.numpy_world import softplus
 
-__all__ = ["Fit", "Fits", "LikelihoodRatio", "fits", "probability"]
+__all__ = ["Fit", "Fits", "LikelihoodRatio", "fits", "fitted_scale", "probability"]
 
 LEVEL = 0.01
 """Level of the likelihood-ratio tests."""
@@ -96,6 +96,24 @@ class Fits:
 def probability(h, scale, flip_rate):
     """``eps + (1 - 2 eps) sigma(a h)`` of the label that h, (n,) nats, points to."""
     return flip_rate + (1 - 2 * flip_rate) * expit(scale * h)
+
+
+def fitted_scale(h, n):
+    """The scale a of margins h that occur n times each: the root of sum of n h sigma(-a h), the
+    slope of the likelihood, which falls with a; None where it has none."""
+    if h[0] >= 0 or h[-1] <= 0:
+        return None
+
+    def slope(a):
+        return float((n * (h * expit(-a * h))).sum())
+
+    step = 1 / float(np.abs(h).max())
+    low, high = -step, step
+    while slope(low) <= 0:
+        low *= 2
+    while slope(high) >= 0:
+        high *= 2
+    return float(brentq(slope, low, high, xtol=1e-300, rtol=1e-13))
 
 
 def fits(h, n, scale_alone):

@@ -11,8 +11,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from .calibration import fitted_scale
-from .fits import Fits, fits
+from .fits import Fits, fits, fitted_scale
 from .rows import text_columns, words_of
 
 __all__ = ["Repeated", "repeated"]
