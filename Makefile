@@ -90,7 +90,7 @@ readme: $(INSTALLED)  ## renew docs/claims.md, docs/ledger.json, the figures of 
 	rm -f docs/figures/*.pdf docs/figures/*.csv
 
 $(INSTALLED): constraints.txt pyproject.toml
-	@echo "installing the locked packages into $(VENV): two or three minutes"
+	@echo "installing the locked packages into $(VENV): minutes, most of them downloading"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --requirement constraints.txt
 	$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
