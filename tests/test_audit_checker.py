@@ -492,6 +492,10 @@ def barely_holds(found, exact):
 @example(a=[-1.0, 3.0], b=[-2.0, 0.5], n=2)
 @example(a=[-3.0, 1.0], b=[0.0, 0.5], n=3)
 @example(a=[-3.0, -1.0], b=[-0.5, 0.0], n=4)
+@example(a=[0.0, 1.0], b=[1.0, 2.0], n=2)
+@example(a=[-2.0, -1.0], b=[-1.0, 0.0], n=2)
+@example(a=[0.0, 1.0], b=[-2.0, -1.0], n=2)
+@example(a=[-1.0, 0.0], b=[1.0, 2.0], n=2)
 def test_intervals_hold_their_arithmetic_and_little_more(a, b, n):
     x, y = one_range(*a), one_range(*b)
     (p, q), (r, s) = (tuple(map(Fraction, side)) for side in (a, b))
@@ -516,6 +520,58 @@ def test_intervals_hold_their_arithmetic_and_little_more(a, b, n):
     for end, exact in ends if p * q >= 0 or n % 2 == 0 else ():  # else a product is wider
         assert abs(Fraction(float(end)) - exact) <= abs(exact) * Fraction(1, 2**48)  # n roundings
     assert n % 2 or found.low[0] >= 0
+
+
+SMALL_ENDS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+SMALL_PAIRS = list(
+    itertools.product(itertools.combinations_with_replacement(SMALL_ENDS, 2), repeat=2)
+)
+
+
+def test_small_intervals_hold_their_arithmetic_and_keep_every_sign():
+    """All that end at -2, -1, 0, 1 and 2: where 0 is an end, and where an interval is one point."""
+    (a, b), (c, d) = np.array(SMALL_PAIRS).transpose(1, 2, 0)
+    x, y = checker._Range(a, b), checker._Range(c, d)
+    corners = np.stack([a * c, a * d, b * c, b * d])
+    crosses = (a < 0) & (b > 0)
+    for found, low, high in (
+        (-x, -b, -a),
+        (x + y, a + c, b + d),
+        (x * y, corners.min(0), corners.max(0)),
+        (x.hull(y), np.minimum(a, c), np.maximum(b, d)),
+        (x.power(2), np.where(crosses, 0, np.minimum(a * a, b * b)), np.maximum(a * a, b * b)),
+        (x.power(3).hull(x.power(3)), a**3, b**3),
+        (x.power(4), np.where(crosses, 0, np.minimum(a**4, b**4)), np.maximum(a**4, b**4)),
+    ):
+        assert (found.low <= low).all() and (high <= found.high).all()
+        tight = ~crosses | (high != b**3)  # an odd power is a product, and wider where it crosses 0
+        assert (found.low[tight] >= low[tight] - 1e-14).all()
+        assert (found.high[tight] <= high[tight] + 1e-14).all()
+    signed = ~crosses & ~((c < 0) & (d > 0))  # both: then rounding takes no sign away
+    found, low, high = x * y, corners.min(0), corners.max(0)
+    assert (found.low[signed & (low >= 0)] >= 0).all()
+    assert (found.high[signed & (high <= 0)] <= 0).all()
+    found, low, high = x + y, a + c, b + d
+    assert (found.low[low == 0] == 0).all() and (found.high[high == 0] == 0).all()
+    assert (x.power(2).low >= 0).all() and (x.power(-2).low[(a < 0) | (b > 0)] >= 0).all()
+    inverse = x.inverse()
+    with np.errstate(divide="ignore"):
+        low, high = 1 / b, 1 / a
+    holds = (a <= 0) & (b >= 0)  # 0: nothing is known on a side where it is no end
+    assert (inverse.low[holds & (a < 0)] == -np.inf).all()
+    assert (inverse.high[holds & (b > 0)] == np.inf).all()
+    assert (inverse.low[~holds] <= low[~holds]).all() and (
+        inverse.high[~holds] >= high[~holds]
+    ).all()
+    assert (inverse.low[a > 0] > 0).all() and (inverse.high[b < 0] < 0).all()
+    assert (
+        inverse.low[(a == 0) & (b > 0)].tolist()
+        == np.nextafter(low, -9)[(a == 0) & (b > 0)].tolist()
+    )
+    assert (
+        inverse.high[(b == 0) & (a < 0)].tolist()
+        == np.nextafter(high, 9)[(b == 0) & (a < 0)].tolist()
+    )
 
 
 @pytest.mark.parametrize(
@@ -579,6 +635,7 @@ def test_the_image_of_a_float_is_within_a_few_floats_of_the_value(kind):
         "softplus": (0, math.inf), "sinh": (-math.inf, math.inf), "asinh": (-math.inf, math.inf),
     }[kind]  # fmt: skip
     assert [checker._image(kind, x) for x in (-math.inf, math.inf)] == [(e, e) for e in ends]
+    assert checker._image("log", 0.0) == checker._image("log", -1.0) == (-math.inf, -math.inf)
     found = checker._monotone(kind, one_range(-800 if kind != "log" else 1, 800))
     assert kind not in ("exp", "sigmoid", "softplus") or found.low[0] == 0
     assert kind != "sigmoid" or found.high[0] == 1
