@@ -12,10 +12,15 @@ from madpo_theory.markdown import markdown_table
 
 from .record import OUT
 
+CARD = Path(__file__).parents[1] / "results" / "card"
 TITLES = {
     "solvers": "Solving synthetic worlds (`make bench`)",
     "training": "Training and generation (`make bench-train`)",
     "diagnose": "Diagnosing a file of pairs (`make bench-diagnose`)",
+}
+OF_CARD = {
+    "solvers": "Solving synthetic worlds on a card (`make gpu`)",
+    "training": "Training and generation on a card (`make gpu`)",
 }
 SIZES = {
     "K": "K = {}",
@@ -82,11 +87,12 @@ def cells(row):
     return (row["name"], *numbers, row["unit"], *ratios)
 
 
-def page(folder):
-    """The whole page, of the benchmarks that a folder has results of."""
-    parts = [TOP]
-    for name, title in TITLES.items():
-        path = Path(folder) / f"{name}.jsonl"
+def page(folder, card=None):
+    """The whole page, of the benchmarks that a folder has results of, and that of a card."""
+    parts, places = [TOP], [(folder, TITLES), *([(card, OF_CARD)] if card else [])]
+    files = ((Path(at) / f"{name}.jsonl", title) for at, titles in places
+             for name, title in titles.items())  # fmt: skip
+    for path, title in files:
         if not path.is_file():
             continue
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -101,10 +107,11 @@ def page(folder):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the results")
+    parser.add_argument("--card", type=Path, default=CARD, help="folder of a card's results")
     parser.add_argument("--page", type=Path, default=Path("docs/benchmarks.md"))
     chosen = parser.parse_args(arguments)
     with replacing(chosen.page) as path:
-        path.write_text(page(chosen.out), encoding="utf-8")
+        path.write_text(page(chosen.out, chosen.card), encoding="utf-8")
 
 
 if __name__ == "__main__":
