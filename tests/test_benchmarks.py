@@ -1,6 +1,7 @@
 """The page of benchmark results, from made ones."""
 
 import json
+import shutil
 
 import pytest
 
@@ -43,8 +44,12 @@ def test_a_size_is_said_once_for_all_its_rows():
 
 
 def test_the_page_is_written_whole(results, tmp_path):
-    main(["--out", str(results), "--page", str(tmp_path / "page.md")])
-    assert (tmp_path / "page.md").read_text() == page(results)
+    written, card = tmp_path / "page.md", tmp_path / "card"
+    main(["--out", str(results), "--card", str(card), "--page", str(written)])
+    assert written.read_text() == page(results)
+    shutil.copytree(results, card, ignore=shutil.ignore_patterns("card", "page.md"))
+    main(["--out", str(results), "--card", str(card), "--page", str(written)])
+    assert written.read_text().count("| peer | 3000 |") == 2 and "on a card" in written.read_text()
     assert json.loads((results / "solvers.jsonl").read_text().splitlines()[0])["ratio"] == 250
 
 

@@ -60,7 +60,7 @@ def test_the_loss_on_the_page_has_the_gradient_of_its_weights():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_exist(page):
     text = page.read_text(encoding="utf-8")
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
     for block in re.findall(r"```sh\n(.*?)```", text, re.S):
         for command in re.findall(r"^madpo (\w+)", block, re.M):
             assert command in {*cli.COMMANDS, *extensions.COMMANDS}, command
