@@ -65,7 +65,7 @@ getattr(pairs, write)(out)
 
 
 def run(command, threads):
-    """(seconds, mebibytes): wall clock and largest resident set of a process."""
+    """(seconds, processor seconds, mebibytes): wall clock, time and largest resident set of one."""
     count = str(threads)
     environment = os.environ | {"POLARS_MAX_THREADS": count, "OMP_NUM_THREADS": count}
     start = time.perf_counter()
@@ -77,13 +77,13 @@ def run(command, threads):
     seconds = time.perf_counter() - start
     if os.waitstatus_to_exitcode(status) not in (0, 1):  # 1: madpo diagnose warns
         raise RuntimeError(f"{command[:4]}: {complaint.decode()}")
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def best(command, threads, repeats):
-    """The shortest time of a few runs, and the largest memory."""
-    runs = [run(command, threads) for _ in range(repeats)]
-    return min(seconds for seconds, _ in runs), max(memory for _, memory in runs)
+    """The shortest times of a few runs, and the largest memory."""
+    seconds, cpu, memory = zip(*(run(command, threads) for _ in range(repeats)), strict=True)
+    return min(seconds), min(cpu), max(memory)
 
 
 def main(arguments=None):
@@ -105,11 +105,13 @@ def main(arguments=None):
                  [SCAN, source]),
                 ("weights", ["weights", source, "-o", target, "--force"], [SINK, source, target]),
             ):  # fmt: skip
-                seconds, memory = best([*madpo, *ours], chosen.threads, chosen.repeats)
-                their_seconds, their_memory = best([*python, *peer], chosen.threads, chosen.repeats)
+                seconds, cpu, memory = best([*madpo, *ours], chosen.threads, chosen.repeats)
+                theirs, their_cpu, their_memory = best(
+                    [*python, *peer], chosen.threads, chosen.repeats
+                )
                 out.add(
-                    name=f"{name} {kind}", ours=seconds, peer=their_seconds, unit="s", rows=rows,
-                    ours_mib=memory, peer_mib=their_memory,
+                    name=f"{name} {kind}", ours=seconds, peer=theirs, unit="s", rows=rows,
+                    ours_cpu=cpu, peer_cpu=their_cpu, ours_mib=memory, peer_mib=their_memory,
                     file_mib=source.stat().st_size / 2**20, threads=chosen.threads,
                     peer_is="polars scan" if name == "diagnose" else "polars scan and sink",
                     versions=used,

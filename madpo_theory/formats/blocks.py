@@ -56,6 +56,10 @@ class Block:
     def spliced(self, back, values):
         """The bytes of all, with one of `values` in each, (n,) places before its end."""
         places = self.ends - back
+        if len(self) and (self.starts[1:] == self.ends[:-1]).all():  # one piece from row to row
+            pieces = self._between(np.append(self.starts[:1], places[:-1]), places)
+            end = self.data[places[-1] : self.ends[-1]]
+            return b"".join([*chain.from_iterable(zip(pieces, values, strict=True)), end])
         heads, tails = self._between(self.starts, places), self._between(places, self.ends)
         return b"".join(chain.from_iterable(zip(heads, values, tails, strict=True)))
 

@@ -33,7 +33,7 @@ MASS = "reference_probability"
 
 
 def read_rewards(path):
-    """A :class:`RewardFile` from Parquet, Arrow, JSONL, CSV or TSV, by the suffix of its name.
+    """A :class:`RewardFile` from a file of any of the formats, by the suffix of its name.
 
     Columns: prompt and response (strings), reward (a finite number, nats) and, optionally,
     reference_probability (> 0); others are ignored. Every prompt has at least two responses, none
