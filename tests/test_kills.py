@@ -88,6 +88,8 @@ def test_moments_follow_from_the_seed_and_fill_the_time():
     found = [kills.moment("weights", way, n) for way in kills.WAYS for n in range(kills.TIMES)]
     assert found == [kills.moment("weights", w, n) for w in kills.WAYS for n in range(kills.TIMES)]
     assert len(set(found)) == len(found) and 0 <= min(found) < 0.1 and 0.9 < max(found) < 1
+    drawn = [kills.moment("train", "SIGTERM", n) for n in range(kills.TIMES)]  # 3 and 5 are alike
+    assert len(set(drawn)) == kills.TIMES
 
 
 def test_what_differs_by_nature_is_left_out_and_nothing_else(tmp_path):

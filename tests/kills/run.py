@@ -236,8 +236,9 @@ def mount(folder, size, *options):
 
 
 def moment(name, way, number):
-    """The share of the work after which the run is disturbed."""
-    return round(random.Random(f"{SEED} {name} {way} {number}").random(), 4)
+    """The share of the work after which the run is disturbed; none comes twice."""
+    drawn = (random.Random(f"{SEED} {name} {way} {k}").random() for k in range(2 * number + 2))
+    return list(dict.fromkeys(round(share, 4) for share in drawn))[number]
 
 
 def killed(nursery, name, way, number, known, **options):
