@@ -20,6 +20,7 @@ VERDICTS = {  # the mildest first
     "conditional": Verdict(
         "holds if", "◐", ("holds under a stated condition", "hold under a stated condition")
     ),
+    "open": Verdict("is open", "○", ("is open", "are open")),
     "fails": Verdict("fails", "✗", ("fails", "fail")),
 }
 KINDS = {  # kind of evidence: what it is, and what it can show

@@ -15,7 +15,12 @@ LEDGER = Path(__file__).parents[1] / "ledger.json"
 CLAIMS = re.compile(r"<!-- claims: ([A-Z0-9 ]+) -->")
 LISTED = re.compile(r"^\| \*\*([A-Z]+\d+)\*\*", re.M)
 SYSTEMS = re.compile(r"<!-- systems: (.+?) -->", re.S)
-VERDICT = {"holds": "holds", "conditional": "holds under a condition", "fails": "fails"}
+VERDICT = {
+    "holds": "holds",
+    "conditional": "holds under a condition",
+    "open": "is open",
+    "fails": "fails",
+}
 TOLD = {  # kind of evidence: what its pieces are called, one and several
     "symbolic": ("derivation", "derivations"),
     "certified": ("certificate", "certificates"),

@@ -1,44 +1,13 @@
 """A7: the paper on sentiment generation, which only an experiment decides."""
 
-import functools
-
-from madpo_theory import clone
 from madpo_theory.claims.evidence import foil
-from madpo_theory.claims.ledger import Claim, Evidence
+from madpo_theory.claims.ledger import Claim
+
+from .evidence import recorded, second_folder
 
 SMALLEST_PUBLISHED = 0.47  # MADPO minus DPO, tier low; 0.52 medium, 0.61 high
 OURS, MATCHED = "madpo", "dpo_matched"
-
-
-def recorded(name, theory):
-    """Evidence from the recorded sentiment runs, read anew.
-
-    The function takes their tables and returns what it computed, as text, and whether it agrees.
-    """
-
-    def decorate(measure):
-        @functools.wraps(measure)
-        def evidence():
-            shown = functools.partial(Evidence, "experiment", name, theory=theory)
-            missing = "the folder results/sentiment"
-            results = clone.folder("results", "sentiment")
-            if results is not None and results.is_dir():
-                try:
-                    from .study import load_tables
-
-                    tables = load_tables(results)
-                except ModuleNotFoundError as error:
-                    missing = f"the package {error.name}"
-                else:
-                    computed, agrees = measure(tables)
-                    detail = f"{len(tables.summary)} runs; 95 % over prompts and cells, paired"
-                    return shown(computed=computed, agrees=bool(agrees), detail=detail)
-            return shown(computed=f"not checked here: needs {missing}", agrees=False, checked=False)
-
-        evidence.kind = "experiment"
-        return evidence
-
-    return decorate
+QUARTER = "dpo 0.025"  # of the second study: DPO at beta / c_max
 
 
 @foil("MADPO is DPO", OURS=lambda _: "dpo")
@@ -70,6 +39,37 @@ def same_kl(tables):
     return f"{found:+.2f}", found.low <= 0 <= found.high < SMALLEST_PUBLISHED
 
 
+@foil("MADPO is DPO", OURS=lambda _: "dpo 0.1")
+@recorded("second study: reward of MADPO minus DPO's at beta 0.1", "above 0", anew=True)
+def same_beta_anew(known):
+    from .second_measures import difference
+
+    found = difference(OURS, "dpo 0.1")(known)
+    return f"{found:+.2f}", found.low > 0
+
+
+@foil("DPO at beta / c_max is DPO at beta", QUARTER=lambda _: "dpo 0.1")
+@recorded("second study: reward of DPO at beta / c_max minus MADPO's", "above 0", anew=True)
+def smaller_beta_anew(known):
+    from .second_measures import difference
+
+    found = difference(QUARTER, OURS)(known)
+    return f"{found:+.2f}", found.low > 0
+
+
+@foil("a fortieth of the gain is published", SMALLEST_PUBLISHED=lambda true: true / 40)
+@recorded("second study: reward of MADPO minus DPO's at equal KL", "half of 0.47 excluded",
+          anew=True)  # fmt: skip
+def same_kl_anew(known):
+    from .second_measures import gap
+
+    found = gap(OURS)(known)
+    return f"{found:+.2f}", found.high < SMALLEST_PUBLISHED / 2
+
+
+SECOND = (same_beta_anew, smaller_beta_anew, same_kl_anew)
+"""Of the second study, once some of it is recorded."""
+
 CLAIM = Claim(
     id="A7",
     title="the gains on sentiment are those of a smaller beta",
@@ -81,6 +81,6 @@ CLAIM = Claim(
     verdict="conditional",
     condition="the rivals are held at the same beta, whatever their KL",
     uses=("L5",),
-    evidence=(same_beta, smaller_beta, same_kl),
+    evidence=(same_beta, smaller_beta, same_kl, *(SECOND if second_folder() else ())),
     figure="sentiment_frontier",
 )

@@ -20,6 +20,7 @@ SWEEPS = 40  # over all rows; the order and the places have settled long before
 STYLES = {  # of a box: outline, filling, mark before its name, words of the legend
     "holds": ("#00694d", "#e0f3ea", "✓ ", "holds"),
     "conditional": ("#8a5a00", "#fdeec8", "◐ ", "holds under a condition"),
+    "open": ("#5b6472", "#eef0f3", "○ ", "open: not measured yet"),
     "fails": ("#a93f00", "#fbdccd", "✗ ", "fails, with a counterexample"),
     "disagrees": ("#000000", "#ff6b6b", "! ", "its evidence disagrees"),
     "theorem": ("#3d5a80", "#ffffff", "", "Coq file, how many of its theorems"),

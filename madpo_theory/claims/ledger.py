@@ -76,8 +76,9 @@ class Claim:
     sentence. `evidence` are functions of no
     argument, or of the folder that certificates go to (those
     marked ``writes = True``), each returning :class:`Evidence`. `verdict` is what the evidence
-    must agree with: ``holds``, ``conditional`` (on `condition`) or ``fails`` (by
-    `counterexample`). `figure` names the figure of :mod:`madpo_theory.show.figures` that shows it.
+    must agree with: ``holds``, ``conditional`` (on `condition`), ``open`` (not measured yet) or
+    ``fails`` (by `counterexample`). `figure` names the figure of :mod:`madpo_theory.show.figures`
+    that shows it.
 
     `uses` are the ids of the claims that it rests on, as the ledger settles them (what is shown
     of a claim that fails is its refutation). The theorems and certificates of its evidence need no
