@@ -9,7 +9,7 @@ from .arrow import pyarrow
 
 __all__ = [
     "Block", "blocks_of", "is_text", "line_ends", "lines_of", "not_finite", "quotes_fit",
-    "read_csv", "read_json", "unquoted_ends",
+    "read_csv", "read_json", "unquoted_ends", "written",
 ]  # fmt: skip
 
 SIZE = 1 << 23
@@ -84,6 +84,16 @@ def blocks_of(stream, ends_of):
             yield None
     if left:
         yield left
+
+
+def written(keys, columns):
+    """Bytes for each row of columns of float64: every number behind the key of its column."""
+    made = [
+        [f"{key}{value!r}" for value in column.tolist()]
+        for key, column in zip(keys, columns, strict=True)
+    ]
+    rows = made[0] if len(made) == 1 else list(map("".join, zip(*made, strict=True)))
+    return "\n".join(rows).encode().split(b"\n") if rows else []
 
 
 def line_ends(data):

@@ -10,7 +10,7 @@ import numpy as np
 
 from .arrow import floats, pyarrow
 from .base import MISSING, named, short
-from .blocks import blocks_of, is_text, lines_of, quotes_fit, read_csv, unquoted_ends
+from .blocks import blocks_of, is_text, lines_of, quotes_fit, read_csv, unquoted_ends, written
 from .text import Text
 
 __all__ = ["Csv", "Tsv"]
@@ -178,9 +178,9 @@ class Csv(Text):
 
     @classmethod
     def spliced(cls, block, names, values):
-        rows = zip(*(column.tolist() for column in values), strict=True)
-        more = ("".join(f"{cls.delimiter}{value!r}" for value in row) for row in rows)
-        return block.spliced(block.line_end(), [text.encode() for text in more]) if names else None
+        if not names:
+            return None
+        return block.spliced(block.line_end(), written([cls.delimiter] * len(names), values))
 
     # --- cells of types ---------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrow import at, floats, holds_numbers, pyarrow, type_at
 from .base import short, steps
-from .blocks import blocks_of, is_text, line_ends, lines_of, not_finite, read_json
+from .blocks import blocks_of, is_text, line_ends, lines_of, not_finite, read_json, written
 from .records import Objects, as_json
 from .text import BLANK, Text
 
@@ -120,9 +120,7 @@ class Jsonl(JsonText):
         if np.isin(before, np.frombuffer(b"{ \t\r\n", dtype=np.uint8)).any():
             return None
         keys = [f", {json.dumps(name)}: " for name in names]
-        rows = zip(*(column.tolist() for column in values), strict=True)
-        more = ("".join(f"{k}{v!r}" for k, v in zip(keys, row, strict=True)) for row in rows)
-        return block.spliced(back, [text.encode() for text in more]) if names else None
+        return block.spliced(back, written(keys, values)) if names else None
 
     @staticmethod
     def laid(text):
