@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/installed
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUPPORTED := $(SINGLE) PYTHONPATH=tests/support
 # How many changes `make mutation` draws of each room; a room that is not named is run whole.
-SAMPLE := certificates=120 formulas=150 ledger=150
+SAMPLE := certificates=150 formulas=150 ledger=150
 
 .PHONY: help reproduce studies study proofs test test-slow test-long fuzz kills mutation bench bench-diagnose bench-train docs sheets which lint readme clean
 
