@@ -11,7 +11,7 @@ SUPPORTED := $(SINGLE) PYTHONPATH=tests/support
 # Figures of the theory that the docs show.
 FIGURES := corrected_weights effective_target field_targets monotone_region pair_risk primer target_shift weight_and_coefficient
 # How many changes `make mutation` draws of each room; a room that is not named is run whole.
-SAMPLE := certificates=120 formulas=150 ledger=150
+SAMPLE := certificates=150 formulas=150 ledger=150
 
 # What make gpu runs with: what make gpu-pack laid out, or where there is nothing the lock file's.
 PARTS := $(wildcard build/card/part-*)
