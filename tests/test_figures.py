@@ -35,7 +35,7 @@ RECORDED = Path(__file__).parents[1] / "results" / "sentiment"
 HEADS = {  # how the table of each figure begins
     "weight_and_coefficient": b"panel,schedule,element,x,y\nweight,madpo_2,curve,-12,",
     "effective_target": b"method,element,h,z\nmadpo_2,curve,0,0\n",
-    "primer": b"panel,element,x,y\ncoefficient,curve,0,2",
+    "primer": b"panel,element,x,y\ncoefficient,curve,0,1.997002997\n",
     "pair_risk": b"pair,h,method,element,z,risk\nhard,0.5,madpo_2,curve,-1.5,",
     "field_targets": b"group,others,h,target,gain\nalpha_dpo,0,0.05,",
     "target_shift": b"schedule,element,h,shift,bound\nmadpo_2,curve,-14,",
