@@ -158,7 +158,7 @@ def test_numbers_agree_at_other_settings(epsilon, beta):
     assert_numbers_hold(audit(Ipo(beta=beta), seconds=3))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=6)
 @given(
     st.floats(0.05, 3.0), st.floats(1.2, 6.0), st.floats(0.0, 0.9), st.floats(0.3, 2.0),

@@ -22,6 +22,8 @@ TOLD = {
     "ends_with_another_status": ("SIGINT", "exit status 3"),
 }
 
+IN_CI = ("leaves_a_process", "goes_on_to_other_files", "ends_with_another_status")
+
 
 @pytest.fixture(scope="module")
 def nursery(tmp_path_factory):
@@ -44,8 +46,13 @@ def judged(nursery, monkeypatch):
     return judge
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in IN_CI else pytest.mark.long)
+        for name in TOLD
+    ],
+)
 def test_the_judge_sees_what_is_wrong(judged, name):
     way, told = TOLD[name]
     end, _, faults = judged(name, way)

@@ -96,6 +96,7 @@ def test_it_diagnoses_and_weighs_pairs(madpo):
     assert '"weight"' in (madpo.folder / "weighed.jsonl").read_text().splitlines()[0]
 
 
+@pytest.mark.long  # from a file of rewards it does in CI
 def test_it_simulates(madpo):
     done = madpo("simulate", "offset", "--worlds", "2", "--workers", "2", "--out", "studies")
     assert "j11" in done.stdout and (madpo.folder / "studies" / "offset.svg").is_file()
