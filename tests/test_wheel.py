@@ -96,12 +96,13 @@ def test_it_diagnoses_and_weighs_pairs(madpo):
     assert '"weight"' in (madpo.folder / "weighed.jsonl").read_text().splitlines()[0]
 
 
-@pytest.mark.long  # from a file of rewards it does in CI
+@pytest.mark.long
 def test_it_simulates(madpo):
     done = madpo("simulate", "offset", "--worlds", "2", "--workers", "2", "--out", "studies")
     assert "j11" in done.stdout and (madpo.folder / "studies" / "offset.svg").is_file()
 
 
+@pytest.mark.long
 def test_it_simulates_from_a_file_of_rewards(madpo):
     rows = [f"p{p},r{k},{(p - 2) * 0.3 + k * 0.7}" for p in range(5) for k in range(4)]
     (madpo.folder / "rewards.csv").write_text("prompt,response,reward\n" + "\n".join(rows) + "\n")

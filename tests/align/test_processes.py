@@ -35,7 +35,7 @@ def finished(process):
     return out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_run_the_experiment_of_one(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
