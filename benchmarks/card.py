@@ -122,9 +122,6 @@ def main(arguments=None):
     parser.add_argument("--minutes", type=float, default=25.0, help="until everything has ended")
     parser.add_argument("--reserve", type=float, default=90.0, help="seconds of a run of the study")
     parser.add_argument("--jobs", type=int, default=8, help="runs of the study at a time")
-    parser.add_argument(
-        "--pack", type=Path, default=ROOT / "build" / "card", help="make gpu-pack's"
-    )
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "card")
     parser.add_argument("--root", type=Path, default=ROOT / "runs" / "card")
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "sentiment-2-card")

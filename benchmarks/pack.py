@@ -10,6 +10,7 @@ the Python that makes it, and hides none of the others. To unpack takes nothing 
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -54,7 +55,8 @@ def pip(*arguments):
 
 def download(folder, have, python):
     """Wheels of what the machine lacks, for its version of Python."""
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what another --have downloaded
+    folder.mkdir(parents=True)
     wanted = folder / "wanted.txt"
     wanted.write_text("\n".join(locked(have)) + "\n", encoding="utf-8")
     platforms = [x for name in PLATFORMS for x in ("--platform", name)]
@@ -81,14 +83,13 @@ def cut(wheels, out, size):
 
 def pack(out, have, python, size):
     """The parts, and the commit that they belong to."""
+    from madpo_theory.experiments.sentiment.study import commit
+
     download(out / "wheels", have, python)
     for old in out.glob("part-*"):
         old.unlink()
     parts = cut(out / "wheels", out, size)
-    head = subprocess.run(
-        ["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    (out / "commit").write_text(head.stdout, encoding="utf-8")
+    (out / "commit").write_text(f"{commit() or ''}\n", encoding="utf-8")
     print(f"{len(parts)} parts, {sum(p.stat().st_size for p in parts) / MIB:.0f} MiB, in {out}")
 
 

@@ -45,6 +45,14 @@ class JsonText(Objects, Text):
         return (cls.laid(as_json(row, source.path)) for row in source.objects(payload))
 
 
+def one_more(text, name, value):
+    """(the object of a text, that up to its last entry, one more entry to put behind it)."""
+    body = text.rstrip(BLANK)
+    inner = body[:-1].rstrip(BLANK)
+    comma = "" if inner.endswith("{") else ", "
+    return body, inner, f"{comma}{json.dumps(name)}: {value!r}"
+
+
 class Jsonl(JsonText):
     suffixes = (".jsonl", ".ndjson")
 
@@ -133,10 +141,8 @@ class Jsonl(JsonText):
     @staticmethod
     def with_column(text, name, value):
         """The line with one more entry; every character before it stays."""
-        body = text.rstrip(BLANK)
-        inner = body[:-1].rstrip(BLANK)
-        comma = "" if inner.endswith("{") else ", "
-        return f"{inner}{comma}{json.dumps(name)}: {value!r}}}{text[len(body) :] or chr(10)}"
+        body, inner, more = one_more(text, name, value)
+        return f"{inner}{more}}}{text[len(body) :] or chr(10)}"
 
 
 class Json(JsonText):
@@ -235,10 +241,8 @@ class Json(JsonText):
     @staticmethod
     def with_column(text, name, value):
         """The object with one more entry; every character before it stays."""
-        body = text.rstrip(BLANK)
-        inner = body[:-1].rstrip(BLANK)
-        comma = "" if inner.endswith("{") else ", "
-        return f"{inner}{comma}{json.dumps(name)}: {value!r}{text[len(inner) :]}"
+        _, inner, more = one_more(text, name, value)
+        return f"{inner}{more}{text[len(inner) :]}"
 
     @classmethod
     def head(cls, source, names):
