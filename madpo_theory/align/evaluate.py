@@ -4,7 +4,7 @@ import torch
 
 from .batch import PairData
 from .extras import optional
-from .generate import generate
+from .generate import generate_part
 from .logprobs import (
     Layout,
     continuation_logps,
@@ -15,7 +15,6 @@ from .logprobs import (
 )
 from .pairs import rewards_of
 from .policy import Vocabulary, load_adapter, load_model
-from .randomness import torch_generator
 from .store import stage
 
 __all__ = ["divergence", "evaluate"]
@@ -63,13 +62,7 @@ def evaluate(
 
     def sampled(part):
         batch = prompts[part].to(causal_lm.device)
-        responses = generate(
-            causal_lm,
-            batch,
-            new_tokens=settings.new_tokens,
-            eos=eos,
-            generator=torch_generator(seed, "evaluation", part.start),
-        )
+        responses = generate_part(causal_lm, prompts, part, settings, eos, seed, "evaluation")
         result = {"responses": responses[:, 0].cpu()}
         if policy is None:
             return result | {"kl": torch.zeros(len(batch)), "kl_mc": torch.zeros(len(batch))}

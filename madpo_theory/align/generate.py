@@ -5,8 +5,9 @@ import torch.nn.functional as F
 
 from .layers import attention, causal, decoder_layer, norm, product, rotary
 from .logprobs import fits
+from .randomness import torch_generator
 
-__all__ = ["generate", "sample"]
+__all__ = ["generate", "generate_part", "sample"]
 
 
 def sample(logits, uniform):
@@ -93,3 +94,16 @@ def generate(causal_lm, prompts, *, new_tokens, eos, generator, samples=1, tempe
             break
         hidden = past.step(tokens[:, step : step + 1])
     return tokens.view(len(prompts), samples, new_tokens)
+
+
+def generate_part(causal_lm, prompts, part, settings, eos, seed, name, **more):
+    """:func:`generate` for a slice of prompts, with random numbers of its own: of `seed`, `name`
+    and where it starts. `settings` is a GenerateConfig."""
+    return generate(
+        causal_lm,
+        prompts[part].to(causal_lm.device),
+        new_tokens=settings.new_tokens,
+        eos=eos,
+        generator=torch_generator(seed, name, part.start),
+        **more,
+    )

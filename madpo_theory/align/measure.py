@@ -10,11 +10,10 @@ import torch
 from .batch import PairData
 from .evaluate import BATCH
 from .extras import optional
-from .generate import generate
+from .generate import generate_part
 from .logprobs import continuation_logps, response_mask
 from .pairs import rewards_of
 from .policy import Vocabulary, load_adapter, load_model
-from .randomness import torch_generator
 from .store import stage
 
 __all__ = ["degenerate", "measure", "repeated"]
@@ -66,15 +65,10 @@ def measure(
         load_adapter(causal_lm, policy)
 
     def sampled(part):
-        responses = generate(
-            causal_lm,
-            prompts[part].to(causal_lm.device),
-            new_tokens=settings.new_tokens,
-            eos=eos,
-            generator=torch_generator(config["seed"], "temperatures", part.start),
-            samples=len(temperatures),
-            temperatures=temperatures,
-        )
+        responses = generate_part(
+            causal_lm, prompts, part, settings, eos, config["seed"], "temperatures",
+            samples=len(temperatures), temperatures=temperatures,
+        )  # fmt: skip
         return {"responses": responses.cpu()}
 
     size = max(1, 2 * settings.batch_size // len(temperatures))

@@ -5,9 +5,9 @@ import torch
 
 from .data import block
 from .extras import optional
-from .generate import generate
+from .generate import generate_part
 from .policy import Vocabulary, load_model, special_token
-from .randomness import numpy_generator, torch_generator
+from .randomness import numpy_generator
 from .scorer import reward, score, task_reward
 from .store import stage
 
@@ -111,14 +111,7 @@ def samples(run, config, tokens, model, sft, precision):
     eos = special_token(model, "eos")
 
     def sampled(part):
-        responses = generate(
-            causal_lm,
-            prompts[part].to(causal_lm.device),
-            new_tokens=settings.new_tokens,
-            eos=eos,
-            generator=torch_generator(seed, "pairs", part.start),
-            samples=2,
-        )
+        responses = generate_part(causal_lm, prompts, part, settings, eos, seed, "pairs", samples=2)
         return {"prompts": prompts[part], "responses": responses.cpu()}
 
     size = settings.batch_size
