@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# Modules are compiled once, as an installation does it, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 # Test processes run side by side, each file in one of them, so that what a file sets up is set up
 # once; one thread each keeps them from fighting over the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1

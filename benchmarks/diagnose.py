@@ -68,6 +68,7 @@ def run(command, threads):
     """(seconds, processor seconds, mebibytes): wall clock, time and largest resident set of one."""
     count = str(threads)
     environment = os.environ | {"POLARS_MAX_THREADS": count, "OMP_NUM_THREADS": count}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # both are compiled, as when installed
     start = time.perf_counter()
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

@@ -1,6 +1,5 @@
 """The command ``madpo``: parse, call, print."""
 
-import functools
 import os
 import sys
 import traceback
@@ -12,19 +11,16 @@ from typing import Annotated, Literal
 import tyro
 
 from . import __version__, extensions
-from .audit.commands import audit
-from .diagnose.commands import Flat, Released, Schedule, diagnose, weights
+from .command import GROUPS, Flat, Released, Schedule, goes_on, grouped, parsed
 from .files import RunError, check_output, must_be_writable, system_error, written
 from .leash import stoppable
 from .listing import KINDS, listed
 from .ops.checks import check_choice, nearest
-from .score.commands import score
-from .train.commands import frontier, train
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
 
-__all__ = ["goes_on", "main", "parsed"]
+__all__ = ["main"]
 
 RUNS, FIGURES, REPORT = Path("runs"), Path("figures"), Path("report")
 RESULTS = Path("results/sentiment")
@@ -315,50 +311,15 @@ def recorded(results):
     return None
 
 
-def parsed(command):
-    """A function of typed options as a command: a list of arguments -> exit status."""
-
-    @functools.wraps(command)
-    def run(arguments):
-        return tyro.cli(command, args=arguments, prog=f"madpo {command.__name__}")
-
-    return run
-
-
-def grouped(group):
-    """Mark a command as one of a group of :data:`GROUPS`, for the usage."""
-
-    def mark(command):
-        command.group = group
-        return command
-
-    return mark
-
-
-def goes_on(command):
-    """Mark a command that takes up, when it is called again, what it had done when stopped."""
-    command.goes_on = True
-    return command
-
-
-GROUPS = {
-    "pairs": "for preference pairs",
-    "theory": "for theorems and losses",
-    "experiment": "for the experiment",
-    "page": "for pages and figures",
-    "": "others",
-}
-"""Groups of commands in the order of the usage."""
-
 COMMANDS = {
     f.__name__: grouped(group)(parsed(f))
     for group, commands in {
-        "pairs": (goes_on(score), diagnose, weights, frontier),
-        "theory": (verify, audit, goes_on(simulate), ls),
+        "theory": (verify, goes_on(simulate), ls),
         "page": (figures, report, which),
     }.items()
     for f in commands
-} | {"train": grouped("pairs")(goes_on(train))}
+}
+"""Those that are of no room; the others are registered (:data:`.extensions.COMMANDS`)."""
 
 
 def main(arguments=None):
@@ -454,6 +415,7 @@ def _usage(name):
     lines.append("       madpo --print-completion {bash,zsh,tcsh}")
     for group, words in GROUPS.items():
         of = {n: c for n, c in every.items() if getattr(c, "group", "") == group}
+        of = dict(sorted(of.items(), key=lambda item: getattr(item[1], "place", 0)))
         lines += ["", f"{words}:"] * bool(of)
         lines += [f"  {n:<12}{command.__doc__.splitlines()[0]}" for n, command in of.items()]
     if wrong:

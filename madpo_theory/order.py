@@ -11,7 +11,6 @@ Derivations in the ledger, proofs in ``proofs/Region.v``.
 import math
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from .ops import elementwise
 from .ops.checks import check_elements
@@ -157,15 +156,17 @@ def falling_stretches(target, sizes):
     """
 
     def turn(k, sign):
+        """Where sign * target is least next to a point of the grid, by ever finer grids."""
         low, high = sizes[max(k - 1, 0)], sizes[min(k + 1, len(sizes) - 1)]
-        found = minimize_scalar(
-            lambda u: sign * target(float(u)),
-            bounds=(low, high),
-            method="bounded",
-            options={"xatol": 1e-10 * (1 + high)},
-        )
-        # The grid meets a corner, which the search only approaches.
-        return float(found.x) if found.fun < sign * values[k] else float(sizes[k])
+        at, least = sizes[k], sign * values[k]  # it meets a corner, which others only approach
+        while high - low > 1e-10 * (1 + high):
+            finer = np.linspace(low, high, 65)
+            fine = sign * target(finer)
+            best = int(np.argmin(fine))
+            if fine[best] < least:
+                at, least = finer[best], fine[best]
+            low, high = finer[max(best - 1, 0)], finer[min(best + 1, 64)]
+        return float(at)
 
     values = target(sizes)
     falls = values[1:] < values[:-1]  # where both are infinite there is none

@@ -11,6 +11,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -19,6 +20,8 @@ from .ops import check_number
 from .ops.checks import nearest
 
 __all__ = ["Look", "Named", "Registry", "setting"]
+
+NAME = r"[a-z][a-z0-9_]*"
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class Registry(Mapping):
     def add(self, cls):
         """Register a class under its name; ValueError if another file's has it already."""
         name = cls.__dict__["name"]
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        if not re.fullmatch(NAME, name):
             raise ValueError(
                 f"name = {name!r} of {cls.__qualname__} breaks the rule of lower-case letters, "
                 "digits and underscores; a command must be able to spell it"
@@ -145,6 +148,31 @@ class Registry(Mapping):
             )
         return self[name]
 
+    def named(self, class_name):
+        """The class that is called so in its file; AttributeError, as of a module, if none is.
+
+        A file that has its name, as dr_dpo.py has DrDpo's, is the only one that is read.
+        """
+        found = None
+        if not class_name.startswith("_"):
+            self._look(re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).lower())
+            found = self._of_class(class_name)
+            if found is None:
+                self._load()
+                found = self._of_class(class_name)
+        if found is None:
+            raise AttributeError(f"module {self._package!r} has no attribute {class_name!r}")
+        return found
+
+    def _of_class(self, class_name):
+        return next((cls for cls in self._found.values() if cls.__name__ == class_name), None)
+
+    def _look(self, name):
+        """Read the file of a name, if there is one and the whole folder was not read."""
+        if not self._loaded and name not in self._found:
+            with suppress(ModuleNotFoundError):
+                importlib.import_module(f"{self._package}.{name}")
+
     def _load(self):
         if not self._loaded:
             self._loaded = True
@@ -153,7 +181,10 @@ class Registry(Mapping):
                 importlib.import_module(f"{self._package}.{module.name}")
 
     def __getitem__(self, name):
-        self._load()
+        if re.fullmatch(NAME, name):
+            self._look(name)
+        if name not in self._found:
+            self._load()
         return self._found[name]
 
     def __iter__(self):

@@ -7,18 +7,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from madpo_theory.cli import (
-    FIGURES,
-    REPORT,
-    RESULTS,
-    RUNS,
-    goes_on,
-    grouped,
-    parsed,
-    recorded,
-    verify,
-)
+from madpo_theory.cli import FIGURES, REPORT, RESULTS, RUNS, recorded, verify
 from madpo_theory.clone import needed
+from madpo_theory.command import goes_on, grouped, parsed
 from madpo_theory.files import check_output, must_be_writable
 from madpo_theory.ops.checks import check_choice
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from ..command import grouped, parsed
 from ..files import check_output, must_be_writable
 
 __all__ = ["audit"]
@@ -17,6 +18,8 @@ WRONG = (TypeError, AttributeError, ArithmeticError, LookupError, NameError, Syn
 """What a user's file or formula may raise besides a ValueError."""
 
 
+@grouped("theory")
+@parsed
 def audit(
     method: Annotated[str | None, tyro.conf.arg(metavar="METHOD")] = None,
     /,

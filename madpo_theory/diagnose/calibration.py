@@ -6,11 +6,11 @@ prefers the probability sigma(|h|), and the label agrees where h > 0.
 
 import math
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import expit, logit, ndtri
 
-from ..ops.numpy_world import softplus
+from ..ops.numpy_world import sigmoid, softplus
 from .fits import Fits, fits, fitted_scale, probability
 from .sketch import WIDTH
 
@@ -20,8 +20,9 @@ MISCALIBRATED = 1.25
 """Factor between fitted and calibrated scale above which, beyond doubt, it is a warning."""
 # Ten bins of equal width in confidence; their edges, as margins, moved to an edge of the sketch's
 # grid, by less than 0.0002 in confidence, so that every count is exact.
+CONFIDENCES = np.linspace(0.55, 0.95, 9)
 EDGES = np.concatenate(
-    [[0.0], np.round(logit(np.linspace(0.55, 0.95, 9)) / WIDTH) * WIDTH, [np.inf]]
+    [[0.0], np.round(np.log(CONFIDENCES / (1 - CONFIDENCES)) / WIDTH) * WIDTH, [np.inf]]
 )
 
 
@@ -122,7 +123,7 @@ def calibration(sketch):
     disputed = sketch.count_below(0.0) / sketch.pairs
     return Calibration(
         disputed=disputed,
-        disputed_expected=sketch.mean(expit(-np.abs(h))),
+        disputed_expected=sketch.mean(sigmoid(-np.abs(h))),
         log_loss=sketch.mean(softplus(-h)),
         error=_error(bins, sketch),
         error_by_chance=sum(
@@ -156,7 +157,7 @@ def _bins(sketch, scale, flip_rate):
         pairs = int(n[inside].sum())
         if pairs:
             share = float(agreeing[inside].sum() / pairs)
-            low, high = (float(expit(edge)) for edge in EDGES[b : b + 2])
+            low, high = (float(sigmoid(edge)) for edge in EDGES[b : b + 2])
             sure = probability(np.abs(h[inside]), 1.0, flip_rate)
             confidence = float((n[inside] * sure).sum() / pairs)
             found.append(
@@ -167,7 +168,7 @@ def _bins(sketch, scale, flip_rate):
 
 def _wilson(share, n):
     """95 % score interval of a share of n."""
-    z = float(ndtri(0.975))
+    z = NormalDist().inv_cdf(0.975)
     middle = share + z**2 / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
     low, high = ((middle + sign * half) / (1 + z**2 / n) for sign in (-1, 1))

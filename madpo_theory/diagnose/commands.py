@@ -1,11 +1,11 @@
 """``madpo diagnose`` and ``madpo weights``: parse, call, print."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from ..command import Flat, Released, Schedule, grouped, parsed
 from ..files import check_output
 from ..methods import method_from
 from ..schedule import MarginSchedule
@@ -14,31 +14,11 @@ from .reading import Reading
 __all__ = ["diagnose", "weights"]
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """The schedule; by default the released one."""
-
-    c_max: float | None = None
-    """Amplification limit of hard pairs, > 1; by default 2."""
-    c_min: float | None = None
-    """Dampening limit of easy pairs, 0 <= c_min < 1; by default 1/c_max."""
-    lam: float | None = None
-    """Steepness per nat, > 0; by default 1."""
-    tau: float | None = None
-    """Margin at which the coefficient is 1, nats, > 0; by default log 999."""
-
-    def made(self, base=None):
-        """The schedule: the numbers given, and the rest of `base`, or of the released one."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        # 1/c_max of a c_max that is no number for it is refused as such, not divided by
-        c_max = MarginSchedule(c_max=given.get("c_max", 2.0)).c_max
-        return replace(base or MarginSchedule.released(c_max), **given)
+Guessed = Reading()
 
 
-Flat = tyro.conf.arg(name="")
-Guessed, Released = Reading(), Schedule()
-
-
+@grouped("pairs", 2)
+@parsed
 def diagnose(
     pairs: Annotated[Path, tyro.conf.arg(metavar="PAIRS")],
     /,
@@ -128,6 +108,8 @@ def diagnose(
     return 1 if found.warnings else 0
 
 
+@grouped("pairs", 3)
+@parsed
 def weights(
     pairs: Annotated[Path, tyro.conf.arg(metavar="PAIRS")],
     /,

@@ -9,10 +9,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
-from scipy.special import chdtrc, expit
 
-from ..ops.numpy_world import softplus
+from ..ops.numpy_world import sigmoid, softplus
+from ..roots import least, root
 
 __all__ = ["Fit", "Fits", "LikelihoodRatio", "fits", "fitted_scale", "probability"]
 
@@ -95,7 +94,7 @@ class Fits:
 
 def probability(h, scale, flip_rate):
     """``eps + (1 - 2 eps) sigma(a h)`` of the label that h, (n,) nats, points to."""
-    return flip_rate + (1 - 2 * flip_rate) * expit(scale * h)
+    return flip_rate + (1 - 2 * flip_rate) * sigmoid(scale * h)
 
 
 def fitted_scale(h, n):
@@ -105,7 +104,7 @@ def fitted_scale(h, n):
         return None
 
     def slope(a):
-        return float((n * (h * expit(-a * h))).sum())
+        return float((n * (h * sigmoid(-a * h))).sum())
 
     step = 1 / float(np.abs(h).max())
     low, high = -step, step
@@ -113,7 +112,7 @@ def fitted_scale(h, n):
         low *= 2
     while slope(high) >= 0:
         high *= 2
-    return float(brentq(slope, low, high, xtol=1e-300, rtol=1e-13))
+    return root(slope, low, high)
 
 
 def fits(h, n, scale_alone):
@@ -131,14 +130,14 @@ def fits(h, n, scale_alone):
             a = scale_alone
         both = _fit(h, n, a, e, "ae")
         alone = _fit(h, n, scale_alone, 0.0, "a")
-        flips = _fit(h, n, 1.0, _flip_rate(n, expit(h)), "e")
+        flips = _fit(h, n, 1.0, _flip_rate(n, sigmoid(h)), "e")
         gains = [
             max(2 * (both.log_likelihood - other), 0.0)
             for other in (alone.log_likelihood, flips.log_likelihood, _value(h, n, 1.0, 0.0))
         ]
-    # chi2_0 is the number 0
-    nulls = (lambda x: ((x <= 0) + chdtrc(1, x)) / 2, lambda x: chdtrc(1, x),
-             lambda x: (chdtrc(1, x) + chdtrc(2, x)) / 2)  # fmt: skip
+    # How often chi2_1 and chi2_2 are larger; chi2_0 is the number 0.
+    chi1, chi2 = (lambda x: math.erfc(math.sqrt(x / 2))), (lambda x: math.exp(-x / 2))
+    nulls = (lambda x: ((x <= 0) + chi1(x)) / 2), chi1, (lambda x: (chi1(x) + chi2(x)) / 2)
     tests = [LikelihoodRatio(g, float(null(g))) for g, null in zip(gains, nulls, strict=True)]
     return Fits(both, alone, flips, *tests, _kind(*(test.rejected for test in tests)))
 
@@ -166,7 +165,7 @@ def _flip_rate(n, s):
         return 0.0
     if slope(0.5) >= 0:
         return 0.5
-    return float(brentq(slope, 0.0 if math.isfinite(slope(0.0)) else 1e-300, 0.5, xtol=1e-14))
+    return root(slope, 0.0 if math.isfinite(slope(0.0)) else 1e-300, 0.5)
 
 
 def _most_likely(h, n):
@@ -181,25 +180,22 @@ def _most_likely(h, n):
 
     def best(log_a):
         """(log-likelihood, eps) of the best eps."""
-        e = _flip_rate(n, expit(math.exp(log_a) * h))
+        e = _flip_rate(n, sigmoid(math.exp(log_a) * h))
         return _value(h, n, math.exp(log_a), e), e
 
     grid = np.arange(-math.log(sizes.max()) - 3, 4 - math.log(sizes.min()), math.log(2))
     top = int(np.argmax([best(at)[0] for at in grid]))
     if not 0 < top < len(grid) - 1:
         return None
-    found = minimize_scalar(
-        lambda at: -best(at)[0], bounds=grid[[top - 1, top + 1]], method="bounded",
-        options={"xatol": 1e-10},
-    )  # fmt: skip
-    e = best(found.x)[1]
-    return None if e == 0.5 else (math.exp(found.x), e)
+    at, _ = least(lambda at: -best(at)[0], grid[top - 1], grid[top + 1], 1e-10)
+    e = best(at)[1]
+    return None if e == 0.5 else (math.exp(at), e)
 
 
 def _fit(h, n, a, e, free):
     """The :class:`Fit` at a and eps, of which those named in `free` were fitted."""
-    s, p = expit(a * h), probability(h, a, e)
-    bend = s * expit(-a * h)
+    s, p = sigmoid(a * h), probability(h, a, e)
+    bend = s * sigmoid(-a * h)
     by_a, by_e = (1 - 2 * e) * h * bend, 1 - 2 * s
     of_a = (n * ((by_a / p) ** 2 - h * by_a * by_e / p)).sum()
     of_e = (n * (by_e / p) ** 2).sum()

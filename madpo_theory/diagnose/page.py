@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from scipy.special import expit
 
 from ..extensions import FIGURES
 from ..files import replacing
+from ..ops.numpy_world import sigmoid
 from ..schedule import LARGEST
 from ..show.pages import inline_svg, page_template
 from ..targets import dpo_target
@@ -142,7 +142,7 @@ def _reliability(d):
     both = d.calibration.fits.both
     if both is not None:
         h = np.linspace(0, 8, 401)
-        table.add(element="fit", x=expit(h), y=probability(h, both.scale, both.flip_rate))
+        table.add(element="fit", x=sigmoid(h), y=probability(h, both.scale, both.flip_rate))
     return table.made()
 
 

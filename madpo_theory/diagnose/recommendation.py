@@ -8,11 +8,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import expit
 
 from ..methods import Madpo
+from ..ops.numpy_world import sigmoid
 from ..order import safe_lam, safe_tau
+from ..roots import root
 from ..schedule import MarginSchedule
 from ..theory.efficiency import effective_sample_size
 from ..theory.temperature import match_targets
@@ -188,10 +188,10 @@ def _scale_of(sketch, disputed):
     h, n = h[h > 0], n[h > 0]
 
     def excess(log_a):
-        return (n * expit(-math.exp(log_a) * h)).sum() / n.sum() - disputed
+        return (n * sigmoid(-math.exp(log_a) * h)).sum() / n.sum() - disputed
 
     low, high = -math.log(h.max()) - 3, -math.log(h.min()) + 3
-    return float(f"{math.exp(brentq(excess, low, high)):.3g}")
+    return float(f"{math.exp(root(excess, low, high)):.3g}")
 
 
 def _simplest(choices):

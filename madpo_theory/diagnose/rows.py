@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.special import expit
 
 from ..files import first_line, replacing
 from ..formats import listing, pyarrow, short
+from ..ops.numpy_world import sigmoid
 from .effects import targets_at
 from .reading import Pairs
 from .sketch import WIDTH
@@ -136,12 +136,12 @@ def of_margins(h, diagnosis):
     for fall in own.falls:
         on = (size > fall.start) & (size < fall.end)
         below[on] = targets_at(own.method, fall.start) - targets_at(own.method, size[on])
-    yield "disputed", (h < 0, expit(-h))
+    yield "disputed", (h < 0, sigmoid(-h))
     if diagnosis.schedule is not None:
         near = np.abs(h + diagnosis.schedule.tau)
         yield "near_minus_tau", (near <= NEAR, np.exp(-near))
     yield "falls", (below > 0, below)
-    yield "tie", (h == 0, 2 * expit(-size))
+    yield "tie", (h == 0, 2 * sigmoid(-size))
     yield "outlier", (outlying > FAR, outlying)
 
 

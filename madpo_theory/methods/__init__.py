@@ -37,7 +37,4 @@ __all__ = [
 
 def __getattr__(name):
     """The class of a registered method: ``from madpo_theory.methods import Dpo``."""
-    found = {} if name.startswith("_") else {cls.__name__: cls for cls in METHODS.values()}
-    if name not in found:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return found[name]
+    return METHODS.named(name)

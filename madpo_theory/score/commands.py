@@ -6,12 +6,16 @@ from typing import Annotated, Literal
 
 import tyro
 
+from ..command import goes_on, grouped, parsed
 from ..files import check_output
 from . import SCORED
 
 __all__ = ["score"]
 
 
+@grouped("pairs", 1)
+@goes_on
+@parsed
 def score(
     pairs: Annotated[Path, tyro.conf.arg(metavar="PAIRS")],
     /,

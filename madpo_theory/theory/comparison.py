@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.special import expit
 
 from ..methods import Distillation, Madpo
+from ..ops.numpy_world import sigmoid
 from ..targets import effective_target
 from ..weights import log_weight, weight
 from .efficiency import effective_sample_size, pair_information
@@ -97,7 +97,7 @@ def weight_profile(weighting, margins, *, reach=20.0):
     """
     h = _margins(margins)
     logs = log_weight(np.linspace(-reach, reach, _POINTS), weighting)
-    up, down, p = weight(h, weighting), weight(-h, weighting), expit(h)
+    up, down, p = weight(h, weighting), weight(-h, weighting), sigmoid(h)
     curvature, variance = pair_information(h, h, weighting)
     target = effective_target(h, h, weighting)
     fisher = (p * (1 - p) * target**2).sum()

@@ -1,13 +1,12 @@
 """What weights cost in precision: effective sample size and information per pair."""
 
 import numpy as np
-from scipy.special import expit
 
 from ..ops import elementwise
 from ..ops.checks import finite_array
+from ..ops.numpy_world import sigmoid
 from ..targets import effective_target
 from ..weights import log_weight
-from .linear import sandwich
 
 __all__ = [
     "effective_sample_size",
@@ -78,6 +77,8 @@ def target_covariance(features, h_true, h_model, weighting, *, beta=0.1):
     Where beta x . theta = z* for no theta it is not the covariance of anything:
     :func:`~madpo_theory.theory.linear.population_covariance` is. Statement N4.
     """
+    from .linear import sandwich
+
     h_true, h_model = (np.asarray(h, dtype=float) for h in (h_true, h_model))
     curvature, variance = pair_information(h_true, h_model, weighting)
     return sandwich(features, curvature, variance, beta=beta)
@@ -92,6 +93,8 @@ def efficient_covariance(features, h_true, *, beta=0.1):
     For given shift delta, w(h) = sigma(h) e^delta(h) + sigma(-h) = sigma(-h)/sigma(-T(h)) has
     b = a at an exact reward model. Statement N4; derived here.
     """
+    from .linear import sandwich
+
     h_true = finite_array("h_true", h_true, ndim=1)
-    information = expit(h_true) * expit(-h_true)
+    information = sigmoid(h_true) * sigmoid(-h_true)
     return sandwich(features, information, information, beta=beta)

@@ -10,12 +10,15 @@ from typing import Annotated
 
 import tyro
 
+from ..command import goes_on, grouped, parsed
 from ..files import check_output
 from .config import Training
 
 __all__ = ["frontier", "train"]
 
 
+@grouped("pairs", 4)
+@goes_on
 def train(arguments):
     """Train a policy on pairs with TRL, by weights or by any method, and judge it on held-out ones.
 
@@ -68,6 +71,8 @@ def _told(row):
     return told
 
 
+@grouped("pairs", 5)
+@parsed
 def frontier(
     runs: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN")],
     /,

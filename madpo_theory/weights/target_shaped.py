@@ -7,6 +7,7 @@ from typing import Protocol
 from ..ops import check_number
 from ..ops.stable import magnitude
 from ..registry import Look
+from ..roots import root
 from ..schedule import check_schedule
 from .capped import CappedRatio
 
@@ -49,8 +50,6 @@ class PowerTarget:
     @classmethod
     def with_slope(cls, tau, gamma, slope):
         """The PowerTarget whose slope at 0, its largest amplification, is `slope` > 1."""
-        from scipy.optimize import brentq
-
         check_number("slope", slope, "slope > 1", lambda v: v > 1)
         cls(tau, gamma, 1.0)  # names the parameter that breaks a rule
 
@@ -68,7 +67,7 @@ class PowerTarget:
             low *= 2
             if low < -40:
                 raise ValueError(f"slope = {slope} is too close to 1; choose it above 1 + 1e-12")
-        return cls(tau, gamma, tau / math.exp(brentq(excess_slope, low, high, xtol=1e-14)))
+        return cls(tau, gamma, tau / math.exp(root(excess_slope, low, high)))
 
     def __call__(self, xp, u):
         tau, gamma, smoothing = (xp.number(v, u) for v in (self.tau, self.gamma, self.smoothing))

@@ -218,7 +218,7 @@ def _descend(fits, start, tables, tolerance, accuracy, steps):
         length = torch.linalg.vector_norm(move, dim=1)
         move = move * torch.where(length > trust, trust / length, 1)[:, None]
         foreseen = -(along * move + bends * move**2 / 2).sum(1)
-        moved = scores + (axes @ move[:, :, None]).mT[:, 0] @ gauge
+        moved = scores + (gauge.mT @ (axes @ move[:, :, None]))[..., 0]
         new = tables(moved)
         gained = value - new[0]
         good = gained >= 0.1 * foreseen - noise

@@ -125,10 +125,11 @@ def maximum_posterior(wins, precision=0.0, *, steps=500):
         if not len(active):
             break
         try:
-            change = np.linalg.solve(gauge @ hessian @ gauge.T, -(slope @ gauge.T)[..., None])
+            # Stacked, a product for each table: its rounding does not depend on the others.
+            change = np.linalg.solve(gauge @ hessian @ gauge.T, gauge @ -slope[..., None])
         except np.linalg.LinAlgError:  # a curvature underflows: no step can be trusted
             break
-        change = change[..., 0] @ gauge
+        change = (gauge.T @ change)[..., 0]
         reach = np.ptp(change, axis=-1, keepdims=True)
         scores[active] += damping(numpy_world, reach) * change
         settled = np.abs(change).max(axis=-1) <= 1e-8 * (1 + np.abs(scores[active]).max(axis=-1))
