@@ -5,9 +5,12 @@ import random
 import numpy as np
 import pytest
 from fuzz import files
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from madpo_theory.diagnose import Reading, write_weights
 from madpo_theory.formats import blocks, opened, text
+from madpo_theory.formats.blocks import written
 
 CHANGES = (files.permuted, files.reordered, files.widened, files.values_changed)
 NUMBERS = ("margin", "score_chosen", "score_rejected", "reward_first", "reward_second", "id")
@@ -152,3 +155,12 @@ def test_labels_and_places_within_columns(tmp_path, at_once):
         }  # fmt: skip
         assert len(found["a.r"]) == 30
     assert all(parsed)
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=50))
+@example([1e-320, -0.0, 9999999999.5, 1e10, 10000000000.5, 0.0001, 9.999e-5, 1e22, 1 / 3, 5e-324])
+def test_numbers_are_written_as_python_writes_them(values):
+    found = written([", x: ", ","], [np.array(values), np.array(values[::-1])]).to_pylist()
+    assert found == [
+        f", x: {a!r},{b!r}".encode() for a, b in zip(values, values[::-1], strict=True)
+    ]

@@ -148,10 +148,19 @@ def floats(values):
     return np.from_dlpack(values)  # to_numpy would load pandas
 
 
-def _array(values):
-    """A float64 array as one of Arrow's; ``pa.array`` would load pandas."""
-    pa, values = pyarrow(), np.ascontiguousarray(values, dtype=np.float64)
-    return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
+def array_of(values):
+    """Numbers or truth values (n,) as an array of Arrow's; ``pa.array`` would load pandas."""
+    pa, values = pyarrow(), np.ascontiguousarray(values)
+    data = np.packbits(values, bitorder="little") if values.dtype == bool else values
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(data)])
+
+
+def texts_of(rows):
+    """Some bytes, (n,), as large binaries of Arrow's, the same way."""
+    pa, edges = pyarrow(), np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    buffers = None, pa.py_buffer(edges), pa.py_buffer(b"".join(rows))
+    return pa.Array.from_buffers(pa.large_binary(), len(rows), buffers)
 
 
 def _lists(kind):
@@ -257,8 +266,8 @@ class ArrowFiles(Arrow):
         def write(payload, copies, values):
             batch, copies = source.arrow_batch(payload, old), np.asarray(copies, dtype=np.int64)
             if not (copies == 1).all():
-                batch = batch.take(pa.array(np.repeat(np.arange(len(copies)), copies)))
-            columns = [*batch.columns, *map(_array, values)]
+                batch = batch.take(array_of(np.repeat(np.arange(len(copies)), copies)))
+            columns = [*batch.columns, *(array_of(np.asarray(v, dtype=float)) for v in values)]
             waiting.append(
                 worker.submit(writer.write_batch, pa.RecordBatch.from_arrays(columns, schema=new))
             )

@@ -5,7 +5,7 @@ from itertools import chain
 
 import numpy as np
 
-from .arrow import pyarrow
+from .arrow import array_of, pyarrow, texts_of
 
 __all__ = [
     "Block", "blocks_of", "is_text", "line_ends", "lines_of", "not_finite", "quotes_fit",
@@ -33,7 +33,8 @@ class Block:
         return len(self.starts)
 
     def __iter__(self):
-        return (text.decode() for text in self._between(self.starts, self.ends))
+        places = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+        return (self.data[start:end].decode() for start, end in places)
 
     def kept(self, which):
         """Those of which (n,) truth values say so."""
@@ -54,18 +55,16 @@ class Block:
         return self.bytes_at(self.line_end() + 1)
 
     def spliced(self, back, values):
-        """The bytes of all, with one of `values` in each, (n,) places before its end."""
-        places = self.ends - back
-        if len(self) and (self.starts[1:] == self.ends[:-1]).all():  # one piece from row to row
-            pieces = self._between(np.append(self.starts[:1], places[:-1]), places)
-            end = self.data[places[-1] : self.ends[-1]]
-            return b"".join([*chain.from_iterable(zip(pieces, values, strict=True)), end])
-        heads, tails = self._between(self.starts, places), self._between(places, self.ends)
-        return b"".join(chain.from_iterable(zip(heads, values, tails, strict=True)))
-
-    def _between(self, starts, ends):
-        data = self.data
-        return [data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+        """The bytes of all, with one of `values`, from :func:`written`, (n,) places before ends."""
+        if not len(self):
+            return b""
+        pa = pyarrow()
+        # Three stretches a row: to the place, from there to the end, and what is of no row.
+        edges = np.stack([self.starts, self.ends - back, self.ends], axis=1).ravel()
+        buffers = None, pa.py_buffer(edges), pa.py_buffer(self.data)
+        stretches = pa.Array.from_buffers(pa.large_binary(), len(edges) - 1, buffers)
+        heads, tails = (stretches.take(array_of(np.arange(at, len(edges) - 1, 3))) for at in (0, 1))
+        return _contents(_joined(heads, values, tails))
 
 
 def blocks_of(stream, ends_of):
@@ -87,13 +86,31 @@ def blocks_of(stream, ends_of):
 
 
 def written(keys, columns):
-    """Bytes for each row of columns of float64: every number behind the key of its column."""
-    made = [
-        [f"{key}{value!r}" for value in column.tolist()]
-        for key, column in zip(keys, columns, strict=True)
-    ]
-    rows = made[0] if len(made) == 1 else list(map("".join, zip(*made, strict=True)))
-    return "\n".join(rows).encode().split(b"\n") if rows else []
+    """Texts, an Arrow array, of rows of float64: every number behind the key of its column."""
+    return _joined(*chain.from_iterable(zip(keys, map(_shortest, columns), strict=True)))
+
+
+def _shortest(values):
+    """The shortest texts that are read as these numbers, as Python writes them: an Arrow array."""
+    pa = pyarrow()
+    texts = pyarrow(".compute").cast(array_of(values), pa.large_string()).cast(pa.large_binary())
+    size = np.abs(values)
+    otherwise = (np.floor(values) == values) | (size < 1e-4) | (size >= 1e10)
+    own = texts_of([repr(value).encode() for value in values[otherwise].tolist()])
+    return pyarrow(".compute").replace_with_mask(texts, array_of(otherwise), own)
+
+
+def _joined(*texts):
+    """Arrow arrays, and texts that are the same in every row, one behind the other."""
+    each = [texts_of([t.encode()])[0] if isinstance(t, str) else t for t in (*texts, "")]
+    return pyarrow(".compute").binary_join_element_wise(*each)
+
+
+def _contents(texts):
+    """The bytes of all rows of an Arrow array of large binaries."""
+    _, edges, data = texts.buffers()
+    edges = np.frombuffer(edges, dtype=np.int64)[texts.offset :][: len(texts) + 1]
+    return data.slice(edges[0], edges[-1] - edges[0]).to_pybytes()
 
 
 def line_ends(data):
