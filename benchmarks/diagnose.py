@@ -90,7 +90,7 @@ def best(command, threads, repeats):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000_000, help="of the Parquet file")
-    parser.add_argument("--text-rows", type=int, default=1_000_000, help="of CSV and JSONL")
+    parser.add_argument("--text-rows", type=int, default=10_000_000, help="of CSV and JSONL")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     chosen = parser.parse_args(arguments)

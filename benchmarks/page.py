@@ -1,6 +1,6 @@
-"""docs/benchmarks.md: what benchmarks/out holds, as tables.
+"""docs/benchmarks.md: what benchmarks/out holds, as tables; what it lacks stays as it was.
 
-python -m benchmarks.page
+python -m benchmarks.page [NAME ...]
 """
 
 import argparse
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from madpo_theory.files import replacing
 from madpo_theory.markdown import markdown_table
+from madpo_theory.ops.checks import check_choice
 
 from .record import OUT
 
@@ -87,31 +88,51 @@ def cells(row):
     return (row["name"], *numbers, row["unit"], *ratios)
 
 
-def page(folder, card=None):
-    """The whole page, of the benchmarks that a folder has results of, and that of a card."""
-    parts, places = [TOP], [(folder, TITLES), *([(card, OF_CARD)] if card else [])]
-    files = ((Path(at) / f"{name}.jsonl", title) for at, titles in places
-             for name, title in titles.items())  # fmt: skip
-    for path, title in files:
-        if not path.is_file():
+def sections(folder, titles, names):
+    """{title: its text} of the benchmarks, of those named, that a folder has results of."""
+    found = {}
+    for name in names:
+        path = Path(folder) / f"{name}.jsonl"
+        if name not in titles or not path.is_file():
             continue
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         versions = {k: v for row in rows for k, v in row.get("versions", {}).items()}
         told = ", ".join(f"{k} {v}" for k, v in versions.items())
-        parts += [f"## {title}\n", table(rows), f"\nWith {told}.\n" if told else ""]
-    if len(parts) == 1:
+        found[titles[name]] = f"\n{table(rows)}\n" + (f"\nWith {told}.\n" if told else "")
+    return found
+
+
+def page(folder, card=None, *, known="", names=tuple(TITLES)):
+    """The whole page: the named benchmarks that a folder, and that of a card, has results of.
+
+    The sections of the others are taken from `known`, the page as it was.
+    """
+    found = dict(part.split("\n", 1) for part in known.split("\n## ")[1:])
+    fresh = sections(folder, TITLES, names) | (sections(card, OF_CARD, names) if card else {})
+    if not fresh:
         raise FileNotFoundError(f"{folder} holds no results; run `make bench` first")
+    found |= fresh
+    order = [title for title in (*TITLES.values(), *OF_CARD.values()) if title in found]
+    parts = [TOP, *(f"## {title}\n{found[title].rstrip()}\n" for title in order)]
     return "\n".join(parts).rstrip() + "\n"
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "names", nargs="*", default=list(TITLES), metavar="NAME",
+        help=f"the benchmarks to renew, of {', '.join(TITLES)}; all that there are results of",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the results")
     parser.add_argument("--card", type=Path, default=CARD, help="folder of a card's results")
     parser.add_argument("--page", type=Path, default=Path("docs/benchmarks.md"))
     chosen = parser.parse_args(arguments)
+    for name in chosen.names:
+        check_choice("benchmark", name, TITLES)
+    known = chosen.page.read_text(encoding="utf-8") if chosen.page.is_file() else ""
     with replacing(chosen.page) as path:
-        path.write_text(page(chosen.out, chosen.card), encoding="utf-8")
+        made = page(chosen.out, chosen.card, known=known, names=chosen.names)
+        path.write_text(made, encoding="utf-8")
 
 
 if __name__ == "__main__":

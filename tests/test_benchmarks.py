@@ -53,6 +53,21 @@ def test_the_page_is_written_whole(results, tmp_path):
     assert json.loads((results / "solvers.jsonl").read_text().splitlines()[0])["ratio"] == 250
 
 
+def test_a_section_is_renewed_and_the_others_stay(results, tmp_path):
+    written, empty = tmp_path / "page.md", tmp_path / "none"
+    places = ("--card", str(empty), "--page", str(written))
+    main(["--out", str(results), *places])
+    before = written.read_text()
+    row = {"name": "weights", "ours": 3.0, "peer": 2.0, "ratio": 1.5, "unit": "s"}
+    (tmp_path / "diagnose.jsonl").write_text(json.dumps(row))
+    main(["diagnose", "--out", str(tmp_path), *places])
+    fresh = "## Diagnosing a file of pairs (`make bench-diagnose`)"
+    assert written.read_text().split(fresh)[0].strip() == before.strip()
+    assert "| weights | 3 | 2 | s | 1.5 | |" in written.read_text().split(fresh)[1]
+    with pytest.raises(ValueError, match="benchmark"):
+        main(["diagnosis", "--out", str(tmp_path), *places])
+
+
 def test_without_results_the_error_says_how_to_get_some(tmp_path):
     with pytest.raises(FileNotFoundError, match="run `make bench` first"):
         page(tmp_path)
