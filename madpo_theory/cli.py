@@ -331,13 +331,13 @@ def main(arguments=None):
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name == "help" and rest:
         name, *rest = *rest, "--help"
-    command = COMMANDS.get(name) or extensions.COMMANDS.get(name)
     for stream in (sys.stdout, sys.stderr):  # what its encoding lacks is printed as its number
         with suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")
-    before = len(written())
+    before, command = len(written()), None
     try:
         with stoppable():
+            command = COMMANDS.get(name) or extensions.COMMANDS.get(name)
             if name == "--version":
                 print(__version__)
                 status = 0

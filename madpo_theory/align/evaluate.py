@@ -15,7 +15,7 @@ from .logprobs import (
 )
 from .pairs import rewards_of
 from .policy import Vocabulary, load_adapter, load_model
-from .store import stage
+from .store import slices, stage
 
 __all__ = ["divergence", "evaluate"]
 
@@ -74,8 +74,7 @@ def evaluate(
         return result | {"kl": exact, "kl_mc": plain}
 
     size = 2 * settings.batch_size
-    slices = [slice(i, i + size) for i in range(0, len(prompts), size)]
-    samples = run.parts("samples", slices, sampled)
+    samples = run.parts("samples", slices(len(prompts), size), sampled)
     texts, rewards = rewards_of(scorer, vocabulary, prompts, samples["responses"], precision)
     table = pandas.DataFrame(
         {
@@ -103,7 +102,6 @@ def held_out_margins(run, data, pairs, causal_lm, eos):
         return {"margin": chosen - rejected}
 
     count = len(data.tokens) - data.train
-    slices = [slice(i, i + BATCH) for i in range(0, count, BATCH)]
-    margin = run.parts("held_out", slices, compute)["margin"]
+    margin = run.parts("held_out", slices(count, BATCH), compute)["margin"]
     table = pairs.read_table("pairs.parquet").iloc[data.train :][["pair", "true_margin"]]
     run.write_table("held_out.parquet", table.assign(margin=margin.double().numpy()))

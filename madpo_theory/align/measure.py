@@ -14,7 +14,7 @@ from .generate import generate_part
 from .logprobs import continuation_logps, response_mask
 from .pairs import rewards_of
 from .policy import Vocabulary, load_adapter, load_model
-from .store import stage
+from .store import slices, stage
 
 __all__ = ["degenerate", "measure", "repeated"]
 
@@ -72,8 +72,7 @@ def measure(
         return {"responses": responses.cpu()}
 
     size = max(1, 2 * settings.batch_size // len(temperatures))
-    slices = [slice(i, i + size) for i in range(0, len(prompts), size)]
-    drawn = run.parts("temperatures", slices, sampled)["responses"]
+    drawn = run.parts("temperatures", slices(len(prompts), size), sampled)["responses"]
     at_one = evaluated.read_tensors("samples.safetensors")["responses"]
     known = evaluated.read_table("samples.parquet")["reward"].to_numpy()
     tables = [texts_of(at_one, known, 1.0, eos)]
@@ -111,8 +110,7 @@ def displaced(run, data, count, causal_lm, eos):
         logps = continuation_logps(causal_lm, lower, tokens, layout, data.layers, eos)
         return {"logps": logps.cpu()}
 
-    slices = [slice(i, i + BATCH) for i in range(0, len(indices), BATCH)]
-    after = run.parts("displaced", slices, compute)["logps"]
+    after = run.parts("displaced", slices(len(indices), BATCH), compute)["logps"]
     columns = {}
     for when, logps in (("reference", data.reference[indices]), ("policy", after)):
         for which, values in zip(

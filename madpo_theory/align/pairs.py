@@ -9,7 +9,7 @@ from .generate import generate_part
 from .policy import Vocabulary, load_model, special_token
 from .randomness import numpy_generator
 from .scorer import reward, score, task_reward
-from .store import stage
+from .store import slices, stage
 
 __all__ = [
     "label",
@@ -115,7 +115,7 @@ def samples(run, config, tokens, model, sft, precision):
         return {"prompts": prompts[part], "responses": responses.cpu()}
 
     size = settings.batch_size
-    run.parts("samples", [slice(i, i + size) for i in range(0, len(prompts), size)], sampled)
+    run.parts("samples", slices(len(prompts), size), sampled)
     run.write_json("counts.json", {"train": len(data["prompts"])})
 
 

@@ -12,7 +12,7 @@ from .policy import (
     recompute,
     special_token,
 )
-from .store import stage
+from .store import slices, stage
 from .train import train
 
 __all__ = ["bradley_terry", "reward_model"]
@@ -67,8 +67,7 @@ def reward_model(run, config, pairs, reference, model, sft, precision):
         chosen, rejected = scores(torch.arange(len(data.tokens))[part])
         return {"margin": (chosen - rejected).cpu()}
 
-    slices = [slice(i, i + BATCH) for i in range(0, len(data.tokens), BATCH)]
-    margin = run.parts("margins", slices, margins_of)["margin"]
+    margin = run.parts("margins", slices(len(data.tokens), BATCH), margins_of)["margin"]
     zero = torch.zeros_like(margin)
     held_out = slice(data.train, None)
     run.write_json(

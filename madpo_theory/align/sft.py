@@ -20,7 +20,7 @@ from .policy import (
     save_adapter,
     special_token,
 )
-from .store import stage
+from .store import slices, stage
 from .train import train
 
 __all__ = ["reference", "sft"]
@@ -96,8 +96,7 @@ def reference(run, config, pairs, model, sft, precision):
         result = {"tokens": batch.cpu(), "logps": logps.cpu()}
         return result | ({"stem": lower.cpu()} if layers else {})
 
-    slices = [slice(i, i + BATCH) for i in range(0, len(everything), BATCH)]
-    logps = run.parts("reference", slices, compute)["logps"]
+    logps = run.parts("reference", slices(len(everything), BATCH), compute)["logps"]
     bad = torch.nonzero(~torch.isfinite(logps).all(1)).flatten().tolist()
     if bad:
         raise ArithmeticError(f"reference log-probabilities of pairs {bad} are not finite")

@@ -23,7 +23,7 @@ from ..registry import Named
 from . import processes
 from .extras import optional
 
-__all__ = ["Busy", "Run", "RunError", "canonical", "key_of", "stage"]
+__all__ = ["Busy", "Run", "RunError", "canonical", "key_of", "slices", "stage"]
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
@@ -256,6 +256,11 @@ class Run:
             raise self.damaged(
                 name, "a readable file", f"{type(error).__name__}: {error}"
             ) from error
+
+
+def slices(count, size):
+    """So many rows in batches of a size, as items of :meth:`Run.parts`."""
+    return [slice(i, i + size) for i in range(0, count, size)]
 
 
 def stage(function=None, *, together=False, of=lambda config: ""):
