@@ -1,7 +1,10 @@
 """Every method's table: the gradient of its actual loss vanishes there, and its formula holds."""
 
+import dataclasses
 import math
+import re
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ import torch
 from descent import descended
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from ours import METHODS
+from ours import METHODS, WEIGHTS
 from scipy.optimize import brentq
 from strategies import floats
 
@@ -475,6 +478,20 @@ def test_a_method_without_reference_ignores_it():
 
 PAIR = torch.tensor([[[0, 1.0], [1.0, 0]]])
 MARGIN = torch.tensor([[[0, 1.0], [-1.0, 0]]])
+
+
+@pytest.mark.parametrize("cls", [*METHODS.values(), *WEIGHTS.values()], ids=lambda cls: cls.name)
+def test_a_setting_takes_what_its_rule_says(cls):
+    for field in dataclasses.fields(cls):
+        if "rule" not in field.metadata:
+            continue
+        rule = re.split(r", or none| \(", field.metadata["rule"])[0]
+        rule = re.sub(r"\|(.*)\|", r"abs(\1)", rule).replace(" finite", " == " + field.name)
+        bounds = [float(Fraction(n)) for n in re.findall(r"(?<![\w.])[\d./]+(?:e-\d+)?", rule)]
+        edges = [b + d for b in (*bounds, 1.0) for d in (-1e-3, -1e-7, 0, 1e-7, 1e-3)]
+        for value in (-2.0, 0.3, 0.7, 3.0, 100.0, *edges):
+            right = eval(rule, {field.name: value})
+            assert bool(field.metadata["holds"](value)) == right, (field.name, value)
 
 
 @pytest.mark.parametrize(
