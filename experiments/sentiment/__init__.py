@@ -83,8 +83,8 @@ PRESETS = {
             prompt_tokens=20, new_tokens=176, pairs=10_000, held_out_pairs=2_000
         ),
         sft_examples=6_000,
-        sft=replace(_PAPER, epochs=1, lr=2e-4),
-        reward=replace(_PAPER),
+        sft=replace(_PAPER, epochs=5, lr=2e-4, patience=3, validate_every=20),
+        reward=replace(_PAPER, epochs=12, patience=3),
         align=AlignConfig(train=_PAPER),
         evaluate=EvaluateConfig(prompts=2_000),
     ),

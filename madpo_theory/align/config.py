@@ -148,8 +148,14 @@ class TrainConfig:
     """Batches of similar response lengths are made within so many batches' examples; 1: not."""
     recompute: bool = later(False)
     """Gradient checkpointing: less memory, one more forward pass in every update."""
+    patience: int = later(0)
+    """Stop after so many validations in a row that are no better than the best, and take what was
+    best; 0: train to the end. Of fine-tuning and reward model."""
+    validate_every: int = later(0)
+    """Updates between two validations; 0: an epoch."""
 
     def __post_init__(self):
+        counted(self, patience=0, validate_every=0)
         counted(self, epochs=1, batch_size=1, accumulation=1, checkpoint_every=1, bucket=1)
         for name in ("lr", "clip", "eps"):
             value = getattr(self, name)

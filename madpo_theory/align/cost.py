@@ -129,13 +129,15 @@ def costs(config, model, precision):
 @stage
 def cost(run, config, model, precision):
     """Stage: the costs, measured once, and said."""
-    found = list(costs(config["whole"], model, precision))
+    c = config["whole"]
+    found = list(costs(c, model, precision))
     width = max(len(row.stage) for row in found)
     for row in found:
         minutes = row.total / 60
         say(f"{row.stage:<{width}} {row.steps:>7,} x {row.seconds:8.3f} s = {minutes:7.1f} min")
     hours = sum(row.total for row in found) / 3600
     device = precision.read_json("precision.json")["device"]
-    say(f"the whole of it, but the scoring: {hours:.2f} hours on this {device}")
+    most = "at most " * any(settings.patience for settings in (c.sft, c.reward))
+    say(f"the whole of it, but the scoring: {most}{hours:.2f} hours on this {device}")
     rows = [vars(row) | {"total": row.total} for row in found]
     run.write_json("cost.json", {"hours": hours, "device": device, "steps": rows})

@@ -50,6 +50,12 @@ def reward_model(run, config, pairs, reference, model, sft, precision):
         accuracy = (chosen > rejected).float().mean().item()
         return bradley_terry(chosen, rejected).mean(), {"accuracy": accuracy}, state
 
+    @torch.no_grad()
+    def held_out_loss():
+        parts = torch.arange(data.train, len(data.tokens)).split(BATCH)
+        losses = torch.cat([bradley_terry(*scores(part)) for part in parts])
+        return losses.double().mean().item()
+
     train(
         run,
         parameters,
@@ -59,6 +65,7 @@ def reward_model(run, config, pairs, reference, model, sft, precision):
         seed=seed,
         path=("reward",),
         lengths=data.lengths()[: data.train],
+        validation=held_out_loss,
     )
     run.write_tensors("reward_model.safetensors", parameters)
 

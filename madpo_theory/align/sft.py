@@ -57,21 +57,27 @@ def sft(run, config, tokens, model, precision):
         recompute(causal_lm)
 
     @torch.no_grad()
-    def perplexity():
+    def held_out_loss():
         losses = [
             masked_mean(mean_nll(causal_lm, part, layers), part, unknown, eos).item()
             for part in test_rows.to(causal_lm.device).split(BATCH)
         ]
-        return math.exp(sum(losses) / len(losses))
+        return sum(losses) / len(losses)
+
+    def perplexity():
+        return {"perplexity": math.exp(held_out_loss())}
 
     def loss_of(indices, step, state):
         part = train_rows[indices].to(causal_lm.device)
         return masked_mean(mean_nll(causal_lm, part, layers), part, unknown, eos), {}, state
 
-    run.once("before.json", lambda: {"perplexity": perplexity()})
-    train(run, parameters, len(train_rows), config["train"], loss_of, seed=seed, path=("sft",))
+    run.once("before.json", perplexity)
+    train(
+        run, parameters, len(train_rows), config["train"], loss_of, seed=seed, path=("sft",),
+        validation=held_out_loss,
+    )  # fmt: skip
     save_adapter(run, peft_model)
-    run.write_json("after.json", {"perplexity": perplexity()})
+    run.write_json("after.json", perplexity())
 
 
 @stage(together=True)

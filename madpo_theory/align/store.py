@@ -28,8 +28,9 @@ __all__ = ["Busy", "Run", "RunError", "canonical", "key_of", "slices", "stage"]
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
 CHECKPOINT = "checkpoint.safetensors"
+BEST = "best.safetensors"
 LOCK = ".lock"
-UNCHECKED = {MANIFEST, CHECKPOINT, LOCK, "env.json", "timing.json"}
+UNCHECKED = {MANIFEST, CHECKPOINT, BEST, LOCK, "env.json", "timing.json"}
 SCHEMA = 2  # part of every key: raise it when a stage's results change for the same settings
 
 
@@ -157,7 +158,8 @@ class Run:
             }
             with processes.solo():
                 self.write_json(MANIFEST, {"files": files})
-            (self.path / CHECKPOINT).unlink(missing_ok=True)
+            for file in (CHECKPOINT, BEST):
+                (self.path / file).unlink(missing_ok=True)
         processes.wait()
 
     def has(self, name):

@@ -8,7 +8,7 @@ import torch
 from ..progress import progress
 from . import processes
 from .randomness import numpy_generator
-from .store import CHECKPOINT
+from .store import BEST, CHECKPOINT
 
 __all__ = ["NonFiniteLoss", "learning_rate", "train", "updates"]
 
@@ -107,14 +107,21 @@ def train(
     state=None,
     lengths=None,
     divided=True,
+    validation=None,
 ):
     """Train `parameters` (name -> tensor) in place, from the last checkpoint if there is one.
 
     Everything random is a function of (seed, path, update), so a checkpoint holds only the
     parameters, AdamW's moments, `state` (plain data that `loss_of` passes on) and the log, in one
     file that is replaced at once. ``metrics.jsonl`` gets a line per
-    update. Returns the final state.
+    update. Where the settings have a patience, `validation()` is the loss, a number, that says when
+    to stop and which parameters are left. Returns the final state.
     """
+    if config.patience and validation is None:
+        raise ValueError(
+            f"patience = {config.patience} breaks the rule that only fine-tuning and reward model "
+            f"are validated; leave it at 0 for {run.title or run.key}"
+        )
     total = updates(examples, config)
     optimizer = torch.optim.AdamW(
         parameters.values(),
@@ -123,6 +130,7 @@ def train(
         eps=config.eps,
         weight_decay=config.weight_decay,
     )
+    between = config.validate_every or total // config.epochs
     start, state, log = 0, state or {}, []
     if run.has(CHECKPOINT):
         start, state, log = restore(run, parameters, optimizer)
@@ -145,10 +153,30 @@ def train(
         optimizer.step()
         log.append({"step": step, "loss": loss, "gradient_norm": norm, **numbers})
         bar.set_postfix(loss=f"{loss:.3f}")
+        if config.patience and (step + 1) % between == 0:
+            # One process's, so that all stop at once.
+            told = {"validation": float(validation())} if processes.is_main() else {}
+            log[-1] |= processes.summed([], told)
+            if since_best(log) == 0:
+                run.write_tensors(BEST, parameters)
         if (step + 1) % config.checkpoint_every == 0 and step + 1 < total:
             save(run, parameters, optimizer, step + 1, state, log)
+        if config.patience and since_best(log) >= config.patience:
+            break
+    if config.patience:
+        processes.wait()
+        best = run.read_tensors(BEST)
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(best[name])
     run.write_lines("metrics.jsonl", log)
     return state
+
+
+def since_best(log):
+    """Validations since the first of the least loss; -1 if there was none."""
+    losses = [row["validation"] for row in log if "validation" in row]
+    return len(losses) - 1 - losses.index(min(losses)) if losses else -1
 
 
 def save(run, parameters, optimizer, step, state, log):

@@ -336,3 +336,26 @@ def test_any_method_of_the_registry_is_aligned(result, root, tmp_path):
     first = found.steps.groupby("method")["loss"].first()
     assert abs(first["dpo_filtered"] - math.log(2)) < 1e-6
     assert abs(first["offset_of_a_test"] - math.log(2)) > 1e-5
+
+
+@pytest.mark.slow
+def test_what_validated_best_is_what_is_left(root, result, tmp_path):
+    shutil.copytree(root, tmp_path / "runs")
+    patient = replace(CONFIG.reward, epochs=6, lr=3e-2, patience=2)
+    align = replace(CONFIG.align, methods=("dpo",))
+    config = replace(CONFIG, sft=replace(patient, validate_every=3), reward=patient, align=align)
+    found = run(config, tmp_path / "runs").run
+    stages = {
+        key.rpartition("-")[0]: Run(tmp_path / "runs" / key)
+        for key in found.read_json("config.json")["parents"]
+    }
+    for name, file, read in (
+        ("sft", "after.json", lambda row: math.log(row["perplexity"])),
+        ("reward_model", "quality.json", lambda row: row["held_out_loss"]),
+    ):
+        lines = (stages[name].path / "metrics.jsonl").read_text().splitlines()
+        validated = [row["validation"] for row in map(json.loads, lines) if "validation" in row]
+        left = read(stages[name].read_json(file))
+        assert left == pytest.approx(min(validated), rel=1e-5), name
+        assert validated.index(min(validated)) < len(validated) - 1, "it grew worse"
+        assert not stages[name].has("best.safetensors")

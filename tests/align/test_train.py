@@ -1,5 +1,6 @@
 """The training loop: accumulation, resuming, schedules, NaN."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -88,6 +89,72 @@ def test_resumed_training_is_bit_identical(tmp_path):
     lines = [(run.path / "metrics.jsonl").read_text() for run in (whole, stopped)]
     assert lines[0] == lines[1]
     assert len(lines[0].splitlines()) == 18
+
+
+def fitted(run, config, losses, stop_at=None):
+    """One number that grows by about lr an update, validated by a list of losses."""
+    weight, told = torch.zeros(1, requires_grad=True), []
+
+    def loss_of(indices, step, state):
+        if step == stop_at:
+            raise Stop
+        return -weight.sum(), {}, state
+
+    def validation():
+        at = round(weight.item() / config.lr)  # updates done: AdamW's steps are of one size
+        told.append(at)
+        return losses[at - 1]
+
+    options = {"seed": 0, "path": ("t",), "validation": validation}
+    train(run, {"w": weight}, 8, config, loss_of, **options)
+    return weight.item() / config.lr, told
+
+
+PATIENT = TrainConfig(
+    epochs=10, batch_size=8, lr=1e-6, warmup=0, decay="cosine", checkpoint_every=3, weight_decay=0,
+    clip=100, patience=2,
+)  # fmt: skip
+
+
+@pytest.fixture
+def level(monkeypatch):
+    """A learning rate that does not decay, so that the parameter counts the updates."""
+    monkeypatch.setattr("madpo_theory.align.train.learning_rate", lambda *_: PATIENT.lr)
+
+
+@pytest.mark.parametrize(
+    ("losses", "every", "best", "told"),
+    [
+        ([5, 4, 3, 3, 3, 0, 0, 0, 0, 0], 0, 3, 5),  # as good is no better
+        ([5, 4, 6, 3, 6, 2, 6, 1, 6, 0], 0, 10, 10),
+        ([1, 2, 3, 0, 0, 0, 0, 0, 0, 0], 0, 1, 3),
+        ([9, 5, 9, 6, 9, 7, 9, 0, 9, 0], 2, 2, 6),
+    ],
+)
+def test_training_stops_when_validation_grows_no_better(tmp_path, level, losses, every, best, told):
+    config = replace(PATIENT, validate_every=every)
+    run = Run(tmp_path)
+    found, asked = fitted(run, config, losses)
+    assert found == pytest.approx(best, abs=1e-3)
+    assert asked == list(range(every or 1, told + 1, every or 1))
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    validated = [row["validation"] for row in rows if "validation" in row]
+    assert len(rows) == told and validated == losses[(every or 1) - 1 : told : every or 1]
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_an_early_stop_is_the_same_wherever_it_was_interrupted(tmp_path, level, at):
+    losses = [5, 4, 3, 3, 3, 0, 0, 0, 0, 0]
+    with pytest.raises(Stop):
+        fitted(Run(tmp_path), PATIENT, losses, stop_at=at)
+    found, _ = fitted(Run(tmp_path), PATIENT, losses)
+    assert found == pytest.approx(3, abs=1e-3)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 5
+
+
+def test_patience_without_anything_to_validate_on_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="patience = 2 breaks the rule that only fine-tuning"):
+        quadratic(Run(tmp_path), PATIENT)
 
 
 def test_an_epoch_visits_every_example_once():

@@ -33,7 +33,6 @@ SUITES = {
         "tests/test_method_from.py",
         "tests/test_pairwise_losses.py",
         "tests/test_batch_losses.py",
-        "tests/test_trl_losses.py",
         "tests/test_trl_methods.py",
         "tests/test_offset_madpo.py",
         "tests/test_generic.py",
