@@ -13,7 +13,7 @@ infinity = np.inf
 
 
 def sigmoid(x):
-    """1/(1 + e^-x), as exact where it is next to 0; SciPy's takes a second to import."""
+    """1/(1 + e^-x), as exact where it is next to 0; SciPy's is slow to import."""
     decay = np.exp(-np.abs(x))
     return np.where(x > 0, 1.0, decay) / (1.0 + decay)
 
