@@ -1,9 +1,12 @@
 """The experiment's reward model as a folder of transformers, for `madpo score`."""
 
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
+from ..files import replacing
 from .config import ModelConfig
 from .extras import optional, transformers
 from .policy import SPECIAL, Vocabulary, adapter_parameters, add_adapter, load_model
@@ -52,7 +55,6 @@ def export_reward_model(experiment, out):
     state["embed_tokens.weight"] = state["embed_tokens.weight"][read_as]
     judge.model.load_state_dict(state)
     judge.score.weight.data.copy_(head.T)
-    judge.float().save_pretrained(out)
 
     tokenizer, processors = vocabulary.tokenizer, optional("tokenizers").processors
     bos = SPECIAL["bos"]
@@ -61,5 +63,11 @@ def export_reward_model(experiment, out):
     )
     names = {f"{name}_token": token for name, token in SPECIAL.items()}
     made = transformers().PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
-    made.save_pretrained(out)
+    with TemporaryDirectory() as folder:
+        judge.float().save_pretrained(folder)
+        made.save_pretrained(folder)
+        # Without its config.json, the last, nobody takes the folder for a model.
+        for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == "config.json"):
+            with replacing(out / file.name) as path:
+                shutil.copyfile(file, path)
     return out
