@@ -1,6 +1,8 @@
 """Losses that watch the batch or the policy: textbook formulas, what the gradient sees, limits."""
 
 import math
+from dataclasses import fields
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -533,3 +535,23 @@ def test_a_deviation_takes_two_pairs():
 def test_what_a_method_needs_is_named():
     with pytest.raises(ValueError, match="chosen_changed, rejected_changed must be given: Bmc"):
         METHODS["bmc"]()(*(tokens()[n] for n in LOGPS))
+
+
+def test_which_losses_watch():
+    """They have a batch's loss and no target, and no table's minimizer."""
+    assert {name for name, cls in METHODS.items() if cls.watches} == {
+        "alpha_dpo", "amapo", "amapo_released", "bmc", "bmc_released", "dr_dpo", "gamma_po",
+        "kldpo", "wpo",
+    }  # fmt: skip
+    for name, cls in METHODS.items():
+        assert not (cls.watches and cls().is_pair_loss), name
+
+
+def test_what_leaves_pairs_out_is_a_setting_of_training_alone():
+    assert {
+        (name, field.name)
+        for name, cls in METHODS.items()
+        for field in fields(cls)
+        if field.metadata.get("training")
+    } == {("beta_dpo", "fraction"), ("beta_dpo_madpo", "fraction")}
+    assert "fraction" not in signature(losses.beta_dpo).parameters

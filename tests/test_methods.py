@@ -48,7 +48,8 @@ from madpo_theory.methods import (
     TargetShaped,
     method_of,
 )
-from madpo_theory.ops import torch_world
+from madpo_theory.methods.slots import slot_loss, slot_slope
+from madpo_theory.ops import numpy_world, torch_world
 from madpo_theory.simulate import PairProblem, first_step, fit_table, pair_targets, solve
 from madpo_theory.simulate.problem import slot_tables
 from madpo_theory.simulate.solve.fits import Reason
@@ -478,6 +479,20 @@ def test_a_method_without_reference_ignores_it():
 
 PAIR = torch.tensor([[[0, 1.0], [1.0, 0]]])
 MARGIN = torch.tensor([[[0, 1.0], [-1.0, 0]]])
+
+
+SLOTS = [cls for cls in METHODS.values() if cls.slots is not Method.slots and not cls.watches]
+
+
+@pytest.mark.parametrize("cls", SLOTS, ids=lambda cls: cls.name)
+@given(floats(-8.0, 8.0), floats(-12.0, 12.0))
+@example(0.5, 0.0)
+def test_the_slope_of_slots_is_the_derivative_of_their_loss(cls, h, at):
+    method, z = cls(), torch.tensor(at, dtype=torch.float64, requires_grad=True)
+    slots = method.slots(torch_world, torch.tensor(h, dtype=torch.float64))
+    slot_loss(torch_world, z, slots).backward()
+    found = slot_slope(numpy_world, at, method.slots(numpy_world, h))
+    assert found == pytest.approx(float(z.grad), rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("cls", [*METHODS.values(), *WEIGHTS.values()], ids=lambda cls: cls.name)

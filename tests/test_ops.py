@@ -487,3 +487,16 @@ def test_exp_difference_keeps_its_relative_accuracy():
                 exact = mp.exp(-mp.mpf(a)) * -mp.expm1(-mp.mpf(x))
                 got = numpy_world.exp_difference(a, a + x, x)
                 assert abs(got - exact) <= 1e-13 * abs(exact) + 1e-300
+
+
+@pytest.mark.parametrize("at", (-3.0, -1e-3, 0.0, 0.5, 20.0))
+def test_hyperbolic_functions_of_a_series_have_their_derivatives(at, precise_balls):
+    x, exact = arb_series([at, 1], prec=3), mp.mpf(at)
+    sinh, asinh, tanh = (getattr(arb_world, name)(x) for name in ("sinh", "asinh", "tanh"))
+    for found, terms in (
+        (sinh, (mp.sinh(exact), mp.cosh(exact), mp.sinh(exact) / 2)),
+        (asinh, (mp.asinh(exact), (1 + exact**2) ** -0.5, -exact * (1 + exact**2) ** -1.5 / 2)),
+        (tanh, (mp.tanh(exact), mp.sech(exact) ** 2, -mp.tanh(exact) * mp.sech(exact) ** 2)),
+    ):
+        for k, term in enumerate(terms):
+            assert abs(found[k] - ball(term)) < 1e-12 * (1 + abs(float(term)))

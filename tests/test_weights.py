@@ -347,7 +347,11 @@ def test_c4_a_label_believed_as_the_model_does_adds_its_margin(h, h_true):
     assert effective_target(h_true, h, RewardProbabilityWeight()) == h_true + h
 
 
-@pytest.mark.parametrize("w", (RewardProbabilityWeight(), *EVEN), ids=repr)
+SCALED = tuple(ScaledWeight(RewardProbabilityWeight(), log_scale) for log_scale in (-2.0, 1.25))
+TAILED = (RewardProbabilityWeight(), *EVEN, *SCALED)
+
+
+@pytest.mark.parametrize("w", TAILED, ids=repr)
 @pytest.mark.parametrize("quantity", QUANTITIES.values(), ids=QUANTITIES)
 def test_no_margin_beyond_exceeds_what_a_tail_says(w, quantity):
     for far in (0.5, 3.0, 20.0):
