@@ -19,6 +19,7 @@ from madpo_theory.simulate import PairProblem, solve
 from madpo_theory.simulate.problem import slot_tables
 from madpo_theory.simulate.solve.fits import Reason
 from madpo_theory.weights import (
+    AmpOnlyWeight,
     BoundedRatioWeight,
     PublishedWeight,
     RewardProbabilityWeight,
@@ -204,6 +205,7 @@ def test_names_settings_and_titles():
     assert known == OffsetMadpo(BoundedRatioWeight(MarginSchedule(4.0)), beta=0.2)
     assert method_named("offset_madpo", schedule=SCHEDULE).weighting == PublishedWeight(SCHEDULE)
     assert made.title == "offset MADPO" and OffsetMadpo(SoftStep()).title == "offset soft step"
+    assert OffsetMadpo(AmpOnlyWeight(SCHEDULE)).title == "offset Amp-Only"
 
 
 @pytest.mark.parametrize(

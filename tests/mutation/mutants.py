@@ -116,7 +116,17 @@ def places_of(module):
         operator = cosmic_ray.plugins.get_operator(name)()
         starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
         found += [Place(module, name, i, start) for i, start in enumerate(starts)]
-    return found
+    looks = _looks(module)
+    return [place for place in found if not any(a <= place.at <= b for a, b in looks)]
+
+
+def _looks(module):
+    """(start, end) of every Look(...) of a module: how figures draw it is no formula."""
+    return [
+        ((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset))
+        for node in ast.walk(ast.parse(path_of(module).read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Look"
+    ]
 
 
 @cache
