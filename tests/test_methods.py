@@ -481,6 +481,20 @@ PAIR = torch.tensor([[[0, 1.0], [1.0, 0]]])
 MARGIN = torch.tensor([[[0, 1.0], [-1.0, 0]]])
 
 
+@dataclass(frozen=True)
+class Linear(Method):
+    """-z: whichever response is likelier is pushed without end."""
+
+    def margin_loss(self, xp, z, h):
+        return -z
+
+
+def test_a_target_that_is_searched_for_may_be_infinite():
+    h = np.array([-3.0, -1e-3, 1e-3, 40.0])
+    assert Linear().target(h).tolist() == [-math.inf, -math.inf, math.inf, math.inf]
+    assert Linear().target(torch.from_numpy(h)).tolist() == Linear().target(h).tolist()
+
+
 SLOTS = [cls for cls in METHODS.values() if cls.slots is not Method.slots and not cls.watches]
 
 
