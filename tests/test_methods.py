@@ -514,6 +514,7 @@ def test_a_setting_takes_what_its_rule_says(cls):
     for field in dataclasses.fields(cls):
         if "rule" not in field.metadata:
             continue
+        assert field.kw_only or field.name != "beta", "a method's own settings come first"
         rule = re.split(r", or none| \(", field.metadata["rule"])[0]
         rule = re.sub(r"\|(.*)\|", r"abs(\1)", rule).replace(" finite", " == " + field.name)
         bounds = [float(Fraction(n)) for n in re.findall(r"(?<![\w.])[\d./]+(?:e-\d+)?", rule)]
