@@ -153,7 +153,8 @@ def test_a_whole_number_is_tried_however_deep():
     found = set(whole_numbers(SentimentConfig()))
     assert ("seed",) in found and ("align", "train", "epochs") in found
     assert {path[-1] for path in whole_numbers(TrainConfig())} == {
-        "epochs", "batch_size", "accumulation", "checkpoint_every", "bucket",
+        "epochs", "batch_size", "accumulation", "checkpoint_every", "bucket", "patience",
+        "validate_every",
     }  # fmt: skip
 
 

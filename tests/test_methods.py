@@ -509,6 +509,21 @@ def test_the_slope_of_slots_is_the_derivative_of_their_loss(cls, h, at):
     assert found == pytest.approx(float(z.grad), rel=1e-9, abs=1e-12)
 
 
+PUBLISHED_BETA = {
+    "alpha_dpo": 2.5, "amapo": 2.0, "amapo_released": 2.0, "bmc": 0.05, "bmc_released": 0.05,
+    "cal_dpo": 0.002, "cal_dpo_released": 0.002, "discopop": 0.05, "hinge_norm": 0.05, "rpo": 0.5,
+    "rpo_summed": 0.5, "rso_hinge": 0.05, "rso_sigmoid_norm": 0.05, "sigmoid_norm": 5.0,
+    "simpo": 2.0,
+}  # fmt: skip
+
+
+def test_beta_is_a_tenth_unless_published_otherwise():
+    """Or what it is matched to: a quarter, at c_max 4."""
+    published = PUBLISHED_BETA | {"dpo_matched": 0.1 / 4}
+    for name, cls in METHODS.items():
+        assert cls().beta == published.get(name, 0.1), name
+
+
 @pytest.mark.parametrize("cls", [*METHODS.values(), *WEIGHTS.values()], ids=lambda cls: cls.name)
 def test_a_setting_takes_what_its_rule_says(cls):
     for field in dataclasses.fields(cls):

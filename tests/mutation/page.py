@@ -49,9 +49,10 @@ def of_rooms(counts):
 
 
 def score(count):
-    """Share of killed mutants: of all, and of those that are not listed as equivalent."""
+    """Share of killed mutants: of all, and of those that are not listed as equivalent, if any."""
     killed, total = count["killed"], count["mutants"]
-    return killed / total, killed / (total - count["equivalent"])
+    fair = total - count["equivalent"]
+    return killed / total, killed / fair if fair else 1.0
 
 
 def interval(hits, total):
