@@ -33,7 +33,7 @@ def stoppable():
 
     def lost(unraisable):
         if came and issubclass(unraisable.exc_type, KeyboardInterrupt):
-            again = threading.Timer(0.05, _thread.interrupt_main, came[-1:])
+            again = threading.Timer(0.05, _send_main, came[-1:])
             again.daemon = True
             again.start()
         else:
@@ -58,6 +58,14 @@ def stoppable():
         for number, handler in known.items():
             signal.signal(number, handler)
         sys.unraisablehook = told
+
+
+def _send_main(number):
+    """Send the main thread a signal, which ends its sleep where the system can do that."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, number)
+    else:
+        _thread.interrupt_main(number)
 
 
 @contextmanager
