@@ -152,7 +152,7 @@ class TrainConfig:
     """Stop after so many validations in a row that are no better than the best, and take what was
     best; 0: train to the end. Of fine-tuning and reward model."""
     validate_every: int = later(0)
-    """Updates between two validations; 0: an epoch."""
+    """Updates between two validations, of which the last update has one; 0: an epoch."""
 
     def __post_init__(self):
         counted(self, patience=0, validate_every=0)

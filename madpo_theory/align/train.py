@@ -153,7 +153,7 @@ def train(
         optimizer.step()
         log.append({"step": step, "loss": loss, "gradient_norm": norm, **numbers})
         bar.set_postfix(loss=f"{loss:.3f}")
-        if config.patience and (step + 1) % between == 0:
+        if config.patience and ((step + 1) % between == 0 or step + 1 == total):
             # One process's, so that all stop at once.
             told = {"validation": float(validation())} if processes.is_main() else {}
             log[-1] |= processes.summed([], told)

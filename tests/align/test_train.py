@@ -129,6 +129,8 @@ def level(monkeypatch):
         ([5, 4, 6, 3, 6, 2, 6, 1, 6, 0], 0, 10, 10),
         ([1, 2, 3, 0, 0, 0, 0, 0, 0, 0], 0, 1, 3),
         ([9, 5, 9, 6, 9, 7, 9, 0, 9, 0], 2, 2, 6),
+        ([0, 0, 0, 0, 0, 0, 0, 0, 0, 8], 20, 10, 10),  # fewer updates than that: the last one
+        ([0, 0, 0, 0, 0, 9, 0, 0, 0, 8], 6, 10, 10),
     ],
 )
 def test_training_stops_when_validation_grows_no_better(tmp_path, level, losses, every, best, told):
@@ -136,10 +138,11 @@ def test_training_stops_when_validation_grows_no_better(tmp_path, level, losses,
     run = Run(tmp_path)
     found, asked = fitted(run, config, losses)
     assert found == pytest.approx(best, abs=1e-3)
-    assert asked == list(range(every or 1, told + 1, every or 1))
+    right = {*range(every or 1, told + 1, every or 1), *([told] if told == len(losses) else ())}
+    assert asked == sorted(right)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     validated = [row["validation"] for row in rows if "validation" in row]
-    assert len(rows) == told and validated == losses[(every or 1) - 1 : told : every or 1]
+    assert len(rows) == told and validated == [losses[at - 1] for at in sorted(right)]
 
 
 @pytest.mark.parametrize("at", range(5))
