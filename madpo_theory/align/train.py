@@ -157,6 +157,11 @@ def train(
             # One process's, so that all stop at once.
             told = {"validation": float(validation())} if processes.is_main() else {}
             log[-1] |= processes.summed([], told)
+            if not math.isfinite(log[-1]["validation"]):
+                raise NonFiniteLoss(
+                    f"the validation loss is {log[-1]['validation']} after update {step}; look at "
+                    "the held-out examples, or lower lr"
+                )
             if since_best(log) == 0:
                 run.write_tensors(BEST, parameters)
         if (step + 1) % config.checkpoint_every == 0 and step + 1 < total:

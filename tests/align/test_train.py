@@ -1,6 +1,7 @@
 """The training loop: accumulation, resuming, schedules, NaN."""
 
 import json
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -153,6 +154,11 @@ def test_an_early_stop_is_the_same_wherever_it_was_interrupted(tmp_path, level, 
     found, _ = fitted(Run(tmp_path), PATIENT, losses)
     assert found == pytest.approx(3, abs=1e-3)
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 5
+
+
+def test_a_validation_that_is_not_finite_stops(tmp_path, level):
+    with pytest.raises(NonFiniteLoss, match="the validation loss is nan after update 1; look at"):
+        fitted(Run(tmp_path), PATIENT, [5, math.nan, 0])
 
 
 def test_patience_without_anything_to_validate_on_is_refused(tmp_path):
