@@ -10,6 +10,8 @@ from mutants import REQUIRED, ROOMS, ROOT, path_of, places_of
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 PAGE = ROOT / "docs" / "mutation.md"
+FEW = 10
+"""So many modules of a room that were not run are named."""
 
 
 def explanations():
@@ -63,12 +65,29 @@ def interval(hits, total):
     return (middle - spread) / scale, (middle + spread) / scale
 
 
-def score_tables(counts, samples):
-    """The score per module as a Markdown table for each room, and how it was drawn."""
-    return "\n\n".join(
-        _of_room(room, counts, total) + _drawn(total, *samples.get(room, (None, 0)))
+def score_tables(counts, samples, known=""):
+    """The score per module as a Markdown table for each room, and how it was drawn.
+
+    Rooms that were not run keep the table of `known`, a page.
+    """
+    fresh = {
+        room: _of_room(room, counts, total) + _drawn(total, *samples.get(room, (None, 0)))
         for room, total in of_rooms(counts).items()
-    )
+    }
+    found = kept_tables(known) | fresh
+    return "\n\n".join(found[room] for room in ROOMS if room in found)
+
+
+def kept_tables(known):
+    """{room: its table and how it was drawn} of a page."""
+    paragraphs = known.split("\n\n")
+    starts = {room: i for i, p in enumerate(paragraphs) for room in ROOMS
+              if p.startswith(f"**{room}** (")}  # fmt: skip
+    return {
+        room: "\n\n".join([*paragraphs[i : i + 2],
+                           *(p for p in paragraphs[i + 2 : i + 3] if p.startswith("Drawn at"))])
+        for room, i in starts.items()
+    }  # fmt: skip
 
 
 def _of_room(room, counts, total):
@@ -96,25 +115,40 @@ def _drawn(total, number, seed):
     )
 
 
-def not_run(counts):
-    """A sentence on the modules of which no mutant was run; "" if there is none."""
+def not_run(tables):
+    """A sentence on the modules that tables of scores lack; "" if there is none."""
+    named = {line.split(" | ")[0].removeprefix("| ") for line in tables.splitlines()}
     missing = []
     for room, modules in ROOMS.items():
-        none = [m for m in modules if m not in counts or not counts[m]["mutants"]]
-        missing += [f"all of {room}"] if len(none) == len(modules) else none
+        none = [m for m in modules if m not in named]
+        whole = f"all of {room}" if len(none) == len(modules) else f"{len(none)} of {room}"
+        missing += none if len(none) <= FEW else [whole]
     return f"**No change of these was run for this page:** {', '.join(missing)}." * bool(missing)
 
 
-def survivor_table(survivors):
-    """Every survivor: where, what, why."""
-    known = explanations()
-    rows = ["| where | change | why it survives |", "|---|---|---|"]
+HEAD = ["| where | change | why it survives |", "|---|---|---|"]
+
+
+def survivor_rows(survivors, rooms=(), known=""):
+    """Every survivor: where, what, why; rooms that are not among `rooms` keep those of `known`."""
+    explained = explanations()
+    rows = kept_rows(known, set(ROOMS) - set(rooms))
     for mutant in survivors:
-        why, equivalent = known.get(mutant.key, ("**not explained**", False))
-        where = f"{path_of(mutant.module).relative_to(ROOT / 'madpo_theory')}:{mutant.line}"
-        change = _cell(mutant)
+        why, equivalent = explained.get(mutant.key, ("**not explained**", False))
+        where, change = f"{_file(mutant.module)}:{mutant.line}", _cell(mutant)
         rows.append(f"| {where} | {change} | {'Equivalent: ' * equivalent}{why} |")
-    return "\n".join(rows)
+    return rows
+
+
+def kept_rows(known, rooms):
+    """The survivors' rows of some rooms on a page."""
+    files = {_file(module) for room in rooms for module in ROOMS[room]}
+    _, _, table = known.partition("\n".join(HEAD))
+    return [line for line in table.splitlines() if line[2:].partition(":")[0] in files]
+
+
+def _file(module):
+    return str(path_of(module).relative_to(ROOT / "madpo_theory"))
 
 
 def _cell(mutant):
@@ -136,16 +170,24 @@ def _test(killer):
 
 
 def write(counts, survivors, noticed, samples, **facts):
-    """Write the page from page.md; `facts` are the numbers that it names besides."""
+    """Write the page from page.md; `facts` are the numbers that it names besides.
+
+    Of rooms that were not run it keeps what it says.
+    """
     template = Path(__file__).with_name("page.md").read_text()
+    known = PAGE.read_text() if PAGE.is_file() else ""
+    tables = score_tables(counts, samples, known)
+    rooms = of_rooms(counts)
+    rows = survivor_rows(survivors, rooms, known)
     PAGE.write_text(
         template.format(
-            score_tables=score_tables(counts, samples),
-            not_run=not_run(counts),
+            score_tables=tables,
+            not_run=not_run(tables),
             by_hand_table=by_hand_table(noticed),
-            survivor_table=survivor_table(survivors),
-            survivors=len(survivors),
+            survivor_table="\n".join([*HEAD, *rows]),
+            survivors=len(rows),
             timeouts=sum(c["timeouts"] for c in counts.values()),
+            rooms=" and ".join(rooms),
             **facts,
         )
     )
