@@ -243,8 +243,10 @@ def flat(config):
 
 
 def add(folder, config, result):
-    """Add a finished run to the tables; the summary, which says what is there, comes last."""
-    pandas = optional("pandas")
+    """Add a finished run to the tables; the summary, which says what is there, comes last.
+
+    ValueError, and nothing is written, if its cell's pairs or reference are not those recorded.
+    """
     folder, name = Path(folder), run_id(config)
     cell = {"tier": config.tier, "seed": config.seed, "label_noise": config.label_noise}
     rows = result.summary.iloc[1:].assign(run=name, lam=config.align.lam)
@@ -268,6 +270,7 @@ def add(folder, config, result):
     keys = {"prompts": ["run", "prompt"], "pairs": [*cell, "pair"]}
     keys |= {"texts": ["run", "temperature", "prompt"], "responses": ["run", "pair"]}
     keys |= {"steps": ["run", "step"], "summary": ["run"]}
+    whole = {table: joined(folder, table, rows, keys[table]) for table, rows in fresh.items()}
     about = {
         "config.json": json.loads(canonical(config)),
         "env.json": environment()
@@ -277,13 +280,31 @@ def add(folder, config, result):
         known = json.loads((folder / file).read_text("utf-8")) if (folder / file).is_file() else {}
         with replacing(folder / file) as path:
             path.write_text(lines_of(known | {name: value}), "utf-8")
-    for table, new in fresh.items():
-        path = folder / f"{table}.parquet"
-        old = [pandas.read_parquet(path)] if path.is_file() else []
-        whole = pandas.concat([*old, new], ignore_index=True)
-        whole = whole.drop_duplicates(keys[table], keep="last").reset_index(drop=True)
-        with replacing(path) as temporary:
-            whole.to_parquet(temporary, index=False)
+    for table, rows in whole.items():
+        with replacing(folder / f"{table}.parquet") as temporary:
+            rows.to_parquet(temporary, index=False)
+
+
+def joined(folder, table, fresh, keys):
+    """A results folder's table with fresh rows; those that it has must be the same in both."""
+    pandas = optional("pandas")
+    path = folder / f"{table}.parquet"
+    if not path.is_file():
+        return fresh
+    known = pandas.read_parquet(path)
+    both = known.merge(fresh, on=keys, suffixes=("", "_fresh"))
+    for name in known.columns.intersection(fresh.columns).difference(keys):
+        old, new = both[name], both[f"{name}_fresh"]
+        if not ((old == new) | (old.isna() & new.isna())).all():
+            place = both.loc[old != new, keys].iloc[0].to_dict()
+            raise ValueError(
+                f"{path} holds another {name} of {place}: runs of a cell are compared pair by "
+                "pair, and these were computed from other pairs, by another machine perhaps; go on "
+                "with the root folder that the recorded ones come from, or name another results "
+                "folder"
+            )
+    rows = pandas.concat([known, fresh], ignore_index=True)
+    return rows.drop_duplicates(keys, keep="last").reset_index(drop=True)
 
 
 def lines_of(values):

@@ -285,3 +285,20 @@ def test_adding_a_run_leaves_whole_files(smoke, tmp_path, monkeypatch):
     assert not recorded.recorded(tmp_path, wanted[0])
     assert recorded.recorded(tmp_path, wanted[1])
     assert not list(tmp_path.glob(f"*{SUFFIX}"))
+
+
+@pytest.mark.parametrize("table, column", [("pairs", "model_margin"), ("prompts", "reward")])
+def test_a_run_on_other_pairs_is_no_run_of_the_cell(smoke, tmp_path, table, column):
+    """Pairs or reference computed elsewhere would be compared as if they were the same."""
+    _, root, wanted, _ = smoke
+    add(tmp_path, wanted[0], recorded.run(wanted[0], root))
+    path = tmp_path / f"{table}.parquet"
+    rows = pandas.read_parquet(path)
+    rows.loc[0, column] += 1e-9  # of the reference: the first rows are its own
+    rows.to_parquet(path, index=False)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    told = f"{table}.parquet holds another {column} of .*another results folder"
+    with pytest.raises(ValueError, match=told):
+        add(tmp_path, wanted[1], recorded.run(wanted[1], root))
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    assert not recorded.recorded(tmp_path, wanted[1])
