@@ -19,7 +19,7 @@ SAMPLE := certificates=150 formulas=150 ledger=150
 PARTS := $(wildcard build/card/part-*)
 CARD := $(if $(PARTS),build/card/venv/bin/python,$(INSTALLED))
 
-.PHONY: help reproduce studies study proofs test test-slow test-long fuzz kills mutation bench bench-diagnose bench-train gpu-pack gpu docs sheets which lint readme clean
+.PHONY: help reproduce studies study proofs test test-slow test-long fuzz kills mutation bench bench-diagnose bench-train paper-trial gpu-pack gpu docs sheets which lint readme clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-train: $(INSTALLED)  ## seconds and memory of an alignment step, and gener
 
 bench-diagnose: $(INSTALLED)  ## time and memory of madpo diagnose and madpo weights, beside polars' scan of the same file
 	$(BIN)/python -m benchmarks.diagnose --threads 2
+
+paper-trial: $(INSTALLED)  ## the paper preset at 1 % of its size, end to end, on local folders: two hours of one core
+	$(BIN)/python -m benchmarks.paper
 
 gpu-pack: $(INSTALLED)  ## what a machine with a card and no network lacks, in parts: build/card (HAVE= packages that it has)
 	$(BIN)/python -m benchmarks.pack build/card --have $(HAVE)

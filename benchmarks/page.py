@@ -18,6 +18,8 @@ TITLES = {
     "solvers": "Solving synthetic worlds (`make bench`)",
     "training": "Training and generation (`make bench-train`)",
     "diagnose": "Diagnosing a file of pairs (`make bench-diagnose`)",
+    "paper": "The paper preset at 1 % of its size: seconds, beside what was said before the run "
+    "(`make paper-trial`)",
 }
 OF_CARD = {
     "solvers": "Solving synthetic worlds on a card (`make gpu`)",

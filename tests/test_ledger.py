@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,9 +12,11 @@ import sympy as sp
 from hypothesis import configuration
 from hypothesis import strategies as st
 
+from madpo_theory.audit import checker
 from madpo_theory.certify import ScheduleBox, certify
 from madpo_theory.claims import evidence as kinds
 from madpo_theory.claims.evidence import (
+    TargetBounds,
     certified,
     certified_box,
     certified_slopes,
@@ -25,13 +27,12 @@ from madpo_theory.claims.evidence import (
     property_test,
     proved,
     simulated,
-    slope_range,
     symbolic,
 )
 from madpo_theory.claims.ledger import Claim, Contradiction, Evidence, Ledger, verify
 from madpo_theory.claims.settings import RELEASED
 from madpo_theory.coq.coqc import NotChecked
-from madpo_theory.methods import METHODS
+from madpo_theory.methods import METHODS, Method, Slots
 from madpo_theory.verdicts import VERDICTS
 
 CLAIM = Claim("S1", "1 < 2.", "One is less.", "here", "none", "holds", evidence=(len,))
@@ -474,20 +475,48 @@ def test_slopes_are_told_with_their_limits_and_foils(tmp_path):
     assert limits[1] == pytest.approx([-0.002, 0.001, 0.7505, 0.7695])
 
 
-def test_the_slopes_of_a_target_are_enclosed():
-    """T = h - h^3/200 + h^2 sign(h)/4: T' from -13 at 60 nats to 1 + 100/24 at 50/3 nats."""
+@dataclass(frozen=True)
+class Cubic(Method):
+    """T = h - h^3/200 + h^2 sign(h)/4: T' from -23 at 60 nats to 1 + 100/24 at 50/3 nats."""
 
-    def cubic(xp, h, m):
-        assert h is m
-        return h + xp.where_greater(h, 0, h * h, -h * h) / 4 - h * h * h / 200
+    needs = frozenset({"reference", "margin"})
 
-    method = SimpleNamespace(target_formula=cubic)
-    least, most = slope_range(method)
-    assert -least.upper == pytest.approx(1 + 30 - 54, abs=1e-3) and least.domain == (-60, 60)
-    assert most.upper == pytest.approx(1 + 100 / 24, abs=2e-3) and not most.tail
-    assert most.upper - most.lower <= 1e-3 and least.upper - least.lower <= 1e-3
-    with pytest.raises(RuntimeError, match=r"slope_min: 5 boxes do not reach tolerance 0\.01"):
-        slope_range(method, 0.01, 5)
+    def slots(self, xp, h):
+        return Slots(offset=xp.where_greater(h, 0, h * h, -h * h) / 4 - h * h * h / 200)
+
+
+def test_the_targets_of_a_method_are_bounded_with_certificates(tmp_path):
+    bounds = TargetBounds(Cubic())
+    (least, most), (moved, steepest) = bounds.slopes(), bounds.influence()
+    exact = 1 + 30 - 54, 1 + 100 / 24, 1080 - 900, 54 - 30
+    for found, value in zip((least, most, moved, steepest), exact, strict=True):
+        assert found.lower <= value <= found.upper and found.upper - found.lower <= 1e-4 * (
+            1 + abs(value)
+        )
+    assert least.witness["h"] == pytest.approx(60, abs=0.01)
+    glob, boxes = bounds.written(tmp_path, "slope", {"inf T'": least, "sup T'": most})
+    files = sorted(tmp_path.glob(glob))
+    assert [file.name for file in files] == ["slope-Cubic-inf-0.json", "slope-Cubic-sup-0.json"]
+    found = [json.loads(file.read_text()) for file in files]
+    assert boxes == sum(len(one["boxes"]) for one in found)
+    assert [one["row"] for one in found] == ["inf T'", "sup T'"]
+    for one in found:
+        checker.check(one)
+        with pytest.raises(ValueError, match=r"breaks the rule|cannot confirm"):
+            checker.check(one | {"upper": one["upper"] - 1e-3})
+
+
+@dataclass(frozen=True)
+class Leaping(Cubic):
+    """An offset of 0 or 1: the target leaps, and no slope bounds it."""
+
+    def slots(self, xp, h):
+        return Slots(offset=xp.where_greater(h, 1, 1 + 0 * h, 0 * h))
+
+
+def test_a_target_that_leaps_has_no_bound():
+    with pytest.raises(RuntimeError, match="inf"):
+        TargetBounds(Leaping()).slopes()
 
 
 @pytest.mark.parametrize(

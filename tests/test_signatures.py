@@ -77,7 +77,6 @@ DEFAULTS = {
     },
     "claims.evidence.property_test": {"examples": 200},
     "claims.evidence.simulated": {"sigmas": 5.0, "of": "sampled Bradley-Terry labels"},
-    "claims.evidence.slope_range": {"tolerance": 1e-3, "limit": 100_000},
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ code must disagree.
 import functools
 import inspect
 import json
+import math
 import os
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -21,10 +22,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from ..audit import checker
-from ..audit.examiner import Examiner
-from ..audit.graph import derivative
-from ..audit.subject import Subject
-from ..certify import Quantity, kept_certificate, supremum
+from ..audit.examiner import Examiner, magnitude
+from ..audit.graph import derivative, number, substitute
+from ..audit.subject import Formula, Subject
+from ..certify import kept_certificate
 from ..certify.quantities import weighting_kind
 from ..coq.coqc import NotChecked, checked_once
 from ..files import write_text
@@ -43,7 +44,6 @@ __all__ = [
     "proved",
     "ranges_of",
     "simulated",
-    "slope_range",
     "symbolic",
 ]
 
@@ -306,79 +306,94 @@ def enclosed(name, theory):
 
 
 REACH = 60.0
-"""Nats within which the target map of a method is searched: no bound on its tail is known."""
+"""Nats within which the targets of a method are searched: no bound on their tails is asked for."""
 
 
-class _TargetSlope(Quantity):
-    """Slope of the target map T(h) = z*(h, h) of a method; T is odd, so that h >= 0 is enough."""
+class TargetBounds:
+    """Bounds on a method's targets over |h| <= REACH, found as those of its verdict sheet.
 
-    def tail(self, weighting, far):
-        return None
-
-
-def slope_range(method, tolerance=1e-3, limit=100_000):
-    """(inf T', sup T') of a method with an exact reward model over |h| <= REACH: two Supremum.
-
-    That of the infimum is of -T'. The method needs a target in closed form (slots).
+    The method needs a target in closed form (slots). Targets are odd in the margins, so that
+    h >= 0 is enough. Each bound is a :class:`~madpo_theory.audit.examiner.Found`; RuntimeError if
+    its search finds no end.
     """
 
-    def formula(xp, h, method):
-        return method.target_formula(xp, h, h)
+    def __init__(self, method):
+        self.subject = Subject(method)
+        self.ask = Examiner(seconds=10.0, quick=False, breaks=self.subject.breaks)
 
-    return tuple(
-        supremum(
-            _TargetSlope(name, formula, 1, (sign,)),
-            method,
-            tolerance=tolerance,
-            bits=256,
-            limit=limit,
-            reach=REACH,
+    def slopes(self):
+        """(inf T', sup T') of the target T(h) with an exact reward model."""
+        target, slope = self.subject.exact_target, derivative(1)
+        return self._found(self.ask.inf, target, slope), self._found(self.ask.sup, target, slope)
+
+    def influence(self):
+        """(D, L): sup |z*(0, h)|, and the sup of its slope in h, for a pair of h* = 0."""
+        moved = self.subject.target.node
+        moved = Formula(substitute(moved, {"t": number(0, None)}), ("h",))
+        return tuple(
+            self._found(self.ask.sup, moved, magnitude(derivative(order))) for order in (0, 1)
         )
-        for name, sign in (("target_slope_min", -1), ("target_slope_max", 1))
-    )
+
+    @staticmethod
+    def _found(search, formula, statement):
+        found = search(formula, statement, {"h": (0.0, REACH)}, tolerance=1e-4)
+        if not math.isfinite(found.upper - found.lower):
+            raise RuntimeError(f"between {found.lower:.6g} and {found.upper:.6g}")
+        return found
+
+    def written(self, folder, label, found):
+        """Checks and writes the certificates of bounds, by name; returns their glob and boxes.
+
+        What is an identity has none.
+        """
+        stem, boxes = f"{label}-{self.subject.name}", 0
+        for what, bound in found.items():
+            for k, certificate in enumerate(bound.certificates):
+                certificate |= {"method": self.subject.title, "row": what}
+                checker.check(certificate)
+                path = Path(folder) / f"{stem}-{what.split()[0]}-{k}.json"
+                write_text(path, json.dumps(certificate) + "\n")
+                boxes += len(certificate["boxes"])
+        return f"{stem}-*.json" if boxes else "", boxes
+
+    def evidence(self, folder, label, name, theory, agrees, found):
+        """Evidence of bounds, by name, whose certificates it writes."""
+        certificate, boxes = self.written(folder, label, found)
+        told = f"{boxes} boxes, accepted by python -m madpo_theory.audit.checker"
+        return Evidence(
+            "certified",
+            name,
+            ", ".join(f"{what} in [{x.lower:.8g}, {x.upper:.8g}]" for what, x in found.items()),
+            theory,
+            agrees,
+            f"|h| <= {REACH:g} nats, {told if boxes else 'an identity'}",
+            certificate=certificate,
+        )
 
 
 def certified_slopes(name, method, *, least, most):
     """Evidence that inf T' and sup T' of a method lie between two numbers each.
 
-    T(h) is its target with an exact reward model, in closed form, |h| <= REACH; the bounds are
-    found as those of a verdict sheet. Their certificates are written, and read by its checker.
+    T(h) is its target with an exact reward model, in closed form, |h| <= REACH; see
+    :class:`TargetBounds`.
     """
 
     def found(folder, least, most):
-        subject = Subject(method)
-        ask, slope = Examiner(seconds=10.0, quick=False, breaks=subject.breaks), derivative(1)
-        # T is odd, so that h >= 0 is enough
-        options = {"sides": {"h": (0.0, REACH)}, "tolerance": 1e-4}
-        ends = (
-            ask.inf(subject.exact_target, slope, **options),
-            ask.sup(subject.exact_target, slope, **options),
-        )
-        written = []
-        for end, bound in zip(("least", "most"), ends, strict=True):
-            for k, certificate in enumerate(bound.certificates):
-                certificate |= {"method": subject.title, "row": f"{end} slope of the target"}
-                checker.check(certificate)
-                path = Path(folder) / f"slope-{subject.name}-{end}-{k}.json"
-                write_text(path, json.dumps(certificate) + "\n")
-                written.append(len(certificate["boxes"]))
-        shown = [f"[{x.lower:.8g}, {x.upper:.8g}]" for x in ends]
-        limits = zip(ends, (least, most), strict=True)
-        return Evidence(
-            "certified",
+        bounds = TargetBounds(method)
+        ends = dict(zip(("inf T'", "sup T'"), bounds.slopes(), strict=True))
+        limits = zip(ends.values(), (least, most), strict=True)
+        return bounds.evidence(
+            folder,
+            "slope",
             name,
-            f"inf T' in {shown[0]}, sup T' in {shown[1]}",
             f"between {least[0]} and {least[1]}, between {most[0]} and {most[1]}",
-            bool(written)
+            any(x.certificates for x in ends.values())
             and all(_within(x.lower, x.upper, high, low) for x, (low, high) in limits),
-            f"|h| <= {REACH:g} nats, {sum(written)} boxes, accepted by "
-            "python -m madpo_theory.audit.checker",
-            certificate=f"slope-{subject.name}-*.json",
+            ends,
         )
 
     def labelled(evidence):
-        evidence.__name__, evidence.writes = "certified_slopes", True
-        return _labelled(evidence, "certified", name, "")
+        return _writing(evidence, "certified_slopes", name)
 
     steeper = tuple(x + 0.05 for x in least)
     flatter = tuple(0.95 * x for x in most)
@@ -388,6 +403,21 @@ def certified_slopes(name, method, *, least, most):
         Foil("the largest is 5 % less", labelled(lambda folder: found(folder, least, flatter))),
     )
     return evidence
+
+
+def covered(name, label, theory, bounds, found):
+    """Evidence of finite bounds of a :class:`TargetBounds`, by name, that were searched for."""
+
+    def cover(folder):
+        return bounds.evidence(folder, label, name, theory, True, found)
+
+    return _writing(cover, "cover", name)
+
+
+def _writing(evidence, called, title):
+    """Certified evidence that takes the folder of its files."""
+    evidence.__name__, evidence.writes = called, True
+    return _labelled(evidence, "certified", title, "")
 
 
 def proved(file, *theorems):

@@ -14,20 +14,17 @@ from flint import arb, arb_series, ctx
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from ..certify import Quantity, supremum
 from ..certify.enclosure import precision
 from ..methods.base import method_of
 from ..methods.search import searched_target
 from ..ops import arb_world, numpy_world, torch_world
 from ..simulate import PairProblem, solve
-from .evidence import REACH, must, observed, property_test, simulated, slope_range
-from .ledger import Claim, Evidence
+from .evidence import REACH, TargetBounds, covered, must, observed, property_test, simulated
+from .ledger import Claim
 from .settings import label_scores, margins
 
 __all__ = ["theorems"]
 
-LIMIT = 5_000
-"""Boxes after which a search for an enclosure gives up."""
 NEAR = 8.0
 """Nats of a margin up to which float64 resolves a search of the risk's slope."""
 
@@ -224,38 +221,25 @@ def _delta(weighting, h):
     return 0 * h if weighting is None else weighting.log_ratio(arb_world, h)
 
 
-def _ranges(id, search, method):
-    """What a certified search returns, or "id: why not"."""
+def _bounded(ids, method, search):
+    """(TargetBounds, what a search of it returns), or "ids: why not"."""
     try:
-        return search(method)
+        bounds = TargetBounds(method)
+        return bounds, search(bounds)
     except (RuntimeError, ValueError, TypeError) as error:
-        return f"{id}: no enclosure over |h| <= {REACH:g} ({type(error).__name__}: {error})"
-
-
-def _slopes(method):
-    return slope_range(method, limit=LIMIT)
+        return f"{ids}: no enclosure over |h| <= {REACH:g} ({type(error).__name__}: {error})"
 
 
 def _order(method):
     if not np.isfinite(_at(method, np.linspace(-20.25, 20.25, 82))).all():
         return "T5: some targets are infinite"
-    found = _ranges("T5", _slopes, method)
+    found = _bounded("T5", method, TargetBounds.slopes)
     if isinstance(found, str):
         return found
-    lowest, highest = found
-    least, most = -lowest.upper, highest.upper
-
-    def cover():
-        return Evidence(
-            "certified",
-            "range of T' with an exact model",
-            f"inf in [{least:.6g}, {-lowest.lower:.6g}], sup in [{highest.lower:.6g}, {most:.6g}]",
-            "finite",
-            bool(np.isfinite([least, most]).all()),
-            f"Arb, {len(lowest.boxes) + len(highest.boxes)} boxes cover |h| <= {REACH:g}; no file",
-        )
-
-    cover.__name__, cover.kind = "cover", "certified"
+    bounds, (lowest, highest) = found
+    least, most = lowest.lower, highest.upper
+    ends = {"inf T'": lowest, "sup T'": highest}
+    cover = covered("range of T' with an exact model", "slope", "finite", bounds, ends)
 
     @_drawn(
         "inf T' (v - u) <= T(v) - T(u) <= sup T' (v - u) of minima found by search",
@@ -268,14 +252,14 @@ def _order(method):
         inside = (rise >= least * step - blur) & (rise <= most * step + blur)
         return f"{(rise < 0).sum()} fall", inside
 
-    witness = float(lowest.witness.middle)
-    fall = f"an easier pair gets a smaller target near h = {witness:.3g}, T' = {-lowest.lower:.3g}"
+    at = (lowest.witness or {"h": 0.0})["h"]
+    fall = f"an easier pair gets a smaller target near h = {at:.3g}, T' = {lowest.upper:.3g}"
     kept = f"no easier pair gets a smaller target, T' >= {least:.3g}"
     near = f"T' >= {least:.1g}: no target falls by more than {-least * REACH:.1g} nats"
     return _claim(
         "T5",
         "With an exact model T(v) - T(u) lies between inf T' and sup T' times v - u.",
-        f"{fall if lowest.lower > 0 else kept if least >= 0 else near} (|h| <= {REACH:g}).",
+        f"{fall if lowest.upper < 0 else kept if least >= 0 else near} (|h| <= {REACH:g}).",
         (cover, between),
         "exact reward model",
     )
@@ -361,32 +345,6 @@ def _landscape(method):
     )
 
 
-class _Influence(Quantity):
-    """What a reward model's margin does to the target of a pair of h* = 0."""
-
-    def tail(self, weighting, far):
-        return None
-
-
-def _influence(method):
-    """(D, L): enclosures of sup |z*(0, h)| and of its slope over |h| <= REACH."""
-
-    def formula(xp, h, method):
-        return method.target_formula(xp, 0 * h, h)
-
-    return tuple(
-        supremum(
-            _Influence(name, formula, order, (1, -1)),
-            method,
-            tolerance=1e-2,
-            bits=256,
-            limit=LIMIT,
-            reach=REACH,
-        )
-        for name, order in (("influence", 0), ("sensitivity", 1))
-    )
-
-
 def _errors(method):
     slots = [method.slots(numpy_world, s * np.linspace(-20, 20, 401)) for s in (1, -1)]
     offsets = [0.0 if s.offset is None else s.offset for s in slots]
@@ -394,23 +352,14 @@ def _errors(method):
         return "R1, R2: soft labels or an even offset, the shift depends on h*"
     if np.size(1.0 if slots[0].temperature is None else slots[0].temperature) > 1:
         return "R1, R2: a temperature of the reward model, the shift depends on h*"
-    found = _ranges("R1, R2", _influence, method)
+    found = _bounded("R1, R2", method, TargetBounds.influence)
     if isinstance(found, str):
         return found
-    influence, sensitivity = found
-
-    def cover():
-        return Evidence(
-            "certified",
-            "D and L, what a reward model moves targets by",
-            f"D in [{influence.lower:.6g}, {influence.upper:.6g}], L in "
-            f"[{sensitivity.lower:.6g}, {sensitivity.upper:.6g}]",
-            "finite",
-            bool(np.isfinite([influence.upper, sensitivity.upper]).all()),
-            f"Arb, {len(influence.boxes) + len(sensitivity.boxes)} boxes cover |h| <= {REACH:g}",
-        )
-
-    cover.__name__, cover.kind = "cover", "certified"
+    bounds, (influence, sensitivity) = found
+    cover = covered(
+        "D and L, what a reward model moves targets by", "shift", "finite", bounds,
+        {"D": influence, "L": sensitivity},
+    )  # fmt: skip
 
     @_drawn(
         "|z*(h) - z*(g)| <= L |h - g| and <= D from 0, of minima found by search",
