@@ -3,10 +3,12 @@
 import math
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial, reduce
 
 import numpy as np
 from flint import ctx
 
+from ..ops import stable
 from . import graph
 from .boxes import REACH, Domain, enclosures, supremum
 from .graph import at_point, diff, number, to_data
@@ -240,10 +242,7 @@ def _far(tail):
 
 def maximum(*nodes):
     """The largest, as a graph."""
-    found, *rest = map(graph._node, nodes)
-    for node in rest:
-        found = -graph.minimum(-found, -node)
-    return found
+    return reduce(partial(stable.maximum, graph), map(graph._node, nodes))
 
 
 def magnitude(node):
