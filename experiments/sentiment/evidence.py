@@ -12,9 +12,17 @@ ANEW = ("sentiment-2", "sentiment-2-card")
 
 
 def second_folder(names=ANEW):
-    """The results folder of the second study, None if nothing of it is recorded here."""
+    """The results folder of the second study, None if none here holds its headline, whole."""
     there = (clone.folder("results", name) for name in names)
-    return next((path for path in there if path and (path / "summary.parquet").is_file()), None)
+    return next((path for path in there if path and _whole(path)), None)
+
+
+def _whole(folder):
+    if not (folder / "summary.parquet").is_file():
+        return False
+    from .second import headline_lacks
+
+    return headline_lacks(folder) == 0
 
 
 def recorded(name, theory, *, anew=False):
@@ -28,7 +36,9 @@ def recorded(name, theory, *, anew=False):
         @functools.wraps(measure)
         def evidence():
             shown = functools.partial(Evidence, "experiment", name, theory=theory)
-            missing = f"the folder results/{ANEW[0] if anew else 'sentiment'}"
+            missing = (
+                f"the headline in results/{ANEW[0]}" if anew else "the folder results/sentiment"
+            )
             results = second_folder() if anew else clone.folder("results", "sentiment")
             if results is not None and results.is_dir():
                 try:

@@ -14,7 +14,7 @@ from madpo_theory.show.figures import drawn, save
 from madpo_theory.simulate.predictions import told, told_probability
 
 from .page import full_scale_table
-from .second import ARMS, BETAS, ERRORS, HEADLINE, NOISY, RIVALS, study
+from .second import ARMS, BETAS, ERRORS, HEADLINE, NOISY, RIVALS, headline_lacks, study
 from .second_measures import (
     Recorded,
     changed,
@@ -95,7 +95,13 @@ def made_of(folder, known, path):
     commits = ", ".join(sorted({row["commit"] or "unknown" for row in env.values()}))
     cards = sorted({row["card"] for row in env.values() if row.get("card")})
     where = f" on {', '.join(cards)}" if cards else ""
-    unfinished = [f"**{left} of the study's {len(listed)} runs are still to come.**", ""]
+    lacks = headline_lacks(folder)
+    interim = (
+        f" {lacks} of them are of the headline, so what stands here is interim: it may change, and "
+        "no claim of the ledger reads it."
+    )
+    said = f"**{left} of the study's {len(listed)} runs are still to come.**"
+    unfinished = [said + interim * bool(lacks), ""]
     return [
         *(unfinished if left else []),
         f"Written by `madpo study --second {size} --limit 0 --page {path}` from the "

@@ -16,6 +16,7 @@ from madpo_theory.align.measure import degenerate, repeated
 from madpo_theory.align.pairs import mislabelled
 from madpo_theory.align.store import LOCK, Busy
 from madpo_theory.experiments.sentiment import (
+    evidence,
     second,
     second_measures,
     second_page,
@@ -205,12 +206,23 @@ def test_label_noise_turns_its_share_of_labels_and_more_noise_turns_more():
     assert (many | few == many).all() and not mislabelled(0.0, 100, 3).any()
 
 
+def test_claims_read_a_whole_headline_only(tmp_path, monkeypatch):
+    """Looking while runs still come, and stopping when it pleases, is no test of a claim."""
+    monkeypatch.setattr(evidence.clone, "folder", lambda *names: tmp_path.joinpath(*names))
+    folder = tmp_path / "results" / "sentiment-2"
+    assert evidence.second_folder() is None
+    for runs, there in ((89, None), (90, folder)):
+        made_second.write(folder, made_second.theory(until=runs))
+        assert second.headline_lacks(folder) == 90 - runs and evidence.second_folder() == there
+
+
 @pytest.mark.slow
 def test_the_page_says_what_lacks(tmp_path):
     whole = made_second.theory(until=40)
     folder = made_second.write(tmp_path / "results", whole)
     page = second_page.publish(folder, tmp_path / "docs" / "sentiment-2.md").read_text("utf-8")
-    assert "**287 of the study's 327 runs are still to come.**" in page
+    assert "**287 of the study's 327 runs are still to come.** 50 of them are of the head" in page
+    assert second.headline_lacks(folder) == 50
     for said in ("## The answer", "## What would change one's mind", "not measured", "(claim A8)"):
         assert said in page
     assert page.index("## The answer") < page.index(".svg") < page.index("## What would change")
