@@ -145,6 +145,8 @@ def record(folder, *, root=Path("runs"), runs=STUDY, limit=None, minutes=math.in
     It starts at most `limit` of them, and none once so many `minutes` have passed. Several
     processes may record into one folder with one root, given the same runs: whoever is free takes
     the first that is, and waits where all begin with a stage that another process is computing.
+    A cell that was begun from other pairs than are computed here, as another kind of processor
+    rounds otherwise, is left as it is, and said.
     """
     if limit is not None and limit < 0:
         raise ValueError(f"limit = {limit} breaks the rule limit >= 0; 0 only judges what is there")
@@ -155,20 +157,39 @@ def record(folder, *, root=Path("runs"), runs=STUDY, limit=None, minutes=math.in
         must_be_writable(folder)
         must_be_writable(root)
     commit()  # now, while it is the code that runs
-    end, done = time.monotonic() + 60 * minutes, 0
+    end, done, others = time.monotonic() + 60 * minutes, 0, []
     while left and done != limit and time.monotonic() < end:
-        finished, busy = next_run(folder, root, left)
+        try:
+            finished, busy = next_run(folder, root, left)
+        except OtherCell as other:
+            say(str(other))
+            others += [config for config in left if cell_of(config) == other.cell]
+            left = [config for config in left if cell_of(config) != other.cell]
+            continue
         done += finished
         left = lacking(folder, left)
         if not finished and not busy:
             break  # other processes have the rest
         while busy and not any(stage.over() for stage in busy) and time.monotonic() < end:
             time.sleep(PAUSE)
-    return len(left)
+    return len(left) + len(lacking(folder, others))
 
 
 PAUSE = 0.5
 """Seconds until stages that other processes are computing are looked at again."""
+
+
+class OtherCell(ValueError):
+    """Runs of a cell are recorded that come from other pairs, or another reference, than here."""
+
+    def __init__(self, text, cell):
+        super().__init__(text)
+        self.cell = cell
+
+
+def cell_of(config):
+    """(tier, seed, label noise): runs of a cell are compared pair by pair."""
+    return config.tier, config.seed, config.label_noise
 
 
 def next_run(folder, root, left):
@@ -178,7 +199,7 @@ def next_run(folder, root, left):
     """
     busy = {}
     for config in left:
-        name, cell = run_id(config), (config.tier, config.seed, config.label_noise)
+        name, cell = run_id(config), cell_of(config)
         if cell in busy:
             continue
         claim = Path(root) / "claims" / name
@@ -245,10 +266,11 @@ def flat(config):
 def add(folder, config, result):
     """Add a finished run to the tables; the summary, which says what is there, comes last.
 
-    ValueError, and nothing is written, if its cell's pairs or reference are not those recorded.
+    :class:`OtherCell`, and nothing is written, if its cell's pairs or reference are not those
+    recorded.
     """
     folder, name = Path(folder), run_id(config)
-    cell = {"tier": config.tier, "seed": config.seed, "label_noise": config.label_noise}
+    cell = dict(zip(("tier", "seed", "label_noise"), cell_of(config), strict=True))
     rows = result.summary.iloc[1:].assign(run=name, lam=config.align.lam)
     rows = rows.assign(**asdict(config.align.margins), label_noise=config.label_noise)
 
@@ -270,11 +292,15 @@ def add(folder, config, result):
     keys = {"prompts": ["run", "prompt"], "pairs": [*cell, "pair"]}
     keys |= {"texts": ["run", "temperature", "prompt"], "responses": ["run", "pair"]}
     keys |= {"steps": ["run", "step"], "summary": ["run"]}
-    whole = {table: joined(folder, table, rows, keys[table]) for table, rows in fresh.items()}
+    whole = {
+        table: joined(folder, table, rows, keys[table], cell_of(config))
+        for table, rows in fresh.items()
+    }
     about = {
         "config.json": json.loads(canonical(config)),
         "env.json": environment()
-        | {"card": card(), "commit": commit(), "seconds": float(rows["seconds"].iloc[0])},
+        | {"card": card(), "commit": commit(), "seconds": float(rows["seconds"].iloc[0])}
+        | {key: result.details["precision"][key] for key in ("dtype", "threads")},
     }
     for file, value in about.items():
         known = json.loads((folder / file).read_text("utf-8")) if (folder / file).is_file() else {}
@@ -285,7 +311,7 @@ def add(folder, config, result):
             rows.to_parquet(temporary, index=False)
 
 
-def joined(folder, table, fresh, keys):
+def joined(folder, table, fresh, keys, cell):
     """A results folder's table with fresh rows; those that it has must be the same in both."""
     pandas = optional("pandas")
     path = folder / f"{table}.parquet"
@@ -297,11 +323,12 @@ def joined(folder, table, fresh, keys):
         old, new = both[name], both[f"{name}_fresh"]
         if not ((old == new) | (old.isna() & new.isna())).all():
             place = both.loc[old != new, keys].iloc[0].to_dict()
-            raise ValueError(
+            raise OtherCell(
                 f"{path} holds another {name} of {place}: runs of a cell are compared pair by "
                 "pair, and these were computed from other pairs, by another machine perhaps; go on "
                 "with the root folder that the recorded ones come from, or name another results "
-                "folder"
+                "folder",
+                cell,
             )
     rows = pandas.concat([known, fresh], ignore_index=True)
     return rows.drop_duplicates(keys, keep="last").reset_index(drop=True)

@@ -253,6 +253,24 @@ def test_a_cell_whose_stage_is_anothers_is_put_off(tmp_path, monkeypatch):
         assert not busy.over()
 
 
+def test_a_cell_that_was_begun_elsewhere_is_left_and_the_others_go_on(tmp_path, monkeypatch):
+    def added(folder, config, result):
+        if config.seed == 0:
+            raise recording.OtherCell("other pairs", recording.cell_of(config))
+        taken.append(config)
+
+    def still_lacking(folder, runs):
+        return [config for config in runs if config not in taken]
+
+    taken, runs = [], second.study("smoke")[:30]
+    monkeypatch.setattr(recording, "run", lambda config, root: config)
+    monkeypatch.setattr(recording, "add", added)
+    monkeypatch.setattr(recording, "lacking", still_lacking)
+    monkeypatch.setattr(recording, "recorded", lambda folder, config: config in taken)
+    assert recording.record(tmp_path, root=tmp_path, runs=runs) == 10
+    assert taken == [config for config in runs if config.seed]
+
+
 def test_a_run_that_another_process_has_taken_is_left_to_it(tmp_path, monkeypatch):
     monkeypatch.setattr(recording, "run", lambda config, root: config)
     monkeypatch.setattr(recording, "add", lambda folder, config, result: taken.append(config))
