@@ -134,13 +134,14 @@ def answers(known, rows):
     )
     found = [f"{at:g}: {told_of(gap('madpo', temperature=at))}" for at in TEMPERATURES]
     yield f"Decoded at temperature {'; '.join(found)} at equal KL (claim A8)."
-    gaps = {arm: gap(arm)(known) for arm in OTHERS}
+    gaps = {arm: found for arm in OTHERS if not math.isnan((found := gap(arm)(known)).value)}
     adjusted = dict(zip(gaps, holm([p_of_zero(found) for found in gaps.values()]), strict=True))
     for side, sign in (("above", 1), ("below", -1)):
         arms = [f"{ARMS[arm].label} ({gaps[arm].value:+.2f})" for arm, p in adjusted.items()
                 if p < 0.05 and sign * gaps[arm].value > 0]  # fmt: skip
-        yield f"Of {len(gaps)} other arms {len(arms)} lie {side} DPO's line (Holm, 5 %)" + (
-            f": {', '.join(arms)}." if arms else "."
+        yield (
+            f"Of {len(gaps)} other arms measured {len(arms)} lie {side} DPO's line (Holm, 5 %)"
+            + (f": {', '.join(arms)}." if arms else ".")
         )
     yield decisions(rows)
 
@@ -167,13 +168,14 @@ def minds(known):
     """What a run could still show that would refute the reading, with where it stands."""
 
     def at(measure):
-        return f"now {measure(known):+.2f}"
+        found = measure(known)
+        return "not measured yet" if math.isnan(found.value) else f"now {found:+.2f}"
 
     return (
         f"A reward of MADPO at equal KL of {LEAST_PUBLISHED / 2:g} or more, half of what was "
         f"published ({at(gap('madpo'))}), at any decoding temperature.",
         "A weight that beats the offset with its targets at equal KL: then suppressing labels does "
-        f"what no target does (offset minus MADPO {at(offset_over_madpo)}).",
+        f"what no target does (offset minus MADPO: {at(offset_over_madpo)}).",
         f"A KL of MADPO beyond that of DPO at β/4 ({at(beyond_quarter)} in log KL): then it is "
         "more than the temperature that theory says it is.",
         "A larger model, a better reward model, longer training: these runs are 270 M parameters "
