@@ -1,9 +1,11 @@
 """The second study: DPO at six temperatures in every cell, every rival, errors and label noise.
 
 A run is an arm (a method with its settings, what is done to its margins, label noise) in a cell
-(tier and seed). :func:`study` lists them, the most telling first, so that what is there when time
-runs out is balanced: every block has all three seeds. The list is the same for every size; on two
-cores the first 225 runs take about twelve hours.
+(tier and seed). :func:`study` lists them. Where a card does the headline in one sitting, the most
+telling come first and every block has all three seeds, so that what is there when time runs out is
+balanced. On two cores the first 225 runs take about twelve hours, of several days and perhaps
+machines: there a cell comes after the other, whole, as its runs are compared pair by pair and
+another kind of processor draws other pairs.
 """
 
 import functools
@@ -117,13 +119,14 @@ NOISY = tuple(map(mislabelled, (
 
 ARMS = {one.name: one for one in (*HEADLINE, *RIVALS, *NOISY, *ERRORS)}
 
-BLOCKS = (
+MAIN = (
     *((tier, HEADLINE) for tier in TIERS),
     ("high", RIVALS),
     ("high", NOISY),
     ("high", ERRORS),
-    *((tier, RIVALS) for tier in TIERS[1:]),
 )
+MORE = tuple((tier, RIVALS) for tier in TIERS[1:])
+"""What a study is whole without."""
 
 
 @dataclass(frozen=True)
@@ -145,18 +148,24 @@ def _listed(size):
     preset = replace(
         PRESETS[size], evaluate=replace(PRESETS[size].evaluate, temperatures=TEMPERATURES)
     )
+    spots = [
+        [(one, tier, seed) for tier, arms in blocks for seed in SEEDS for one in arms]
+        for blocks in (MAIN, MORE)
+    ]
+    if size == "cpu":
+        for listed in spots:
+            listed.sort(key=lambda spot: (spot[2], TIERS.index(spot[1])))
     return {
         Spot(one.name, tier, seed, size): variation(
             tier, seed, one.method, preset=preset, **one.settings
         )
-        for tier, arms in BLOCKS
-        for seed in SEEDS
-        for one in arms
+        for listed in spots
+        for one, tier, seed in listed
     }
 
 
 def study(size="cpu"):
-    """Every run of a size, the most telling first: SentimentConfigs."""
+    """Every run of a size, in the order in which they are run: SentimentConfigs."""
     return tuple(_listed(size).values())
 
 

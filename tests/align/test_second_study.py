@@ -44,9 +44,19 @@ HEADLINE = 90
 """Runs of the headline: ten arms in nine cells."""
 
 
-def test_the_list_is_balanced_wherever_it_is_cut():
+def test_on_two_cores_a_cell_comes_after_the_other():
     runs = second.study("cpu")
-    assert len({run_id(config) for config in runs}) == len(runs) == len(second.study("card"))
+    at = [second.spots()[run_id(config)] for config in runs]
+    whole = [spot.cell for spot in at[:225]]
+    assert list(dict.fromkeys(whole)) == [(t, s) for s in (0, 1, 2) for t in second.TIERS]
+    assert whole == sorted(whole, key=lambda cell: (cell[1], second.TIERS.index(cell[0])))
+    assert [whole.count((tier, 0)) for tier in second.TIERS] == [55, 10, 10]
+    assert [spot.arm for spot in at[:10]] == [arm.name for arm in second.HEADLINE]
+
+
+def test_the_list_of_a_card_is_balanced_wherever_it_is_cut():
+    runs = second.study("card")
+    assert len({run_id(config) for config in runs}) == len(runs) == len(second.study("cpu"))
     at = [second.spots()[run_id(config)] for config in runs]
     for tier, block in zip(("high", "low", "medium"), (at[:30], at[30:60], at[60:90]), strict=True):
         assert {spot.tier for spot in block} == {tier}
@@ -74,8 +84,8 @@ def test_every_size_runs_the_same_arms():
     ids = {size: list(map(run_id, second.study(size))) for size in second.SIZES}
     spots = second.spots()
     assert len(spots) == sum(map(len, ids.values()))  # no two sizes share a run
-    for card, cpu in zip(ids["card"], ids["cpu"], strict=True):
-        assert (spots[card].arm, spots[card].cell) == (spots[cpu].arm, spots[cpu].cell)
+    arms = [{(spots[run].arm, spots[run].cell) for run in runs} for runs in ids.values()]
+    assert arms[0] == arms[1] == arms[2] and len(arms[0]) == len(ids["cpu"])
 
 
 def test_the_curve_is_scipys():

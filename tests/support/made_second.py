@@ -25,7 +25,7 @@ def beta_of(name):
 
 
 def made(kl_of, gain_of, *, displaced=None, until=None, noise=0.02, seed=0):
-    """Tables of the first `until` runs at the size cpu.
+    """Tables of the first `until` runs of a card, at the size cpu.
 
     Parameters
     ----------
@@ -48,8 +48,9 @@ def made(kl_of, gain_of, *, displaced=None, until=None, noise=0.02, seed=0):
                 "temperature": at, "reward": reward, "length": 32, "degenerate": False,
             }))  # fmt: skip
 
-    for config in study("cpu")[:until]:
-        name = run_id(config)
+    at = {(spots[name].arm, spots[name].cell): name for name in map(run_id, study("cpu"))}
+    balanced = [spots[run_id(config)] for config in study("card")]
+    for name in [at[spot.arm, spot.cell] for spot in balanced][:until]:
         spot = spots[name]
         kl = kl_of(spot.arm)
         reward = float(curve(kl)) + gain_of(spot.arm) + noise * rng.normal()
