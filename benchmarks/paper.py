@@ -105,6 +105,7 @@ def main(arguments=None):
         raise ValueError(f"--share {chosen.share} breaks the rule 0 < share <= 1; take 0.01")
     import torch
 
+    from madpo_theory.align.train import updates
     from madpo_theory.experiments.sentiment import run
 
     model, data = lay_out(chosen.root / "local")
@@ -124,10 +125,12 @@ def main(arguments=None):
         recorder.add(name=name, ours=seconds, peer=before[name], unit="s", **about)
     for row in result.summary.itertuples():
         recorder.note(name=row.method, reward=round(row.reward, 3), kl=round(row.kl, 3))
+    (log,) = stages.glob("reward_model-*/metrics.jsonl")
     recorder.note(
-        name="the whole preset", hours=round(hours / chosen.share, 1),
-        told="said before the run, over the share", device=result.details["precision"]["device"],
+        name="reward model, stopped early", updates=len(log.read_text("utf-8").splitlines()),
+        most=updates(config.generate.pairs, config.reward),
     )  # fmt: skip
+    recorder.note(name="the whole preset on this machine", hours=round(hours / chosen.share))
     recorder.save()
 
 

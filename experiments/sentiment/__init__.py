@@ -65,7 +65,7 @@ PRESETS = {
         generate=GenerateConfig(new_tokens=64, pairs=4_000, held_out_pairs=512, batch_size=128),
         reward=TrainConfig(batch_size=16, checkpoint_every=1_000),
         align=AlignConfig(train=TrainConfig(batch_size=32, lr=2e-4, checkpoint_every=1_000)),
-        evaluate=EvaluateConfig(prompts=512),
+        evaluate=EvaluateConfig(prompts=512, kl_dtype="float32"),
     ),
     "paper": SentimentConfig(
         data=DataConfig(
@@ -86,7 +86,7 @@ PRESETS = {
         sft=replace(_PAPER, epochs=5, lr=2e-4, patience=3, validate_every=20),
         reward=replace(_PAPER, epochs=12, patience=3),
         align=AlignConfig(train=_PAPER),
-        evaluate=EvaluateConfig(prompts=2_000),
+        evaluate=EvaluateConfig(prompts=2_000, kl_dtype="float32"),
     ),
 }
 
@@ -118,6 +118,8 @@ def run(config, root=Path("runs"), *, estimate=False):
     adapter = {"seed": config.seed, "model": config.model}
     count = {"sft_examples": c.sft_examples, "sft_held_out": 64, "evaluation": c.evaluate.prompts}
     judged = {"generate": c.generate, "layers": layers, "seed": config.seed}
+    if c.evaluate.kl_dtype != "model":
+        judged["kl_dtype"] = c.evaluate.kl_dtype
     methods = methods_of(c.align)
 
     number = precision(root, c.precision)

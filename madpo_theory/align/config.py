@@ -315,6 +315,9 @@ class EvaluateConfig:
     """Bootstrap resamples of an interval."""
     level: float = 0.95
     """Coverage of an interval."""
+    kl_dtype: str = later("model")
+    """Number format of the KL. float32: that of the weights; model: that of the policy as it is
+    run, to which rounding adds some in bfloat16, the more the longer a text is."""
     temperatures: tuple[float, ...] = later(())
     """Decoding temperatures besides 1, at which rewards are measured too; with any, the texts'
     lengths, degenerate texts and what training did to responses are measured as well."""
@@ -322,6 +325,8 @@ class EvaluateConfig:
     def __post_init__(self):
         counted(self, prompts=1, resamples=1)
         require(0 < self.level < 1, "level", self.level, "it lies in (0, 1)", "change it")
+        rule = "it is model or float32"
+        require(self.kl_dtype in ("model", "float32"), "kl_dtype", self.kl_dtype, rule, "choose")
         for value in self.temperatures:
             rule = "each is finite, above 0 and not 1"
             good = math.isfinite(value) and value > 0 and value != 1

@@ -48,7 +48,7 @@ def evaluate(
     """Stage: one sample for every evaluation prompt and, a policy's margins on held-out pairs.
 
     Without a policy it evaluates the reference. Every policy gets the same prompts and the same
-    uniform numbers.
+    uniform numbers. Where the settings have a `kl_dtype`, the KL is computed in that number format.
     """
     pandas = optional("pandas")
     settings, seed, layers = config["generate"], config["seed"], config["layers"]
@@ -57,7 +57,11 @@ def evaluate(
     eos = vocabulary.special("eos")
     causal_lm = load_model(model, precision, sft)
     if policy is not None:
-        peft_model = load_adapter(causal_lm, policy)
+        measured = causal_lm, load_adapter(causal_lm, policy)
+        dtype = getattr(torch, config.get("kl_dtype", ""), causal_lm.dtype)
+        if dtype != causal_lm.dtype:
+            exact_lm = load_model(model, precision, sft, dtype=dtype)
+            measured = exact_lm, load_adapter(exact_lm, policy)
     layout = Layout(settings.prompt_tokens, settings.new_tokens, 1)
 
     def sampled(part):
@@ -67,7 +71,7 @@ def evaluate(
         if policy is None:
             return result | {"kl": torch.zeros(len(batch)), "kl_mc": torch.zeros(len(batch))}
         both = [
-            divergence(causal_lm, peft_model, rows, layout, layers, eos)
+            divergence(*measured, rows, layout, layers, eos)
             for rows in layout.join(batch, responses).split(2 * BATCH)
         ]
         exact, plain = (torch.cat(values).cpu() for values in zip(*both, strict=True))

@@ -189,9 +189,13 @@ def special_token(model, name):
     return model.read_json("vocabulary.json")["special"][name]
 
 
-def load_model(model, precision, *adapters):
-    """The causal language model on its device, frozen, with finished adapters merged in."""
-    device, dtype = use(precision)
+def load_model(model, precision, *adapters, dtype=None):
+    """The causal language model on its device, frozen, with finished adapters merged in.
+
+    In the number format of the precision stage, or in `dtype`.
+    """
+    device, chosen = use(precision)
+    dtype = dtype or chosen
     causal_lm = transformers().AutoModelForCausalLM.from_pretrained(
         model.path / "model", dtype=torch.float32, attn_implementation="sdpa"
     )

@@ -9,6 +9,7 @@ from madpo_theory import EfficientWeight, MarginSchedule
 from madpo_theory.align.config import (
     AlignConfig,
     DataConfig,
+    EvaluateConfig,
     GenerateConfig,
     ModelConfig,
     PrecisionConfig,
@@ -37,6 +38,7 @@ from madpo_theory.methods.dpo_matched import DpoMatched
         (lambda: AlignConfig(beta=-0.1), "beta"),
         (lambda: AlignConfig(c_max=1.0), "c_max"),
         (lambda: DataConfig(min_words=0), "min_words"),
+        (lambda: EvaluateConfig(kl_dtype="bfloat16"), "kl_dtype"),
     ],
 )
 def test_a_bad_setting_names_itself_the_rule_and_the_fix(make, name):

@@ -12,7 +12,15 @@ import pytest
 import torch
 
 from madpo_theory.align.config import ScorerConfig
-from madpo_theory.align.policy import SPECIAL, load_adapter, load_model, tiny_gemma
+from madpo_theory.align.evaluate import divergence
+from madpo_theory.align.logprobs import Layout
+from madpo_theory.align.policy import (
+    SPECIAL,
+    load_adapter,
+    load_model,
+    special_token,
+    tiny_gemma,
+)
 from madpo_theory.align.store import Run
 from madpo_theory.experiments.sentiment import PRESETS, run
 
@@ -109,6 +117,29 @@ def test_the_paper_preset_runs_to_its_end(result):
     assert (table.drop(index="sft")["steps"] == 2 * 24 // 8).all()
     assert result.details["precision"]["dtype"] == "bfloat16"
     assert result.details["vocabulary"]["coverage"] == 1  # nothing is pruned from a hub model
+
+
+@pytest.mark.slow
+def test_the_kl_is_that_of_the_weights(result):
+    """In bfloat16, in which the policy is trained and sampled, rounding would be most of it."""
+    root = result.path.parent
+    for path in sorted(root.glob("evaluate-*")):
+        parents = json.loads((path / "config.json").read_text())["parents"]
+        stages = {name.rpartition("-")[0]: Run(root / name) for name in parents}
+        if "align" in stages:
+            break
+    kl = Run(path).read_table("samples.parquet")["kl"].to_numpy()
+    texts = Run(path).read_tensors("samples.safetensors")["responses"]
+    prompts = stages["tokens"].read_tensors("tokens.safetensors")["evaluation"]
+    layout, found = Layout(prompts.shape[1], texts.shape[1], 1), {}
+    eos = special_token(stages["model"], "eos")
+    for dtype in (torch.float32, torch.bfloat16):
+        at = load_model(stages["model"], stages["precision"], stages["sft"], dtype=dtype)
+        policy = load_adapter(at, stages["align"])
+        exact, _ = divergence(at, policy, torch.cat([prompts, texts], 1), layout, 0, eos)
+        found[dtype] = exact.double().numpy()
+    np.testing.assert_allclose(kl, found[torch.float32], rtol=1e-3, atol=1e-5)
+    assert found[torch.bfloat16].mean() > 10 * abs(kl).mean()
 
 
 @pytest.mark.slow
