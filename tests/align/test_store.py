@@ -41,7 +41,7 @@ def test_key_depends_on_stage_settings_and_parents():
 
 
 OTHER = {"weight": "efficient", "settings": (("beta", 1.6),), "temperatures": (0.5,)}
-OTHER |= {"label_noise": 0.2}
+OTHER |= {"label_noise": 0.2, "kl_dtype": "float32"}
 UNCHANGED = (
     "dtype", "decay", "methods", "warmup", "fraction", "tier", "disturbance", "level",
 )  # fmt: skip
