@@ -1,6 +1,7 @@
 """The second sentiment study: reward against KL by tier, and each arm's reward at equal KL."""
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ._sentiment import TIERS
 from ._style import INK, PAGE, SHADE, named, new, pick, point, styled, symbols, unique
@@ -28,7 +29,7 @@ def draw(tables):
 def frontier(figure, grid, runs, tiers):
     first, entries = None, {}
     for place, tier in enumerate(tiers):
-        first = axes = figure.add_subplot(grid[0, place], sharey=first)
+        first = axes = figure.add_subplot(grid[0, place], sharex=first, sharey=first)
         for seed in unique(runs, "seed"):
             curve = pick(runs, "kl", "reward", tier=tier, seed=seed, is_dpo=True, missing=None)
             if curve is not None:
@@ -41,6 +42,9 @@ def frontier(figure, grid, runs, tiers):
                 (drawn,) = axes.plot(*found, **(style | point(method)))
                 entries.setdefault(named(method), drawn)
         axes.set(xscale="log", title=TIERS[tier], xlabel="KL to SFT (nats)")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(labelleft=place == 0)
         if place == 0:
             axes.set_ylabel("mean true reward")
