@@ -3,7 +3,7 @@
 A run is an arm (a method with its settings, what is done to its margins, label noise) in a cell
 (tier and seed). :func:`study` lists them. Where a card does the headline in one sitting, the most
 telling come first and every block has all three seeds, so that what is there when time runs out is
-balanced. On two cores the first 225 runs take about twelve hours, of several days and perhaps
+balanced. On two cores the first 225 runs take eight to twelve hours, of several days and perhaps
 machines: there a cell comes after the other, whole, as its runs are compared pair by pair and
 another kind of processor draws other pairs.
 """
