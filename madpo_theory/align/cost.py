@@ -53,6 +53,10 @@ def costs(config, model, precision):
     eos = special_token(model, "eos")
     causal_lm = load_model(model, precision)
     peft_model, device = add_adapter(causal_lm, c.model, c.seed, "cost"), causal_lm.device
+    measured_in = causal_lm, peft_model
+    if c.evaluate.kl_dtype != "model":
+        exact = load_model(model, precision, dtype=getattr(torch, c.evaluate.kl_dtype))
+        measured_in = exact, add_adapter(exact, c.model, c.seed, "cost")
     vocabulary, numbers = causal_lm.config.vocab_size, torch.Generator().manual_seed(c.seed)
     one, two = (Layout(g.prompt_tokens, g.new_tokens, branches) for branches in (1, 2))
 
@@ -89,7 +93,7 @@ def costs(config, model, precision):
     def judged(rows):
         tokens = torch.cat([ids(rows, g.prompt_tokens), drawn(rows, 1)[:, 0]], 1)
         for part in tokens.split(2 * BATCH):
-            divergence(causal_lm, peft_model, part, one, layers, eos)
+            divergence(*measured_in, part, one, layers, eos)
 
     def training(name, step, settings, examples, make):
         """An update's microbatches, one after another."""
