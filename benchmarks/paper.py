@@ -73,7 +73,7 @@ def trial(share, model, data):
     )  # fmt: skip
 
 
-def said(root, result):
+def said(root):
     """{what a stage is called here: seconds that were said before the run}, and the hours."""
     (cost,) = root.glob("cost-*/cost.json")
     found = json.loads(cost.read_text("utf-8"))
@@ -114,7 +114,7 @@ def main(arguments=None):
     result = run(config, stages, estimate=True)
     print(result.summary.to_string(index=False, float_format="%.3f"))
     recorder = Recorder("paper", chosen.out)
-    before, hours = said(stages, result)
+    before, hours = said(stages)
     about = {
         "pairs": config.generate.pairs, "new": config.generate.new_tokens,
         "dtype": result.details["precision"]["dtype"], "threads": torch.get_num_threads(),

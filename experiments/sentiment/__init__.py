@@ -118,8 +118,7 @@ def run(config, root=Path("runs"), *, estimate=False):
     adapter = {"seed": config.seed, "model": config.model}
     count = {"sft_examples": c.sft_examples, "sft_held_out": 64, "evaluation": c.evaluate.prompts}
     judged = {"generate": c.generate, "layers": layers, "seed": config.seed}
-    if c.evaluate.kl_dtype != "model":
-        judged["kl_dtype"] = c.evaluate.kl_dtype
+    exact = {} if c.evaluate.kl_dtype == "model" else {"kl_dtype": c.evaluate.kl_dtype}
     methods = methods_of(c.align)
 
     number = precision(root, c.precision)
@@ -138,7 +137,7 @@ def run(config, root=Path("runs"), *, estimate=False):
         root, {"train": c.reward} | adapter, labelled, fixed, base, tuned, number
     )
     shared = (ids, base, tuned, judge, number)
-    baseline = evaluate(root, judged, *shared)
+    baseline = evaluate(root, judged | exact, *shared)
     policies, measured = [], []
 
     def more(evaluated, *policy):
@@ -150,7 +149,7 @@ def run(config, root=Path("runs"), *, estimate=False):
     for method in methods:
         settings = {"method": method, "train": c.align.train} | adapter
         policy = align(root, settings, labelled, fixed, rewarded, base, tuned, number)
-        evaluated = evaluate(root, judged, *shared, policy, labelled, fixed)
+        evaluated = evaluate(root, judged | exact, *shared, policy, labelled, fixed)
         policies += [policy, evaluated]
         more(evaluated, policy, labelled, fixed)
     table = {

@@ -321,8 +321,9 @@ def joined(folder, table, fresh, keys, cell):
     both = known.merge(fresh, on=keys, suffixes=("", "_fresh"))
     for name in known.columns.intersection(fresh.columns).difference(keys):
         old, new = both[name], both[f"{name}_fresh"]
-        if not ((old == new) | (old.isna() & new.isna())).all():
-            place = both.loc[old != new, keys].iloc[0].to_dict()
+        wrong = (old != new) & (old.notna() | new.notna())
+        if wrong.any():
+            place = both.loc[wrong, keys].iloc[0].to_dict()
             raise OtherCell(
                 f"{path} holds another {name} of {place}: runs of a cell are compared pair by "
                 "pair, and these were computed from other pairs, by another machine perhaps; go on "

@@ -58,7 +58,7 @@ def evaluate(
     causal_lm = load_model(model, precision, sft)
     if policy is not None:
         measured = causal_lm, load_adapter(causal_lm, policy)
-        dtype = getattr(torch, config.get("kl_dtype", ""), causal_lm.dtype)
+        dtype = getattr(torch, config["kl_dtype"]) if "kl_dtype" in config else causal_lm.dtype
         if dtype != causal_lm.dtype:
             exact_lm = load_model(model, precision, sft, dtype=dtype)
             measured = exact_lm, load_adapter(exact_lm, policy)

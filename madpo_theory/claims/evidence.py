@@ -255,9 +255,8 @@ def _certified(name, how, quantity, subject, limits, detail, **options):
         )
 
     def labelled(evidence):
-        evidence.__name__ = f"{how}_{quantity}"
-        evidence.writes, evidence.uses = True, (quantity,)
-        return _labelled(evidence, "certified", name, "")
+        evidence.uses = (quantity,)
+        return _writing(evidence, f"{how}_{quantity}", name)
 
     def inside(limit):
         return None if limit is None else 0.05 * (abs(limit) or 1.0)
