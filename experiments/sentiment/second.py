@@ -1,11 +1,11 @@
 """The second study: DPO at six temperatures in every cell, every rival, errors and label noise.
 
 A run is an arm (a method with its settings, what is done to its margins, label noise) in a cell
-(tier and seed). :func:`study` lists them. Where a card does the headline in one sitting, the most
-telling come first and every block has all three seeds, so that what is there when time runs out is
-balanced. On two cores the first 225 runs take eight to twelve hours, of several days and perhaps
-machines: there a cell comes after the other, whole, as its runs are compared pair by pair and
-another kind of processor draws other pairs.
+(tier and seed). :func:`study` lists them, the most telling first, the headline before all else. On
+two cores the first 225 runs take eight to twelve hours, of several days and perhaps machines, and
+another kind of processor draws other pairs, while a cell's runs are compared pair by pair: there a
+cell comes after the other, its headline whole, and then again with what else it has. A card does
+block after block, each with all three seeds, so that what is there when time runs out is balanced.
 """
 
 import functools
@@ -154,7 +154,9 @@ def _listed(size):
     ]
     if size == "cpu":
         for listed in spots:
-            listed.sort(key=lambda spot: (spot[2], TIERS.index(spot[1])))
+            listed.sort(
+                key=lambda spot: (spot[0] not in HEADLINE, spot[2], TIERS.index(spot[1]))
+            )
     return {
         Spot(one.name, tier, seed, size): variation(
             tier, seed, one.method, preset=preset, **one.settings
