@@ -154,9 +154,7 @@ def _listed(size):
     ]
     if size == "cpu":
         for listed in spots:
-            listed.sort(
-                key=lambda spot: (spot[0] not in HEADLINE, spot[2], TIERS.index(spot[1]))
-            )
+            listed.sort(key=lambda spot: (spot[0] not in HEADLINE, spot[2], TIERS.index(spot[1])))
     return {
         Spot(one.name, tier, seed, size): variation(
             tier, seed, one.method, preset=preset, **one.settings
