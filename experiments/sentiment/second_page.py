@@ -124,6 +124,7 @@ def answers(known, rows):
 
     equal = gap("madpo")(known)
     at_one_beta = difference("madpo", "dpo 0.1")
+    yield f"**{in_words(equal)}**"
     yield (
         f"At equal KL MADPO (c_max 4) earns {equal:+.2f} over DPO"
         + (f"; {could_see(equal):.2f} could have been seen." if equal.worlds else ".")
@@ -136,14 +137,33 @@ def answers(known, rows):
     yield f"Decoded at temperature {'; '.join(found)} at equal KL (claim A8)."
     gaps = {arm: found for arm in OTHERS if not math.isnan((found := gap(arm)(known)).value)}
     adjusted = dict(zip(gaps, holm([p_of_zero(found) for found in gaps.values()]), strict=True))
+    sides = []
     for side, sign in (("above", 1), ("below", -1)):
         arms = [f"{ARMS[arm].label} ({gaps[arm].value:+.2f})" for arm, p in adjusted.items()
                 if p < 0.05 and sign * gaps[arm].value > 0]  # fmt: skip
-        yield (
-            f"Of {len(gaps)} other arms measured {len(arms)} lie {side} DPO's line (Holm, 5 %)"
-            + (f": {', '.join(arms)}." if arms else ".")
-        )
+        sides.append(f"{len(arms) or 'none'} {side}" + f" ({', '.join(arms)})" * bool(arms))
+    yield (
+        f"Of {len(gaps)} arms set against DPO's line {' and '.join(sides)} it, at 5 % for all of "
+        "them together (Holm)."
+    )
     yield decisions(rows)
+
+
+def in_words(equal):
+    """What MADPO's reward at equal KL comes to, as a sentence."""
+    if not equal.worlds:
+        return "Nothing is decided: fewer than two cells are measured."
+    half = LEAST_PUBLISHED / 2
+    if equal.low > 0:
+        return f"At equal KL {equal.value:+.2f} of MADPO's gain is left, which is its own."
+    if equal.high >= half:
+        return (
+            "Nothing is decided: at equal KL neither 0 nor half of the published gain is excluded."
+        )
+    return (
+        "MADPO's gain is that of a smaller β: at equal KL nothing is left that this study could "
+        "see, and half of what the paper published is excluded."
+    )
 
 
 def decisions(rows):
@@ -201,7 +221,8 @@ def predicted(rows):
                 yield (
                     row["id"],
                     own["quantity"] if own else "",
-                    told(own).removeprefix("predicted ") if own else "",
+                    ends_of(own) if own else "",
+                    measured_of(own) if own else "",
                     own["derivation"] if own else "",
                     told_probability(own["probability"]) if own else "",
                     f"{name.replace('_', ' ')}: {ends_of(rival)} ({rival['because']})",
@@ -218,16 +239,24 @@ def predicted(rows):
         f"{REFUTED:g} refutes. Where both survive, the study was too small to decide.",
         "",
         *markdown_table(
-            ("", "quantity", "theory, measured", "because", "p", "rival", "p", "survived"), cells()
+            ("", "quantity", "theory", "measured", "because", "p", "rival", "p", "survived"),
+            cells(),
         ),
         "",
     ]
 
 
-def ends_of(rival):
-    """The interval that a rival allows, as text."""
-    whole = told({"predicted": rival["predicted"], "measured": None})
+def ends_of(told_by):
+    """The interval that theory or a rival allows, as text."""
+    whole = told({"predicted": told_by["predicted"], "measured": None})
     return whole.removeprefix("predicted ").removesuffix(", not measured")
+
+
+def measured_of(row):
+    """A prediction's measurement with its interval, as text."""
+    if row["measured"] is None:
+        return "not measured"
+    return "{:+.2f} [{:+.2f}, {:+.2f}]".format(row["measured"], *row["interval"])
 
 
 def number(found, form="+.2f"):

