@@ -4,8 +4,8 @@ from madpo_theory.claims.evidence import foil
 from madpo_theory.claims.ledger import Claim
 
 from .evidence import recorded, second_folder
+from .published import SMALLEST_PUBLISHED
 
-SMALLEST_PUBLISHED = 0.47  # MADPO minus DPO, tier low; 0.52 medium, 0.61 high
 OURS, MATCHED = "madpo", "dpo_matched"
 QUARTER = "dpo 0.025"  # of the second study: DPO at beta / c_max
 

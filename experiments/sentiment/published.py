@@ -4,7 +4,7 @@ Source: the saved outputs and figures of the released notebooks; numbers read of
 to 0.02. Their policy, reward and pairs differ from ours: compare shapes, not levels.
 """
 
-__all__ = ["ABLATION", "COEFFICIENT", "HEADLINE", "THRESHOLD"]
+__all__ = ["ABLATION", "COEFFICIENT", "GAINS", "HEADLINE", "SMALLEST_PUBLISHED", "THRESHOLD"]
 
 TIERS = ("high", "medium", "low")
 
@@ -20,6 +20,11 @@ HEADLINE = {
     "ipo": by_tier(0.35, 0.31, 0.10),
 }
 """Method to tier to mean reward, beta 0.1."""
+
+GAINS = {tier: round(HEADLINE["madpo"][tier] - HEADLINE["dpo"][tier], 2) for tier in TIERS}
+"""Tier to the mean reward of MADPO minus DPO's."""
+
+SMALLEST_PUBLISHED = min(GAINS.values())
 
 ABLATION = {
     2.0: {

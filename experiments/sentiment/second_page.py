@@ -14,6 +14,7 @@ from madpo_theory.show.figures import drawn, save
 from madpo_theory.simulate.predictions import told, told_probability
 
 from .page import full_scale_table
+from .published import GAINS, SMALLEST_PUBLISHED
 from .second import ARMS, BETAS, ERRORS, HEADLINE, NOISY, RIVALS, headline_lacks, study
 from .second_measures import (
     Recorded,
@@ -29,13 +30,12 @@ from .second_measures import (
     p_of_zero,
     share,
 )
-from .second_predictions import REFUTED, decided, judged
+from .second_predictions import HALF, REFUTED, decided, judged
 from .study import lacking, load_tables
 
 __all__ = ["publish", "reading"]
 
 TITLE = "The second sentiment study"
-LEAST_PUBLISHED = 0.47
 TEMPERATURES = (0.5, 0.75, 1.0, 1.25)
 DPO = [arm.name for arm in HEADLINE if arm.method == "dpo"]
 OTHERS = [arm.name for arm in (*HEADLINE, *RIVALS, *NOISY, *ERRORS) if arm.method != "dpo"]
@@ -63,7 +63,8 @@ def publish(folder, path):
         "",
         "Above: every run; the lines are DPO at six β, one for each seed. Below: reward minus that "
         "of DPO at the same KL, mean over cells with 95 % intervals; shaded is what the paper "
-        f"published, {LEAST_PUBLISHED:g} or more. What lies outside the line's KL is not judged.",
+        f"published, {SMALLEST_PUBLISHED:g} or more. What lies outside the line's KL is not "
+        "judged.",
         "",
         "## What would change one's mind",
         "",
@@ -130,8 +131,9 @@ def answers(known, rows):
         + (f"; {could_see(equal):.2f} could have been seen." if equal.worlds else ".")
     )
     yield (
-        f"At the same β it earns {told_of(at_one_beta)}, published {LEAST_PUBLISHED:g} to 0.61; "
-        f"DPO at β/4 earns {told_of(difference('dpo 0.025', 'madpo'))} over it."
+        f"At the same β it earns {told_of(at_one_beta)}, published {SMALLEST_PUBLISHED:g} to "
+        f"{max(GAINS.values()):g}; DPO at β/4 earns "
+        f"{told_of(difference('dpo 0.025', 'madpo'))} over it."
     )
     found = [f"{at:g}: {told_of(gap('madpo', temperature=at))}" for at in TEMPERATURES]
     yield f"Decoded at temperature {'; '.join(found)} at equal KL (claim A8)."
@@ -153,10 +155,9 @@ def in_words(equal):
     """What MADPO's reward at equal KL comes to, as a sentence."""
     if not equal.worlds:
         return "Nothing is decided: fewer than two cells are measured."
-    half = LEAST_PUBLISHED / 2
     if equal.low > 0:
         return f"At equal KL {equal.value:+.2f} of MADPO's gain is left, which is its own."
-    if equal.high >= half:
+    if equal.high >= HALF:
         return (
             "Nothing is decided: at equal KL neither 0 nor half of the published gain is excluded."
         )
@@ -192,7 +193,7 @@ def minds(known):
         return "not measured yet" if math.isnan(found.value) else f"now {found:+.2f}"
 
     return (
-        f"A reward of MADPO at equal KL of {LEAST_PUBLISHED / 2:g} or more, half of what was "
+        f"A reward of MADPO at equal KL of {HALF:g} or more, half of what was "
         f"published ({at(gap('madpo'))}), at any decoding temperature.",
         "A weight that beats the offset with its targets at equal KL: then suppressing labels does "
         f"what no target does (offset minus MADPO: {at(offset_over_madpo)}).",
@@ -410,9 +411,9 @@ def shown(known):
         if not math.isnan(found.value) and ARMS[arm] not in ERRORS:
             gaps.append({"arm": arm, "label": ARMS[arm].label, "method": ARMS[arm].method,
                          "gap": found.value, "lo": found.low, "hi": found.high,
-                         "published": LEAST_PUBLISHED})  # fmt: skip
+                         "published": SMALLEST_PUBLISHED})  # fmt: skip
     empty = {"arm": [], "label": [], "method": [], "gap": [], "lo": [], "hi": [],
-             "published": [LEAST_PUBLISHED]}  # fmt: skip
+             "published": [SMALLEST_PUBLISHED]}  # fmt: skip
     return {"runs": columns(runs), "gaps": columns(gaps) if gaps else empty}
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from madpo_theory.simulate.predictions import Prediction, Rival, judge, write_judgements
 
+from .published import SMALLEST_PUBLISHED
 from .second_measures import (
     Recorded,
     changed,
@@ -38,7 +39,7 @@ __all__ = ["PREDICTIONS", "decided", "judged", "judged_rows"]
 
 INF = math.inf
 HIGH = ("high",)
-HALF = 0.235
+HALF = SMALLEST_PUBLISHED / 2
 """Half of 0.47, the smallest published gain of MADPO over DPO (tier low)."""
 
 
