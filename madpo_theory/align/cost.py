@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .evaluate import divergence
+from .evaluate import divergence, with_adapter_in
 from .generate import generate
 from .logprobs import Layout, continuation_logps, hidden_states, last_hidden, stem
 from .policy import add_adapter, load_model, recompute, special_token
@@ -52,11 +52,11 @@ def costs(config, model, precision):
     c, g, layers = config, config.generate, config.model.first_adapted_layer
     eos = special_token(model, "eos")
     causal_lm = load_model(model, precision)
-    peft_model, device = add_adapter(causal_lm, c.model, c.seed, "cost"), causal_lm.device
-    measured_in = causal_lm, peft_model
-    if c.evaluate.kl_dtype != "model":
-        exact = load_model(model, precision, dtype=getattr(torch, c.evaluate.kl_dtype))
-        measured_in = exact, add_adapter(exact, c.model, c.seed, "cost")
+    device = causal_lm.device
+    measured_in = with_adapter_in(
+        c.evaluate.kl_dtype, causal_lm, lambda lm: add_adapter(lm, c.model, c.seed, "cost"),
+        lambda dtype: load_model(model, precision, dtype=dtype),
+    )  # fmt: skip
     vocabulary, numbers = causal_lm.config.vocab_size, torch.Generator().manual_seed(c.seed)
     one, two = (Layout(g.prompt_tokens, g.new_tokens, branches) for branches in (1, 2))
 

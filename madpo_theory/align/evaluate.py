@@ -41,6 +41,19 @@ def divergence(causal_lm, peft_model, tokens, layout, layers, eos):
     return (exact.view_as(mask) * mask).sum(1), (ratio.view_as(mask) * mask).sum(1)
 
 
+def with_adapter_in(name, causal_lm, adapt, load):
+    """(model, its peft model) for the KL, in the number format called name, causal_lm adapted too.
+
+    `load` takes a dtype and gives the model anew; it is not called for the format causal_lm has.
+    """
+    own = causal_lm, adapt(causal_lm)
+    dtype = causal_lm.dtype if name == "model" else getattr(torch, name)
+    if dtype == causal_lm.dtype:
+        return own
+    exact = load(dtype)
+    return exact, adapt(exact)
+
+
 @stage(together=True)
 def evaluate(
     run, config, tokens, model, sft, scorer, precision, policy=None, pairs=None, reference=None
@@ -57,11 +70,10 @@ def evaluate(
     eos = vocabulary.special("eos")
     causal_lm = load_model(model, precision, sft)
     if policy is not None:
-        measured = causal_lm, load_adapter(causal_lm, policy)
-        dtype = getattr(torch, config["kl_dtype"]) if "kl_dtype" in config else causal_lm.dtype
-        if dtype != causal_lm.dtype:
-            exact_lm = load_model(model, precision, sft, dtype=dtype)
-            measured = exact_lm, load_adapter(exact_lm, policy)
+        measured = with_adapter_in(
+            config.get("kl_dtype", "model"), causal_lm, lambda lm: load_adapter(lm, policy),
+            lambda dtype: load_model(model, precision, sft, dtype=dtype),
+        )  # fmt: skip
     layout = Layout(settings.prompt_tokens, settings.new_tokens, 1)
 
     def sampled(part):
