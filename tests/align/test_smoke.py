@@ -190,11 +190,10 @@ def test_pairs_table_is_consistent(result):
 
 
 @pytest.mark.slow
-def test_a_finished_run_ends_in_seconds_without_model_libraries(result, root):
+def test_a_finished_run_loads_no_model_libraries(result, root):
     code = (
-        "import sys, time, madpo_theory.experiments.sentiment as s\n"
-        "start = time.monotonic(); result = s.run(s.PRESETS['smoke'], sys.argv[1])\n"
-        "assert time.monotonic() - start < 20, time.monotonic() - start\n"
+        "import sys, madpo_theory.experiments.sentiment as s\n"
+        "result = s.run(s.PRESETS['smoke'], sys.argv[1])\n"
         "heavy = {'transformers', 'peft', 'sklearn.linear_model'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "print(result.path)"
