@@ -3,7 +3,7 @@
 from madpo_theory.claims.evidence import foil
 from madpo_theory.claims.ledger import Claim
 
-from .evidence import recorded, second_folder
+from .evidence import recorded
 from .published import SMALLEST_PUBLISHED
 
 OURS, MATCHED = "madpo", "dpo_matched"
@@ -67,9 +67,6 @@ def same_kl_anew(known):
     return f"{found:+.2f}", found.high < SMALLEST_PUBLISHED / 2
 
 
-SECOND = (same_beta_anew, smaller_beta_anew, same_kl_anew)
-"""Of the second study, once some of it is recorded."""
-
 CLAIM = Claim(
     id="A7",
     title="the gains on sentiment are those of a smaller beta",
@@ -81,6 +78,6 @@ CLAIM = Claim(
     verdict="conditional",
     condition="the rivals are held at the same beta, whatever their KL",
     uses=("L5",),
-    evidence=(same_beta, smaller_beta, same_kl, *(SECOND if second_folder() else ())),
+    evidence=(same_beta, smaller_beta, same_kl, same_beta_anew, smaller_beta_anew, same_kl_anew),
     figure="sentiment_frontier",
 )

@@ -104,6 +104,9 @@ def made_of(folder, known, path):
     said = f"**{left} of the study's {len(listed)} runs are still to come.**"
     unfinished = [said + interim * bool(lacks), ""]
     return [
+        "It repeats the first study with a line of DPO that brackets the methods, three seeds of "
+        "every tier, and predictions that could fail.",
+        "",
         *(unfinished if left else []),
         f"Written by `madpo study --second {size} --limit 0 --page {path}` from the "
         f"{len(env)} runs in `{folder}` (size {size}), {hours:.1f} hours of training and "
@@ -277,7 +280,7 @@ def compared(known):
                 yield (
                     ARMS[arm].label,
                     f"{there} of {total}",
-                    number(found) or "outside",
+                    number(found) or ("one cell measures nothing" if there else "outside"),
                     f"{p:.2g}" if measured else "",
                     f"{could_see(found):.2f}" if measured else "",
                 )
