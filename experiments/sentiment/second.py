@@ -3,9 +3,10 @@
 A run is an arm (a method with its settings, what is done to its margins, label noise) in a cell
 (tier and seed). :func:`study` lists them, the most telling first, the headline before all else. On
 two cores the first 225 runs take eight to twelve hours, of several days and perhaps machines, and
-another kind of processor draws other pairs, while a cell's runs are compared pair by pair: there a
-cell comes after the other, its headline whole, and then again with what else it has. A card does
-block after block, each with all three seeds, so that what is there when time runs out is balanced.
+another kind of processor draws other pairs, while a cell's runs are compared pair by pair: the
+headline comes cell after cell there, then arm after arm, each in all three seeds, for nothing is
+measured in fewer than two cells. A card does block after block, each with all three seeds, so that
+what is there when time runs out is balanced.
 """
 
 import functools
@@ -143,6 +144,13 @@ class Spot:
         return self.tier, self.seed
 
 
+def _place(run):
+    """Where an (arm, tier, seed) comes on two cores."""
+    one, tier, seed = run
+    arm, cell = list(ARMS).index(one.name), (seed, TIERS.index(tier))
+    return (0, *cell, arm) if one in HEADLINE else (1, arm, *cell)
+
+
 @functools.cache
 def _listed(size):
     preset = replace(
@@ -154,7 +162,7 @@ def _listed(size):
     ]
     if size == "cpu":
         for listed in spots:
-            listed.sort(key=lambda spot: (spot[0] not in HEADLINE, spot[2], TIERS.index(spot[1])))
+            listed.sort(key=_place)
     return {
         Spot(one.name, tier, seed, size): variation(
             tier, seed, one.method, preset=preset, **one.settings

@@ -44,7 +44,7 @@ HEADLINE = 90
 """Runs of the headline: ten arms in nine cells."""
 
 
-def test_on_two_cores_the_headline_comes_first_and_a_cell_after_the_other():
+def test_on_two_cores_the_headline_comes_first_then_an_arm_after_the_other():
     at = [second.spots()[run_id(config)] for config in second.study("cpu")]
     cells = [(tier, seed) for seed in (0, 1, 2) for tier in second.TIERS]
     headline = [arm.name for arm in second.HEADLINE]
@@ -53,8 +53,9 @@ def test_on_two_cores_the_headline_comes_first_and_a_cell_after_the_other():
         block = at[10 * i : 10 * (i + 1)]
         assert [spot.arm for spot in block] == headline
         assert {spot.cell for spot in block} == {cell}
-    rest = [spot.cell for spot in at[HEADLINE:225]]
-    assert rest == [("high", seed) for seed in (0, 1, 2) for _ in range(45)]
+    rest = at[HEADLINE:225]
+    assert [spot.cell for spot in rest] == [("high", seed) for _ in range(45) for seed in (0, 1, 2)]
+    assert all(len({spot.arm for spot in rest[i : i + 3]}) == 1 for i in range(0, 135, 3))
 
 
 def test_the_list_of_a_card_is_balanced_wherever_it_is_cut():
