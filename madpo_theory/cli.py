@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first 
 __all__ = ["main"]
 
 RUNS, FIGURES, REPORT = Path("runs"), Path("figures"), Path("report")
-RESULTS = Path("results/sentiment")
+RESULTS = {"results": Path("results/sentiment"), "second": Path("results/sentiment-2")}
 
 
 def verify(
@@ -194,11 +194,12 @@ def figures(
     out: Path = FIGURES,
     experiment: Path | None = None,
     results: Path | None = None,
+    second: Path | None = None,
     names: tuple[str, ...] = (),
     schedule: Annotated[Schedule, Flat] = Released,
     method: str | None = None,
 ) -> int:
-    """Draw the figures as PNG and PDF, each with the table it shows as CSV.
+    """Draw the figures as SVG and PDF, each with the table it shows as CSV.
 
     With a schedule or a method of yours, draw those of the theory that can show it.
 
@@ -207,6 +208,7 @@ def figures(
         names: which figures; all by default.
         experiment: folder of a finished experiment; by default the newest one under runs/.
         results: folder of the recorded sentiment study; by default results/sentiment, if there.
+        second: folder of the second study; by default results/sentiment-2, if there.
         method: a method with a target, by name, or path/to/file.py:Name.
     """
     from .methods import method_from
@@ -217,7 +219,8 @@ def figures(
         "schedule": None if schedule == Released else schedule.made(),
         "method": None if method is None else method_from(method),
     }
-    sources = {"experiment": experiment or _newest_experiment(), "results": recorded(results)}
+    sources = {"experiment": experiment or _newest_experiment()}
+    sources |= recorded(results=results, second=second)
     for path in make_figures(out, **sources, names=names or None, **theirs):
         print(path)
     return 0
@@ -230,6 +233,7 @@ def report(
     experiment: Path | None = None,
     studies: Path | None = None,
     results: Path | None = None,
+    second: Path | None = None,
 ) -> int:
     """Write the report, one self-contained page.
 
@@ -241,6 +245,7 @@ def report(
         studies: folder of `madpo simulate`, by default runs/studies; the studies that it holds are
             shown.
         results: folder of the recorded sentiment study; by default results/sentiment, if there.
+        second: folder of the second study; by default results/sentiment-2, if there.
     """
     from .show.report import write_report
 
@@ -251,7 +256,7 @@ def report(
         figures=_given("figures", figures, FIGURES),
         experiment=experiment or _newest_experiment(),
         studies=_given("studies", studies, RUNS / "studies"),
-        results=recorded(results),
+        **recorded(results=results, second=second),
     )
     print(page)
     return 0
@@ -298,17 +303,21 @@ def _newest_experiment():
     return finished[-1].parent if finished else None
 
 
-def recorded(results):
-    """The folder of recorded runs; by default RESULTS if it holds some, else None."""
-    chosen = RESULTS if results is None else results
-    if (chosen / "summary.parquet").is_file():
-        return chosen
-    if results is not None:
-        raise ValueError(
-            f"--results {results} holds no recorded run; `madpo study --results {results}` makes "
-            "one, or name another folder"
-        )
-    return None
+def recorded(**given):
+    """The folders of recorded runs by option; None stands for its default if that holds some."""
+    found = {}
+    for option, default in RESULTS.items():
+        folder = given.get(option)
+        there = ((folder or default) / "summary.parquet").is_file()
+        if folder is not None and not there:
+            from .show.figures import SOURCES
+
+            raise ValueError(
+                f"--{option} {folder} holds no recorded run; `{SOURCES[option][1]} --results "
+                f"{folder}` makes one, or name another folder"
+            )
+        found[option] = (folder or default) if there else None
+    return found
 
 
 COMMANDS = {

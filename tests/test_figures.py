@@ -26,12 +26,14 @@ from madpo_theory.show.figures import figures, make_figures, table_bytes
 
 pyarrow = pytest.importorskip("pyarrow")
 pandas = pytest.importorskip("pandas")
+import made_second  # noqa: E402
 from made_study import made, write  # noqa: E402
 from pyarrow import parquet  # noqa: E402
 
 NAN = math.nan
 FIGURES = figures()
-RECORDED = Path(__file__).parents[1] / "results" / "sentiment"
+RESULTS = Path(__file__).parents[1] / "results"
+RECORDED = {"results": RESULTS / "sentiment", "second": RESULTS / "sentiment-2"}
 HEADS = {  # how the table of each figure begins
     "weight_and_coefficient": b"panel,schedule,element,x,y\nweight,madpo_2,curve,-12,",
     "effective_target": b"method,element,h,z\nmadpo_2,curve,0,0\n",
@@ -47,6 +49,8 @@ HEADS = {  # how the table of each figure begins
     "sentiment_ablation": b"c_max,tau,method,published,reward,lo,hi,runs\n2,0.5,dpo,",
     "sentiment_sensitivity": b"panel,x,published,reward,lo,hi,runs\nc_max,2,",
     "sentiment_weights": b"tier,right,model_margin,weight\nhigh,",
+    "second_frontier": b"tier,seed,arm,method,reward,kl,is_dpo\nhigh,0,dpo 0.4,dpo,",
+    "second_gaps": b"arm,label,method,gap,lo,hi,published\nmadpo,",
     "sentiment_predictions": b"id,quantity,verdict,measured,lo,hi,from,to\nP1a,",
 }
 COLUMNS = (
@@ -91,7 +95,11 @@ SOME = ("effective_target", "pair_risk", "reward_kl", "sentiment_tiers")
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     root = tmp_path_factory.mktemp("figures")
-    return {"experiment": fabricate(root / "run"), "results": write(root / "results", made())}
+    return {
+        "experiment": fabricate(root / "run"),
+        "results": write(root / "results", made()),
+        "second": made_second.write(root / "second", made_second.theory(until=30)),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -255,10 +263,10 @@ def test_reward_kl_labels_meet_nothing(drawn):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n, spec in FIGURES.items() if spec.source == "results"])
-def test_no_legend_of_the_recorded_study_is_cut_off(name):
+@pytest.mark.parametrize("name", [n for n, spec in FIGURES.items() if spec.source in RECORDED])
+def test_no_legend_of_the_recorded_studies_is_cut_off(name):
     spec = FIGURES[name]
-    figure = spec.draw(spec.build(RECORDED))
+    figure = spec.draw(spec.build(RECORDED[spec.source]))
     figure.draw_without_rendering()
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
     for box in (legend.get_window_extent() for legend in legends if legend):

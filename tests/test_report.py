@@ -5,6 +5,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import made_second
 import pytest
 from made_study import made, write
 from test_figures import fabricate
@@ -96,12 +97,14 @@ def inputs(tmp_path_factory):
     (root / "figures").mkdir()
     for name in figures():
         (root / "figures" / f"{name}.svg").write_text(PIXEL)
-    results = write(root / "results", made())
+    folders = {
+        "experiment": experiment,
+        "results": write(root / "results", made()),
+        "second": made_second.write(root / "second", made_second.theory(until=30)),
+    }
     for name, spec in figures().items():
         if spec.source:
-            shown = table_bytes(
-                spec.build({"experiment": experiment, "results": results}[spec.source])
-            )
+            shown = table_bytes(spec.build(folders[spec.source]))
             (root / "figures" / f"{name}.csv").write_bytes(shown)
     (root / "ledger.json").write_text(json.dumps(FABRICATED))
     (root / "cert.json").write_text("{}")
@@ -115,7 +118,7 @@ def inputs(tmp_path_factory):
     about = dict(worlds=99, seed=0, rows=1, not_converged=0, reading="a reading")
     write_judgements(root / "studies" / "noise.json", judge(predictions, None), **about)
     sources = dict(ledger=root / "ledger.json", figures=root / "figures", studies=root / "studies")
-    return sources | dict(experiment=experiment, results=results), root
+    return sources | folders, root
 
 
 @pytest.fixture(scope="module")

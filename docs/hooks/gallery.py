@@ -23,7 +23,10 @@ def on_page_markdown(markdown, **_):
         title = study.__doc__.splitlines()[0]
         command = f"madpo simulate {name}"
         groups["simulation"].append((f"study_{name}", title, title, command))
-    titles = {None: "Theory", "simulation": "Simulation studies", "results": "The sentiment study"}
+    titles = {
+        None: "Theory", "simulation": "Simulation studies", "results": "The first sentiment study",
+        "second": "The second sentiment study",
+    }  # fmt: skip
     lines = []
     for source, group in groups.items():
         if group:

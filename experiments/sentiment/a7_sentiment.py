@@ -79,5 +79,5 @@ CLAIM = Claim(
     condition="the rivals are held at the same beta, whatever their KL",
     uses=("L5",),
     evidence=(same_beta, smaller_beta, same_kl, same_beta_anew, smaller_beta_anew, same_kl_anew),
-    figure="sentiment_frontier",
+    figure="second_frontier",
 )

@@ -50,4 +50,5 @@ CLAIM = Claim(
     condition="the rivals are held at the same beta, whatever their KL",
     uses=("L5",),
     evidence=(same_beta, same_kl),
+    figure="second_gaps",
 )

@@ -100,7 +100,7 @@ def study(
         raise ValueError(f"--seeds must be among {', '.join(map(str, runs_of.SEEDS))}, got {seeds}")
     listed = second_study.study(second) if second else runs_of.STUDY
     runs = [config for config in listed if config.seed in seeds]
-    results = results or (second_study.FOLDER if second else RESULTS)
+    results = results or RESULTS["second" if second else "results"]
     if second:
         second_study.of_one_size(results, second)
         from .second_page import publish, reading
@@ -143,7 +143,7 @@ def reproduce(preset: str = "cpu", root: Path = RUNS) -> int:
         must_be_writable(folder)
     ledger = REPORT / "ledger.json"
     disagree = verify(json=ledger, certificates=REPORT / "certificates")
-    sources = {"experiment": run(PRESETS[preset], root=root).path, "results": recorded(None)}
+    sources = {"experiment": run(PRESETS[preset], root=root).path, **recorded()}
     make_figures(FIGURES, **sources)
     page = write_report(
         REPORT / "index.html",

@@ -22,7 +22,6 @@ from .study import SEEDS, run_id, variation
 __all__ = [
     "ARMS",
     "BETAS",
-    "FOLDER",
     "SIZES",
     "Arm",
     "Spot",
@@ -31,8 +30,6 @@ __all__ = [
     "spots",
     "study",
 ]
-
-FOLDER = Path("results/sentiment-2")
 
 SIZES = ("card", "cpu", "smoke")
 """Presets that the study is made for."""
@@ -172,9 +169,13 @@ def _listed(size):
     }
 
 
-def study(size="cpu"):
-    """Every run of a size, in the order in which they are run: SentimentConfigs."""
-    return tuple(_listed(size).values())
+def study(size="cpu", *, more=True):
+    """Every run of a size, in the order in which they are run: SentimentConfigs.
+
+    Without `more`, those of :data:`MAIN` alone, which come first.
+    """
+    main = sum(len(arms) for _, arms in MAIN) * len(SEEDS)
+    return tuple(_listed(size).values())[: None if more else main]
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from madpo_theory.align.config import TIERS
 from madpo_theory.align.measure import DISTINCT, GRAM, REPEATED
 from madpo_theory.files import write_text
 from madpo_theory.markdown import markdown_table
-from madpo_theory.show.figures import drawn, save
+from madpo_theory.show.figures import figures, make_figures
 from madpo_theory.simulate.predictions import told, told_probability
 
 from .page import full_scale_table
@@ -32,8 +32,9 @@ from .second_measures import (
 )
 from .second_predictions import HALF, REFUTED, decided, judged
 from .study import lacking, load_tables
+from .tables import columns
 
-__all__ = ["publish", "reading"]
+__all__ = ["TABLES", "frontier", "gaps", "publish", "reading", "section"]
 
 TITLE = "The second sentiment study"
 TEMPERATURES = (0.5, 0.75, 1.0, 1.25)
@@ -42,30 +43,37 @@ OTHERS = [arm.name for arm in (*HEADLINE, *RIVALS, *NOISY, *ERRORS) if arm.metho
 
 
 def publish(folder, path):
-    """Write the page of a results folder; its figure goes to figures/ beside it. Returns the path.
+    """Write the page of a results folder; figures go to figures/ beside it. Returns the path.
 
     What the folder lacks is said, and left out.
     """
     folder, path = Path(folder), Path(path)
     known = Recorded(load_tables(folder))
     rows = judged(folder)
-    picture = save(drawn("runs_second", shown(known)), path.parent / "figures/sentiment_second.svg")
+    answer, *numbers = answers(known, rows)
+    shown = {name: figure for name, figure in figures().items() if figure.source == "second"}
+    for file in make_figures(path.parent / "figures", experiment=None, second=folder, names=shown):
+        if file.suffix != ".svg":
+            file.unlink()
     lines = [
         f"# {TITLE}",
         "",
         *made_of(folder, known, path),
         "## The answer",
         "",
-        *[f"{line}  " for line in answers(known, rows)],
+        f"**{answer}**  ",
+        *[f"{line}  " for line in numbers],
         "",
-        "![Reward against KL by tier, and every arm's reward at equal KL.]"
-        f"(figures/{picture.name})",
-        "",
-        "Above: every run; the lines are DPO at six β, one for each seed. Below: reward minus that "
-        "of DPO at the same KL, mean over cells with 95 % intervals; shaded is what the paper "
-        f"published, {SMALLEST_PUBLISHED:g} or more. What lies outside the line's KL is not "
-        "judged.",
-        "",
+        *[
+            line
+            for name, figure in shown.items()
+            for line in (
+                f"![{figure.alt}](figures/{name}.svg)",
+                "",
+                " ".join(figure.caption.split()),
+                "",
+            )
+        ],
         "## What would change one's mind",
         "",
         *[f"- {line}" for line in minds(known)],
@@ -90,7 +98,7 @@ def made_of(folder, known, path):
     """Lines: what the page is made of, and what lacks."""
     env = json.loads((folder / "env.json").read_text(encoding="utf-8"))
     size = known.size()
-    listed = study(size)
+    listed = study(size, more=False)
     left = len(lacking(folder, listed))
     hours = sum(row["seconds"] for row in env.values()) / 3600
     commits = ", ".join(sorted({row["commit"] or "unknown" for row in env.values()}))
@@ -128,7 +136,7 @@ def answers(known, rows):
 
     equal = gap("madpo")(known)
     at_one_beta = difference("madpo", "dpo 0.1")
-    yield f"**{in_words(equal)}**"
+    yield in_words(equal)
     yield (
         f"At equal KL MADPO (c_max 4) earns {equal:+.2f} over DPO"
         + (f"; {could_see(equal):.2f} could have been seen." if equal.worlds else ".")
@@ -399,26 +407,47 @@ def how(known):
     ]
 
 
-def shown(known):
-    """The tables of the figure."""
-    runs = [
+def frontier(folder):
+    """Reward and KL of every run of the headline and of rivals: the table of a figure."""
+    known = Recorded(load_tables(folder))
+    return columns([
         {"tier": cell[0], "seed": cell[1], "arm": arm, "method": ARMS[arm].method,
          "reward": values[0], "kl": values[1], "is_dpo": arm in DPO}
         for arm in (one.name for one in (*HEADLINE, *RIVALS))
         for cell in known.cells(arm)
         for values in [known.of(arm, cell).mean(axis=0)]
-    ]  # fmt: skip
-    gaps = []
+    ])  # fmt: skip
+
+
+def gaps(folder):
+    """Every arm's reward at equal KL, but those with errors: the table of a figure."""
+    known = Recorded(load_tables(folder))
+    rows = []
     for arm in OTHERS:
         found = gap(arm)(known)
         if not math.isnan(found.value) and ARMS[arm] not in ERRORS:
-            gaps.append({"arm": arm, "label": ARMS[arm].label, "method": ARMS[arm].method,
+            rows.append({"arm": arm, "label": ARMS[arm].label, "method": ARMS[arm].method,
                          "gap": found.value, "lo": found.low, "hi": found.high,
                          "published": SMALLEST_PUBLISHED})  # fmt: skip
-    empty = {"arm": [], "label": [], "method": [], "gap": [], "lo": [], "hi": [],
-             "published": [SMALLEST_PUBLISHED]}  # fmt: skip
-    return {"runs": columns(runs), "gaps": columns(gaps) if gaps else empty}
+    names = ("arm", "label", "method", "gap", "lo", "hi", "published")
+    return columns(rows) if rows else dict.fromkeys(names, np.array([]))
 
 
-def columns(rows):
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+TABLES = {table.__name__: table for table in (frontier, gaps)}
+"""Of the figures, which name them "second.NAME"."""
+
+
+def section(folder):
+    """What the report says of the second study: reading, judged predictions, what lacks."""
+    folder = Path(folder)
+    known = Recorded(load_tables(folder))
+    env = json.loads((folder / "env.json").read_text(encoding="utf-8"))
+    rows, listed = judged(folder), study(known.size(), more=False)
+    return {
+        "runs": len(env),
+        "listed": len(listed),
+        "left": len(lacking(folder, listed)),
+        "hours": sum(row["seconds"] for row in env.values()) / 3600,
+        "reading": list(answers(known, rows)),
+        "predictions": rows,
+    }

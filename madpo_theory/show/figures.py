@@ -29,6 +29,7 @@ COMMAND = "madpo figures"
 SOURCES = {  # what a figure may be built from besides the theory, and what makes that
     "experiment": ("experiment run", SENTIMENT),
     "results": ("recorded study", "madpo study"),
+    "second": ("second recorded study", "madpo study --second cpu"),
 }
 
 
@@ -93,7 +94,7 @@ def figures():
 
 
 def make_figures(
-    out, *, experiment, results=None, names=None, say=None, schedule=None, method=None
+    out, *, experiment, results=None, second=None, names=None, say=None, schedule=None, method=None
 ):
     """Write each figure as SVG (of two looks), PDF and the CSV of its table; returns the paths.
 
@@ -101,7 +102,7 @@ def make_figures(
     ----------
     out : folder, created if missing.
     experiment : folder of a finished sentiment run, or None: figures that need one are skipped.
-    results : folder of the recorded sentiment study, or None: the same.
+    results, second : folders of the recorded sentiment studies, or None: the same.
     names : names of :func:`figures`, all of them by default.
     schedule, method : show this schedule, and this method's target, in the place of the released
         ones: in the figures that can, by default all of those and no others.
@@ -111,7 +112,7 @@ def make_figures(
     an unknown name or a summary that is missing, empty, incomplete or not finite.
     """
     out, known = Path(out), figures()
-    folders = {"experiment": experiment, "results": results}
+    folders = {"experiment": experiment, "results": results, "second": second}
     say = say or (lambda text: print(text, file=sys.stderr))
     theirs = {}
     if schedule is not None:

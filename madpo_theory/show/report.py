@@ -21,7 +21,7 @@ CLAIM = ("id", "statement", "source", "assumptions", "verdict", "evidence")
 EVIDENCE = ("kind", "agrees", "computed", "theory")
 
 
-def write_report(out, *, ledger, figures, experiment, studies=None, results=None):
+def write_report(out, *, ledger, figures, experiment, studies=None, results=None, second=None):
     """Write the self-contained report; returns the path of the page.
 
     Parameters
@@ -31,7 +31,7 @@ def write_report(out, *, ledger, figures, experiment, studies=None, results=None
     figures : folder of ``madpo figures``.
     experiment : folder of a finished sentiment run; None: the page says that there is none.
     studies : folder of ``madpo simulate``, or None; the page shows those that it holds.
-    results : folder of the recorded sentiment study (``madpo study``), or None.
+    results, second : folders of the recorded sentiment studies (``madpo study``), or None.
 
     The same inputs give the same bytes. Raises ValueError, naming the file, what is wrong with
     it and the command that makes it again.
@@ -51,7 +51,7 @@ def write_report(out, *, ledger, figures, experiment, studies=None, results=None
         seconds=record.get("seconds"),
         verdicts=VERDICTS,
         kinds=KINDS,
-        figures=_figures(figures, experiment=experiment, results=results),
+        figures=_figures(figures, experiment=experiment, results=results, second=second),
         studies=(shown := _studies(studies)),
         judged=[row for study in shown for row in study["record"]["predictions"]],
         failures=failures,
@@ -59,6 +59,7 @@ def write_report(out, *, ledger, figures, experiment, studies=None, results=None
         judgements=judgements,
         rivals=RIVALS,
         recorded=None if results is None else SECTIONS["sentiment"](results),
+        second=None if second is None else SECTIONS["second"](second),
         run=None if experiment is None else _run(Path(experiment)),
         command=SENTIMENT,
     )
