@@ -50,8 +50,10 @@ def recorded(name, theory, *, anew=False):
                 else:
                     from .second_measures import Recorded
 
-                    computed, agrees = measure(Recorded(tables) if anew else tables)
-                    detail = f"{len(tables.summary)} runs; 95 % over prompts and cells, paired"
+                    known = Recorded(tables) if anew else tables
+                    computed, agrees = measure(known)
+                    runs = f"{known.of_headline()} headline" if anew else len(tables.summary)
+                    detail = f"{runs} runs; 95 % over prompts and cells, paired"
                     return shown(computed=computed, agrees=bool(agrees), detail=detail)
             return shown(computed=f"not checked here: needs {missing}", agrees=False, checked=False)
 

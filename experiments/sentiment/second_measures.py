@@ -21,7 +21,7 @@ from scipy.stats import t as student
 from madpo_theory.simulate.predictions import Estimate
 from madpo_theory.theory.bootstrap import resampled_counts
 
-from .second import ARMS, BETAS, TIERS, spots
+from .second import ARMS, BETAS, HEADLINE, TIERS, spots
 
 __all__ = [
     "NOTHING", "Recorded", "changed", "could_see", "difference", "equivalent", "gap", "gap_between",
@@ -54,6 +54,10 @@ class Recorded:
         known = spots()
         sizes = [known[run].size for run in self.tables.summary["run"] if run in known]
         return max(set(sizes), key=sizes.count) if sizes else None
+
+    def of_headline(self):
+        """How many runs of the headline there are."""
+        return sum(len(self.runs.get(one.name, ())) for one in HEADLINE)
 
     def cells(self, *arms, tiers=TIERS):
         """Cells of some tiers in which every arm was run, in order."""
