@@ -25,7 +25,7 @@ from .second import ARMS, BETAS, HEADLINE, TIERS, spots
 
 __all__ = [
     "NOTHING", "Recorded", "changed", "could_see", "difference", "equivalent", "gap", "gap_between",
-    "holm", "inside", "left_out", "mean", "monotone", "over_cells", "p_of_zero",
+    "gap_by_seed", "holm", "inside", "left_out", "mean", "monotone", "over_cells", "p_of_zero",
     "ratio_of_displacement", "share",
 ]  # fmt: skip
 
@@ -233,6 +233,22 @@ def gap(arm, *, tiers=TIERS, temperature=1.0):
             parts = _gap_parts(recorded, *key)
             recorded.found[key] = over_cells([(values, _above) for _, values in parts])
         return recorded.found[key]
+
+    return measure
+
+
+def gap_by_seed(arm):
+    """Measure: as :func:`gap`, every seed one cell, its tiers averaged: they share a model."""
+    width = 2 * (1 + len(DPO))
+
+    def mean_of_tiers(m):
+        return np.mean([_above(part) for part in np.split(m, m.shape[-1] // width, -1)], axis=0)
+
+    def measure(recorded):
+        seeds = {}
+        for (_, seed), values in _gap_parts(recorded, arm, TIERS, 1.0):
+            seeds.setdefault(seed, []).append(values)
+        return over_cells([(np.hstack(tiers), mean_of_tiers) for tiers in seeds.values()])
 
     return measure
 

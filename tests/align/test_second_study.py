@@ -28,6 +28,7 @@ from madpo_theory.experiments.sentiment.second_measures import (
     could_see,
     equivalent,
     gap,
+    gap_by_seed,
     holm,
     left_out,
     monotone,
@@ -144,6 +145,14 @@ def test_equal_kl_is_the_reward_above_dpos_curve(headline):
     ))  # fmt: skip
     assert gap("madpo")(lifted).value == pytest.approx(0.5, abs=0.03)
     assert gap("madpo", temperature=0.5)(lifted).value == pytest.approx(0.5, abs=0.03)
+
+
+def test_seeds_alone_say_the_same_with_fewer_degrees_of_freedom():
+    known = Recorded(made_second.theory(until=HEADLINE, noise=0.1))
+    by_tier = [gap("madpo", tiers=(tier,))(known).value for tier in second.TIERS]
+    found = gap_by_seed("madpo")(known)
+    assert found.value == pytest.approx(np.mean(by_tier), abs=1e-12)
+    assert 3 <= found.worlds < gap("madpo")(known).worlds
 
 
 def test_nothing_is_extrapolated():
