@@ -1,5 +1,7 @@
 """Reward against KL of every run of the second study, a panel for each tier."""
 
+import math
+
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -19,12 +21,15 @@ FIGURE = Figure(
     source="second",
 )
 
+ENTRIES = 5  # of a line of the legend
+
 
 @styled
 def draw(table):
     """Columns: tier, seed, arm, method, reward, kl, is_dpo."""
     tiers = [tier for tier in TIERS if tier in unique(table, "tier")]
-    figure, panels = new(PAGE, 2.4, len(tiers), sharex=True, sharey=True, squeeze=False)
+    height = 2.25 + 0.17 * math.ceil(len(unique(table, "method")) / ENTRIES)
+    figure, panels = new(PAGE, height, len(tiers), sharex=True, sharey=True, squeeze=False)
     entries = {}
     for axes, tier in zip(panels[0], tiers, strict=True):
         for seed in unique(table, "seed"):
@@ -44,7 +49,7 @@ def draw(table):
         axes.xaxis.set_minor_formatter(NullFormatter())
     panels[0, 0].set_ylabel("mean true reward")
     figure.legend(
-        entries.values(), entries.keys(), loc="outside upper center", ncols=5, fontsize=8,
+        entries.values(), entries.keys(), loc="outside upper center", ncols=ENTRIES, fontsize=8,
         handlelength=1, columnspacing=1,
     )  # fmt: skip
     return figure
