@@ -25,19 +25,30 @@ def stoppable():
     It ends the block whatever a library makes of it: another exception, or none where nothing can
     be raised, as in __del__ or while memory is collected; there it comes again a moment later.
     """
-    known, came, told = {}, [], sys.unraisablehook
+    known, came, raised, told = {}, [], [], sys.unraisablehook
+    over = threading.Event()
 
     def stop(number, frame):
         came.append(number)
-        raise KeyboardInterrupt
+        if not _within(lost, frame):  # there it would be lost for good
+            raised.append(number)
+            raise KeyboardInterrupt
 
     def lost(unraisable):
         if came and issubclass(unraisable.exc_type, KeyboardInterrupt):
-            again = threading.Timer(0.05, _send_main, came[-1:])
-            again.daemon = True
-            again.start()
+            # not of threading, whose locks may be held wherever this is called
+            _thread.start_new_thread(again, (came[-1], len(raised)))
         else:
             told(unraisable)
+
+    def again(number, before):
+        while True:
+            ended = over.wait(0.05)
+            if len(raised) > before:
+                return
+            _send_main(number)
+            if ended:
+                return
 
     if threading.current_thread() is threading.main_thread():
         # one that is ignored, as nohup does, stays so
@@ -58,6 +69,14 @@ def stoppable():
         for number, handler in known.items():
             signal.signal(number, handler)
         sys.unraisablehook = told
+        over.set()
+
+
+def _within(function, frame):
+    """Whether a frame is of a function or of what that has called."""
+    while frame is not None and frame.f_code is not function.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _send_main(number):

@@ -11,6 +11,17 @@ import pytest
 from madpo_theory import leash
 from madpo_theory.files import RunError
 
+
+@pytest.fixture(autouse=True)
+def usual_signals():
+    """Those of a command in a terminal: a shell in the background starts one with ^C ignored."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    known = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in known.items():
+        signal.signal(number, handler)
+
+
 PARENT = """
 import os, signal, sys, time
 from madpo_theory import leash
@@ -174,6 +185,26 @@ def test_a_signal_that_comes_where_nothing_can_be_raised_is_not_lost(number, cap
         time.sleep(600)
     assert time.monotonic() - start < 300, "a sleep ends"
     assert sys.unraisablehook is before and not capsys.readouterr().err
+
+
+def test_a_signal_that_comes_while_another_is_told_of_is_not_lost(capsys):
+    """What is raised in sys.unraisablehook is lost for good."""
+
+    class Dying:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def once(frame, event, _):
+        if event == "call" and frame.f_code.co_name == "lost":
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGTERM)
+
+    with leash.stoppable(), pytest.raises(KeyboardInterrupt):
+        sys.setprofile(once)
+        Dying()
+        time.sleep(30)
+    assert sys.getprofile() is None
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT))
