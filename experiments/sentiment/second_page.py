@@ -98,10 +98,7 @@ def publish(folder, path):
 def made_of(folder, known, path):
     """Lines: what the page is made of, and what lacks."""
     env = json.loads((folder / "env.json").read_text(encoding="utf-8"))
-    size = known.size()
-    listed = study(size, more=False)
-    left = len(lacking(folder, listed))
-    hours = sum(row["seconds"] for row in env.values()) / 3600
+    size, about = known.size(), extent(folder, known)
     commits = ", ".join(sorted({row["commit"] or "unknown" for row in env.values()}))
     cards = sorted({row["card"] for row in env.values() if row.get("card")})
     where = f" on {', '.join(cards)}" if cards else ""
@@ -110,18 +107,30 @@ def made_of(folder, known, path):
         f" {lacks} of them are of the headline, so what stands here is interim: it may change, and "
         "no claim of the ledger reads it."
     )
-    said = f"**{left} of the study's {len(listed)} runs are still to come.**"
+    said = f"**{about['left']} of the study's {about['listed']} runs are still to come.**"
     unfinished = [said + interim * bool(lacks), ""]
     return [
         "It repeats the first study with a line of DPO that brackets the methods, three seeds of "
         "every tier, and predictions that could fail.",
         "",
-        *(unfinished if left else []),
+        *(unfinished if about["left"] else []),
         f"Written by `madpo study --second {size} --limit 0 --page {path}` from the "
-        f"{len(env)} runs in `{folder}` (size {size}), {hours:.1f} hours of training and "
-        f"evaluation, each run's own{where}, at {commits} (+: with changes on top).",
+        f"{about['runs']} runs in `{folder}` (size {size}), {about['hours']:.1f} hours of training "
+        f"and evaluation, each run's own{where}, at {commits} (+: with changes on top).",
         "",
     ]
+
+
+def extent(folder, known):
+    """How much of the study a folder holds: runs, hours of them, runs listed and left."""
+    env = json.loads((folder / "env.json").read_text(encoding="utf-8"))
+    listed = study(known.size(), more=False)
+    return {
+        "runs": len(env),
+        "listed": len(listed),
+        "left": len(lacking(folder, listed)),
+        "hours": sum(row["seconds"] for row in env.values()) / 3600,
+    }
 
 
 def reading(folder):
@@ -444,13 +453,5 @@ def section(folder):
     """What the report says of the second study: reading, judged predictions, what lacks."""
     folder = Path(folder)
     known = Recorded(load_tables(folder))
-    env = json.loads((folder / "env.json").read_text(encoding="utf-8"))
-    rows, listed = judged(folder), study(known.size(), more=False)
-    return {
-        "runs": len(env),
-        "listed": len(listed),
-        "left": len(lacking(folder, listed)),
-        "hours": sum(row["seconds"] for row in env.values()) / 3600,
-        "reading": list(answers(known, rows)),
-        "predictions": rows,
-    }
+    rows = judged(folder)
+    return extent(folder, known) | {"reading": list(answers(known, rows)), "predictions": rows}
