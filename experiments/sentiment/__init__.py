@@ -62,7 +62,7 @@ PRESETS = {
     "card": SentimentConfig(  # one CUDA GPU of 80 GB, minutes
         precision=PrecisionConfig(dtype="bfloat16"),
         model=ModelConfig(min_count=0, first_adapted_layer=0),
-        generate=GenerateConfig(new_tokens=64, pairs=4_000, held_out_pairs=512, batch_size=128),
+        generate=GenerateConfig(new_tokens=64, pairs=4_000, held_out_pairs=512, batch_size=512),
         reward=TrainConfig(batch_size=16, checkpoint_every=1_000),
         align=AlignConfig(train=TrainConfig(batch_size=32, lr=2e-4, checkpoint_every=1_000)),
         evaluate=EvaluateConfig(prompts=512, kl_dtype="float32"),
