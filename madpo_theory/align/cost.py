@@ -11,9 +11,9 @@ import torch
 
 from .evaluate import divergence, with_adapter_in
 from .generate import generate
-from .logprobs import Layout, continuation_logps, hidden_states, last_hidden, stem
+from .logprobs import Layout, continuation_logps, hidden_states, last_hidden, pairs_at_once, stem
 from .policy import add_adapter, load_model, recompute, special_token
-from .reward_model import BATCH, bradley_terry
+from .reward_model import bradley_terry
 from .sft import masked_mean, mean_nll
 from .store import say, stage
 from .train import updates
@@ -52,7 +52,7 @@ def costs(config, model, precision):
     c, g, layers = config, config.generate, config.model.first_adapted_layer
     eos = special_token(model, "eos")
     causal_lm = load_model(model, precision)
-    device = causal_lm.device
+    device, at_once = causal_lm.device, pairs_at_once(causal_lm.device)
     measured_in = with_adapter_in(
         c.evaluate.kl_dtype, causal_lm, lambda lm: add_adapter(lm, c.model, c.seed, "cost"),
         lambda dtype: load_model(model, precision, dtype=dtype),
@@ -92,7 +92,7 @@ def costs(config, model, precision):
 
     def judged(rows):
         tokens = torch.cat([ids(rows, g.prompt_tokens), drawn(rows, 1)[:, 0]], 1)
-        for part in tokens.split(2 * BATCH):
+        for part in tokens.split(2 * at_once):
             divergence(*measured_in, part, one, layers, eos)
 
     def training(name, step, settings, examples, make):
@@ -115,7 +115,7 @@ def costs(config, model, precision):
     everything = g.pairs + g.held_out_pairs
     number, size = batches(everything, g.batch_size)
     yield Cost("samples", number, measured(lambda: drawn(size, 2), device))
-    number, size = batches(everything, BATCH)
+    number, size = batches(everything, at_once)
     batch = pairs(size)
     with torch.no_grad():
         # of the reference, and again of the reward model's margins

@@ -8,6 +8,7 @@ from .generate import generate_part
 from .logprobs import (
     Layout,
     continuation_logps,
+    pairs_at_once,
     predicting_states,
     response_mask,
     stem,
@@ -18,8 +19,6 @@ from .policy import Vocabulary, load_adapter, load_model
 from .store import slices, stage
 
 __all__ = ["divergence", "evaluate"]
-
-BATCH = 16
 
 
 @torch.no_grad()
@@ -84,7 +83,7 @@ def evaluate(
             return result | {"kl": torch.zeros(len(batch)), "kl_mc": torch.zeros(len(batch))}
         both = [
             divergence(*measured, rows, layout, layers, eos)
-            for rows in layout.join(batch, responses).split(2 * BATCH)
+            for rows in layout.join(batch, responses).split(2 * pairs_at_once(batch.device))
         ]
         exact, plain = (torch.cat(values).cpu() for values in zip(*both, strict=True))
         return result | {"kl": exact, "kl_mc": plain}
@@ -117,7 +116,7 @@ def held_out_margins(run, data, pairs, causal_lm, eos):
         chosen, rejected = data.chosen_first(logps.cpu() - data.reference[indices], indices)
         return {"margin": chosen - rejected}
 
-    count = len(data.tokens) - data.train
-    margin = run.parts("held_out", slices(count, BATCH), compute)["margin"]
+    parts = slices(len(data.tokens) - data.train, pairs_at_once(causal_lm.device))
+    margin = run.parts("held_out", parts, compute)["margin"]
     table = pairs.read_table("pairs.parquet").iloc[data.train :][["pair", "true_margin"]]
     run.write_table("held_out.parquet", table.assign(margin=margin.double().numpy()))

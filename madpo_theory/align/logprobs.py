@@ -19,6 +19,7 @@ __all__ = [
     "continuation_logps",
     "hidden_states",
     "last_hidden",
+    "pairs_at_once",
     "predicting_states",
     "response_mask",
     "stem",
@@ -28,6 +29,15 @@ __all__ = [
 
 BLOCK, CPU_BLOCK = (8192, 32768), (1024, 2048)
 """Rows and vocabulary entries of the logits held at once: on a CPU 8 MiB, which its cache holds."""
+PAIRS, CPU_PAIRS = 128, 16
+
+
+def pairs_at_once(device):
+    """Pairs in one forward pass where nothing is trained: a card waits for few as long as for many.
+
+    Takes a torch.device.
+    """
+    return CPU_PAIRS if device.type == "cpu" else PAIRS
 
 
 class Softmax:

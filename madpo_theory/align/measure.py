@@ -8,10 +8,9 @@ import numpy as np
 import torch
 
 from .batch import PairData
-from .evaluate import BATCH
 from .extras import optional
 from .generate import generate_part
-from .logprobs import continuation_logps, response_mask
+from .logprobs import continuation_logps, pairs_at_once, response_mask
 from .pairs import rewards_of
 from .policy import Vocabulary, load_adapter, load_model
 from .store import slices, stage
@@ -110,7 +109,8 @@ def displaced(run, data, count, causal_lm, eos):
         logps = continuation_logps(causal_lm, lower, tokens, layout, data.layers, eos)
         return {"logps": logps.cpu()}
 
-    after = run.parts("displaced", slices(len(indices), BATCH), compute)["logps"]
+    parts = slices(len(indices), pairs_at_once(causal_lm.device))
+    after = run.parts("displaced", parts, compute)["logps"]
     columns = {}
     for when, logps in (("reference", data.reference[indices]), ("policy", after)):
         for which, values in zip(

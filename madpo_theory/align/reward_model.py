@@ -4,7 +4,7 @@ import torch
 
 from ..losses import dpo
 from .batch import PairData
-from .logprobs import hidden_states, last_hidden
+from .logprobs import hidden_states, last_hidden, pairs_at_once
 from .policy import (
     adapter_parameters,
     add_adapter,
@@ -16,8 +16,6 @@ from .store import slices, stage
 from .train import train
 
 __all__ = ["bradley_terry", "reward_model"]
-
-BATCH = 16
 
 
 def bradley_terry(chosen, rejected):
@@ -33,6 +31,7 @@ def reward_model(run, config, pairs, reference, model, sft, precision):
     eos = special_token(model, "eos")
     data = PairData.load(pairs, reference, settings.first_adapted_layer, eos)
     causal_lm = load_model(model, precision, sft)
+    at_once = pairs_at_once(causal_lm.device)
     peft_model = add_adapter(causal_lm, settings, seed, "reward")
     head = torch.zeros(causal_lm.config.hidden_size, 1, device=causal_lm.device, requires_grad=True)
     parameters = {"head": head} | adapter_parameters(peft_model)
@@ -52,7 +51,7 @@ def reward_model(run, config, pairs, reference, model, sft, precision):
 
     @torch.no_grad()
     def held_out_loss():
-        parts = torch.arange(data.train, len(data.tokens)).split(BATCH)
+        parts = torch.arange(data.train, len(data.tokens)).split(at_once)
         losses = torch.cat([bradley_terry(*scores(part)) for part in parts])
         return losses.double().mean().item()
 
@@ -74,7 +73,7 @@ def reward_model(run, config, pairs, reference, model, sft, precision):
         chosen, rejected = scores(torch.arange(len(data.tokens))[part])
         return {"margin": (chosen - rejected).cpu()}
 
-    margin = run.parts("margins", slices(len(data.tokens), BATCH), margins_of)["margin"]
+    margin = run.parts("margins", slices(len(data.tokens), at_once), margins_of)["margin"]
     zero = torch.zeros_like(margin)
     held_out = slice(data.train, None)
     run.write_json(

@@ -7,6 +7,7 @@ import torch
 from .logprobs import (
     Layout,
     continuation_logps,
+    pairs_at_once,
     predicting_states,
     response_mask,
     stem,
@@ -24,8 +25,6 @@ from .store import slices, stage
 from .train import train
 
 __all__ = ["reference", "sft"]
-
-BATCH = 16
 
 
 def mean_nll(causal_lm, rows, layers):
@@ -60,7 +59,7 @@ def sft(run, config, tokens, model, precision):
     def held_out_loss():
         losses = [
             masked_mean(mean_nll(causal_lm, part, layers), part, unknown, eos).item()
-            for part in test_rows.to(causal_lm.device).split(BATCH)
+            for part in test_rows.to(causal_lm.device).split(pairs_at_once(causal_lm.device))
         ]
         return sum(losses) / len(losses)
 
@@ -102,7 +101,8 @@ def reference(run, config, pairs, model, sft, precision):
         result = {"tokens": batch.cpu(), "logps": logps.cpu()}
         return result | ({"stem": lower.cpu()} if layers else {})
 
-    logps = run.parts("reference", slices(len(everything), BATCH), compute)["logps"]
+    parts = slices(len(everything), pairs_at_once(causal_lm.device))
+    logps = run.parts("reference", parts, compute)["logps"]
     bad = torch.nonzero(~torch.isfinite(logps).all(1)).flatten().tolist()
     if bad:
         raise ArithmeticError(f"reference log-probabilities of pairs {bad} are not finite")

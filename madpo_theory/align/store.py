@@ -283,27 +283,33 @@ def stage(function=None, *, together=False, of=lambda config: ""):
             Path(root) / key_of(name, config, [parent.key for parent in parents]),
             name.replace("_", " ") + (subject and f" of {subject}"),
         )
-        finished, resumed = run.check(), run.has(CONFIG)
-        processes.wait()  # all have looked, nobody has written
-        if finished:
-            say(f"{run.title}: cached ({run.key})")
+        cached_here = f"{run.title}: cached ({run.key})"
+        if processes.summed([], {"finished": run.check()})["finished"]:  # whoever saw it, it is
+            say(cached_here)
             return run
-        say(f"{run.title}: {'resumed' if resumed else 'running'} ({run.key})")
         run.path.mkdir(parents=True, exist_ok=True)
-        if not resumed:
-            run.write_json("env.json", environment())
-            settings = json.loads(canonical(config))
-            run.write_json(
-                CONFIG,
-                {"stage": name, "config": settings, "parents": [p.key for p in parents]},
-            )
-        with alone(run), timed(run):
-            if together:
-                function(run, config, *parents)
-            elif processes.is_main():
-                with processes.solo():
+        with alone(run):
+            processes.wait()  # what all see from here on, nobody else changes
+            finished, resumed = run.check(), run.has(CONFIG)
+            processes.wait()  # all have looked, nobody has written
+            if finished:  # by another experiment, meanwhile
+                say(cached_here)
+                return run
+            say(f"{run.title}: {'resumed' if resumed else 'running'} ({run.key})")
+            if not resumed:
+                run.write_json("env.json", environment())
+                settings = json.loads(canonical(config))
+                run.write_json(
+                    CONFIG,
+                    {"stage": name, "config": settings, "parents": [p.key for p in parents]},
+                )
+            with timed(run):
+                if together:
                     function(run, config, *parents)
-        run.finish()
+                elif processes.is_main():
+                    with processes.solo():
+                        function(run, config, *parents)
+            run.finish()
         say(f"{run.title}: done in {seconds(run):.0f} s")
         return run
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 import pytest
 import torch
 
+from madpo_theory.align import store
 from madpo_theory.align.config import TrainConfig
-from madpo_theory.align.store import Run, RunError, alone, canonical, key_of, stage
+from madpo_theory.align.store import LOCK, Run, RunError, alone, canonical, key_of, stage
 from madpo_theory.experiments.sentiment import PRESETS
+from madpo_theory.files import held
 
 
 @dataclass(frozen=True)
@@ -181,3 +183,39 @@ def test_two_processes_do_not_compute_one_stage(tmp_path):
     with alone(run), pytest.raises(RunError, match="another process is computing"):
         numbers(tmp_path, Settings())
     assert numbers(tmp_path, Settings()).check()
+
+
+@stage
+def drawn(run, config):
+    run.write_tensors("drawn.safetensors", {"values": torch.rand(config.size)})
+
+
+def test_a_stage_that_another_process_finished_meanwhile_is_not_computed_again(
+    tmp_path, monkeypatch, capsys
+):
+    """On a card two runs of a stage differ, and the second would undo the first's manifest."""
+    waits = [lambda: drawn(tmp_path, Settings()).manifest()]
+
+    def late(run):
+        if waits:  # between the look for a finished run and the lock
+            manifests.append(waits.pop()())
+        return alone(run)
+
+    manifests = []
+    monkeypatch.setattr(store, "alone", late)
+    run = drawn(tmp_path, Settings())
+    assert [run.manifest()] == manifests and run.check()
+    said = capsys.readouterr().err
+    assert [said.count(word) for word in ("running", "resumed", "done", "cached")] == [1, 0, 1, 1]
+
+
+def test_a_run_is_held_until_its_manifest_is_written(tmp_path, monkeypatch):
+    free, finish = [], Run.finish
+
+    def watched(run):
+        with held(run.path / LOCK, wait=False) as mine:
+            free.append(mine)
+        finish(run)
+
+    monkeypatch.setattr(Run, "finish", watched)
+    assert drawn(tmp_path, Settings()).check() and free == [False]
