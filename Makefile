@@ -70,7 +70,7 @@ gpu-pack: $(INSTALLED)  ## what a machine with a card and no network lacks, in p
 	$(BIN)/python -m benchmarks.pack build/card --have $(HAVE)
 
 gpu: $(CARD)  ## everything that needs a CUDA device, within 25 minutes, without network where gpu-pack's parts are
-	$(if $(PARTS),$(CARD),$(BIN)/python) -m benchmarks.card
+	$(if $(PARTS),$(CARD),$(BIN)/python) -m benchmarks.card $(OPTIONS)
 
 build/card/venv/bin/python:
 	$(PYTHON) -m benchmarks.pack build/card --unpack

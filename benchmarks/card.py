@@ -1,12 +1,14 @@
 """Everything that needs a card, in one command and no network: `make gpu`.
 
-First, together: the tests that need a CUDA device (pytest's marker cuda), and the base model, made
-from its package. Then, alone on the machine, the benchmarks: tables solved (`make bench`), a
-training step and generation in bfloat16 against TRL, prefix sharing and separate forwards (`make
-bench-train`), at full vocabulary. What is left of --minutes goes to the second sentiment study, its
-most telling runs first, several at a time; the same command goes on with it. Logs, numbers and
-seconds of every step land in --out, runs in --results. --smoke is the whole of it on a CPU, with a
-random model of two layers.
+First, together: the tests that need a CUDA device (pytest's marker cuda), and what all runs of the
+study begin with: scorer, base model, token ids. Then, alone on the machine, the benchmarks: tables
+solved (`make bench`), a training step and generation in bfloat16 against TRL, prefix sharing and
+separate forwards (`make bench-train`), at full vocabulary. What is left of --minutes goes to the
+second sentiment study, its most telling runs first, several at a time; the same command goes on
+with it. Logs, numbers and seconds of every step land in --out, runs in --results. --smoke is the
+whole of it on a CPU, with a random model of two layers.
+
+Where minutes are few, leave out what is recorded: make gpu OPTIONS="--steps study --jobs 3".
 """
 
 import argparse
@@ -72,8 +74,8 @@ class Card:
             "tests", "-m", "pytest", "-q", "-m", "cuda", "-p", "no:cacheprovider", *files
         )
 
-    def model(self):
-        return self.step("model", *self.child("model"))
+    def prepare(self):
+        return self.step("prepare", *self.child("prepare"))
 
     def child(self, job, *more):
         s = self.settings
@@ -99,12 +101,10 @@ class Card:
             )
 
 
-def make_model(size, root, results):
-    from madpo_theory.align.data import data
-    from madpo_theory.align.policy import model
-    from madpo_theory.experiments.sentiment import PRESETS
+def begin(size, root, results):
+    from madpo_theory.experiments.sentiment import prepare, second
 
-    model(root, {"model": PRESETS[size].model}, data(root, PRESETS[size].data))
+    prepare(second.study(size)[0], root)
 
 
 def work(size, root, results, minutes):
@@ -114,7 +114,7 @@ def work(size, root, results, minutes):
     print(f"{left} runs left")
 
 
-CHILDREN = {"model": make_model, "study": work}
+CHILDREN = {"prepare": begin, "study": work}
 
 
 def main(arguments=None):
@@ -143,7 +143,7 @@ def main(arguments=None):
     )  # fmt: skip
     rows = []
     with ThreadPoolExecutor() as pool:
-        together = [pool.submit(card.model)]
+        together = [pool.submit(card.prepare)]
         if "tests" in chosen.steps:
             together.append(pool.submit(card.tests))
         rows += [one.result() for one in together]

@@ -1,7 +1,8 @@
 """The sentiment experiment: MADPO and its baselines steer a language model's reviews to praise.
 
-Every line of :func:`run` is one stage with its own folder under the root: finished stages are
-read back, an interrupted one goes on where it was. Published setting: arXiv 2510.05342, v1.
+Every line of :func:`prepare` and :func:`run` is one stage with its own folder under the root:
+finished stages are read back, an interrupted one goes on where it was. Published setting: arXiv
+2510.05342, v1.
 """
 
 from dataclasses import replace
@@ -96,31 +97,17 @@ def preset_of(config):
     return next((name for name, preset in PRESETS.items() if preset == config), "modified")
 
 
-def run(config, root=Path("runs"), *, estimate=False):
-    """Run the experiment, or what is left of it, and return its SentimentResult.
-
-    With `estimate` a step of every kind is measured first, and the hours of the whole are said.
-    """
+def prepare(config, root=Path("runs"), *, estimate=False):
+    """What every seed, tier and method begin with: (precision, data, scorer, model, tokens)."""
     from madpo_theory.align.cost import cost
     from madpo_theory.align.data import data
-    from madpo_theory.align.evaluate import evaluate
-    from madpo_theory.align.measure import measure
-    from madpo_theory.align.pairs import pairs, samples, tokens
+    from madpo_theory.align.pairs import tokens
     from madpo_theory.align.policy import model
     from madpo_theory.align.precision import precision
-    from madpo_theory.align.preference import align
-    from madpo_theory.align.reward_model import reward_model
     from madpo_theory.align.scorer import scorer
-    from madpo_theory.align.sft import reference, sft
-    from madpo_theory.align.summary import experiment
 
-    c, seed, layers = config, {"seed": config.seed}, config.model.first_adapted_layer
-    adapter = {"seed": config.seed, "model": config.model}
+    c = config
     count = {"sft_examples": c.sft_examples, "sft_held_out": 64, "evaluation": c.evaluate.prompts}
-    judged = {"generate": c.generate, "layers": layers, "seed": config.seed}
-    exact = {} if c.evaluate.kl_dtype == "model" else {"kl_dtype": c.evaluate.kl_dtype}
-    methods = methods_of(c.align)
-
     number = precision(root, c.precision)
     reviews = data(root, c.data)
     judge = scorer(root, {"scorer": c.scorer}, reviews, number)
@@ -128,6 +115,29 @@ def run(config, root=Path("runs"), *, estimate=False):
     if estimate:
         cost(root, {"whole": c}, base, number)
     ids = tokens(root, {"generate": c.generate} | count, reviews, base)
+    return number, reviews, judge, base, ids
+
+
+def run(config, root=Path("runs"), *, estimate=False):
+    """Run the experiment, or what is left of it, and return its SentimentResult.
+
+    With `estimate` a step of every kind is measured first, and the hours of the whole are said.
+    """
+    from madpo_theory.align.evaluate import evaluate
+    from madpo_theory.align.measure import measure
+    from madpo_theory.align.pairs import pairs, samples
+    from madpo_theory.align.preference import align
+    from madpo_theory.align.reward_model import reward_model
+    from madpo_theory.align.sft import reference, sft
+    from madpo_theory.align.summary import experiment
+
+    c, seed, layers = config, {"seed": config.seed}, config.model.first_adapted_layer
+    adapter = {"seed": config.seed, "model": config.model}
+    judged = {"generate": c.generate, "layers": layers, "seed": config.seed}
+    exact = {} if c.evaluate.kl_dtype == "model" else {"kl_dtype": c.evaluate.kl_dtype}
+    methods = methods_of(c.align)
+
+    number, reviews, judge, base, ids = prepare(c, root, estimate=estimate)
     tuned = sft(root, {"train": c.sft, "sft_examples": c.sft_examples} | adapter, ids, base, number)
     drawn = samples(root, {"generate": c.generate} | seed, ids, base, tuned, number)
     noise = {"label_noise": c.label_noise} if c.label_noise else {}
