@@ -6,7 +6,6 @@ from madpo_theory.claims.ledger import Claim
 from .evidence import recorded
 from .published import SMALLEST_PUBLISHED
 
-TEMPERATURES = (0.5, 0.75, 1.0, 1.25)
 OURS = "madpo"
 
 
@@ -32,7 +31,9 @@ def same_kl(known):
 
 def swept(known, measure, holds):
     """(a measure at every temperature as text, whether `holds` is true of each)."""
-    found = {at: measure(at)(known) for at in TEMPERATURES}
+    from .second import DECODED
+
+    found = {at: measure(at)(known) for at in DECODED}
     text = ", ".join(f"{at:g}: {value:+.2f}" for at, value in found.items())
     return text, all(map(holds, found.values()))
 

@@ -14,7 +14,7 @@ from .predictions import judged
 from .study import STUDY, lacking
 from .tables import between_seeds, everything, full_scale, overview, reading
 
-__all__ = ["full_scale_table", "publish", "section"]
+__all__ = ["drawn_beside", "full_scale_table", "publish", "section"]
 
 TITLE = "The recorded sentiment study"
 
@@ -22,10 +22,7 @@ TITLE = "The recorded sentiment study"
 def publish(folder, path):
     """Write the page of a results folder; figures go to figures/ beside it. Returns the path."""
     folder, path = Path(folder), Path(path)
-    shown = {name: figure for name, figure in figures().items() if figure.source == "results"}
-    for file in make_figures(path.parent / "figures", experiment=None, results=folder, names=shown):
-        if file.suffix != ".svg":
-            file.unlink()
+    shown = drawn_beside(path, results=folder)
     about = section(folder)
     left = len(lacking(folder, STUDY))
     lines = [
@@ -67,6 +64,19 @@ def publish(folder, path):
         "",
     ]
     return write_text(path, "\n".join(lines))
+
+
+def drawn_beside(page, **source):
+    """Draw all figures of a source, given as its name and folder, as SVG in figures/ beside a page.
+
+    Returns {name: figure}.
+    """
+    (name,) = source
+    shown = {key: figure for key, figure in figures().items() if figure.source == name}
+    for file in make_figures(page.parent / "figures", experiment=None, names=shown, **source):
+        if file.suffix != ".svg":
+            file.unlink()
+    return shown
 
 
 def section(folder):

@@ -22,7 +22,9 @@ from .study import SEEDS, run_id, variation
 __all__ = [
     "ARMS",
     "BETAS",
+    "DECODED",
     "SIZES",
+    "TEMPERATURES",
     "Arm",
     "Spot",
     "headline_lacks",
@@ -34,6 +36,8 @@ __all__ = [
 SIZES = ("card", "cpu", "smoke")
 """Presets that the study is made for."""
 TEMPERATURES = (0.5, 0.75, 1.25)
+"""Decoding temperatures besides 1."""
+DECODED = tuple(sorted((*TEMPERATURES, 1.0)))
 BETAS = (0.4, 0.2, 0.1, 0.05, 0.025, 0.0125)
 TIERS = ("high", "low", "medium")
 LABEL_NOISE = 0.2

@@ -10,12 +10,11 @@ from madpo_theory.align.config import TIERS
 from madpo_theory.align.measure import DISTINCT, GRAM, REPEATED
 from madpo_theory.files import write_text
 from madpo_theory.markdown import markdown_table
-from madpo_theory.show.figures import figures, make_figures
 from madpo_theory.simulate.predictions import told, told_probability
 
-from .page import full_scale_table
+from .page import drawn_beside, full_scale_table
 from .published import GAINS, SMALLEST_PUBLISHED
-from .second import ARMS, BETAS, ERRORS, HEADLINE, NOISY, RIVALS, headline_lacks, study
+from .second import ARMS, BETAS, DECODED, ERRORS, HEADLINE, NOISY, RIVALS, headline_lacks, study
 from .second_measures import (
     Recorded,
     changed,
@@ -38,7 +37,6 @@ from .tables import columns
 __all__ = ["TABLES", "frontier", "gaps", "publish", "reading", "section"]
 
 TITLE = "The second sentiment study"
-TEMPERATURES = (0.5, 0.75, 1.0, 1.25)
 DPO = [arm.name for arm in HEADLINE if arm.method == "dpo"]
 OTHERS = [arm.name for arm in (*HEADLINE, *RIVALS, *NOISY, *ERRORS) if arm.method != "dpo"]
 
@@ -52,10 +50,7 @@ def publish(folder, path):
     known = Recorded(load_tables(folder))
     rows = judged(folder)
     answer, *numbers = answers(known, rows)
-    shown = {name: figure for name, figure in figures().items() if figure.source == "second"}
-    for file in make_figures(path.parent / "figures", experiment=None, second=folder, names=shown):
-        if file.suffix != ".svg":
-            file.unlink()
+    shown = drawn_beside(path, second=folder)
     lines = [
         f"# {TITLE}",
         "",
@@ -156,7 +151,7 @@ def answers(known, rows):
         f"{max(GAINS.values()):g}; DPO at β/4 earns "
         f"{told_of(difference('dpo 0.025', 'madpo'))} over it."
     )
-    found = [f"{at:g}: {told_of(gap('madpo', temperature=at))}" for at in TEMPERATURES]
+    found = [f"{at:g}: {told_of(gap('madpo', temperature=at))}" for at in DECODED]
     yield f"Decoded at temperature {'; '.join(found)} at equal KL (claim A8)."
     gaps = {arm: found for arm in OTHERS if not math.isnan((found := gap(arm)(known)).value)}
     adjusted = dict(zip(gaps, holm([p_of_zero(found) for found in gaps.values()]), strict=True))
@@ -321,7 +316,7 @@ def by_temperature(known):
 
     def cells():
         for arm in OTHERS:
-            found = [gap(arm, temperature=at)(known) for at in TEMPERATURES]
+            found = [gap(arm, temperature=at)(known) for at in DECODED]
             if any(not math.isnan(one.value) for one in found):
                 yield ARMS[arm].label, *map(number, found)
 
@@ -330,7 +325,7 @@ def by_temperature(known):
         "",
         "At equal KL, the KL being that of temperature 1; every column on its own line of DPO.",
         "",
-        *markdown_table(("arm", *(f"at {at:g}" for at in TEMPERATURES)), cells()),
+        *markdown_table(("arm", *(f"at {at:g}" for at in DECODED)), cells()),
         "",
     ]
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from madpo_theory.simulate.predictions import Prediction, Rival, judge, write_judgements
 
 from .published import SMALLEST_PUBLISHED
+from .second import TEMPERATURES
 from .second_measures import (
     Recorded,
     changed,
@@ -244,7 +245,7 @@ DECODING = (
             gap("madpo", temperature=at),
             rivals(paper=((HALF, INF), "A8: an advantage across temperatures, half of 0.47")),
         )
-        for i, at in enumerate((0.5, 0.75, 1.25), 1)
+        for i, at in enumerate(TEMPERATURES, 1)
     ),
     Prediction(
         "A4", "reward of MADPO minus DPO, both at beta 0.1, decoded at temperature 0.5",
