@@ -213,9 +213,11 @@ def _gap_parts(recorded, arm, tiers, temperature):
 
 
 def inside(recorded, arm, tiers=TIERS):
-    """(cells in which an arm's KL lies within DPO's, cells that have both)."""
-    values = [_above(v.mean(axis=0)) for _, v in _gap_parts(recorded, arm, tiers, 1.0)]
-    return int(np.isfinite(values).sum()), len(values)
+    """Of the cells that have both: (in how many an arm's KL lies within DPO's, below it, above)."""
+    found = [v.mean(axis=0)[1::2] for _, v in _gap_parts(recorded, arm, tiers, 1.0)]
+    below = sum(own < min(line) for own, *line in found)
+    above = sum(own > max(line) for own, *line in found)
+    return len(found) - below - above, below, above
 
 
 def mean(recorded, arm, tier, column):

@@ -30,6 +30,7 @@ from madpo_theory.experiments.sentiment.second_measures import (
     gap,
     gap_by_seed,
     holm,
+    inside,
     left_out,
     monotone,
     over_cells,
@@ -163,6 +164,13 @@ def test_nothing_is_extrapolated():
     )
     assert math.isnan(gap("madpo")(Recorded(far)).value)
     assert math.isnan(equivalent("madpo")(Recorded(far)).value)
+    assert inside(Recorded(far), "madpo") == (0, 0, 9) and inside(Recorded(far), "offset")[0] == 9
+    near = made_second.made(
+        lambda arm: 1e-3 if arm == "madpo" else made_second.kl_of_theory(arm),
+        lambda arm: 0.0,
+        until=HEADLINE,
+    )
+    assert inside(Recorded(near), "madpo") == (0, 9, 0)
 
 
 def test_the_equivalent_beta_and_the_lines_bias(headline):
