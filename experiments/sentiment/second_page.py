@@ -234,16 +234,17 @@ def predicted(rows):
     def cells():
         for row in rows:
             for place, (name, rival) in enumerate(row["rivals"].items()):
-                own = row if place == 0 else None
+                own = (
+                    row["quantity"],
+                    measured_of(row),
+                    f"{ends_of(row)}; {row['derivation']}",
+                    probability_of(row),
+                )
                 yield (
                     row["id"],
-                    own["quantity"] if own else "",
-                    ends_of(own) if own else "",
-                    measured_of(own) if own else "",
-                    own["derivation"] if own else "",
-                    told_probability(own["probability"]) if own else "",
+                    *(own if place == 0 else [""] * len(own)),
                     f"{name.replace('_', ' ')}: {ends_of(rival)} ({rival['because']})",
-                    told_probability(rival["probability"]),
+                    probability_of(rival),
                     decided(row, name),
                 )
 
@@ -256,7 +257,7 @@ def predicted(rows):
         f"{REFUTED:g} refutes. Where both survive, the study was too small to decide.",
         "",
         *markdown_table(
-            ("", "quantity", "theory", "measured", "because", "p", "rival", "p", "survived"),
+            ("", "quantity", "measured", "theory", "p", "rival", "p", "survived"),
             cells(),
         ),
         "",
@@ -274,6 +275,12 @@ def measured_of(row):
     if row["measured"] is None:
         return "not measured"
     return "{:+.2f} [{:+.2f}, {:+.2f}]".format(row["measured"], *row["interval"])
+
+
+def probability_of(told_by):
+    """A measurement's probability under theory or a rival, in a column p."""
+    p = told_by["probability"]
+    return "" if p is None else told_probability(p).removeprefix("p ").removeprefix("= ")
 
 
 def number(found, form="+.2f"):
