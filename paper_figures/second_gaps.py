@@ -11,8 +11,8 @@ __all__ = ["FIGURE", "draw"]
 FIGURE = Figure(
     title="The second study: reward at equal KL",
     caption="""Reward minus that of DPO at the same KL, mean over tiers and seeds with 95 %
-    intervals; shaded is what the paper published, or more. What lies outside the line's KL is not
-    judged.""",
+    intervals; shaded is what the paper published, or more. An interval that meets the frame goes on
+    beyond it. What lies outside the line's KL is not judged.""",
     alt="Reward of every arm of the second study minus DPO's at equal KL, with intervals.",
     table="second.gaps",
     source="second",
@@ -33,7 +33,8 @@ def draw(table):
     axes.set_yticks(y, [symbols(label) for label in table["label"]], fontsize=7.5)
     if len(y):
         least = max(table["published"])
-        ends = np.concatenate([table["lo"], table["hi"], [0, least]])
+        shown = np.clip(np.concatenate([table["lo"], table["hi"]]), -least, least)
+        ends = np.concatenate([shown, table["gap"], [0, least]])
         axes.set(xlim=(min(ends) - 0.08, max(ends) + 0.15), ylim=(y[-1] - 0.7, 0.7))
         axes.axvspan(least, 10, color=SHADE, lw=0, zorder=0)
     axes.set_xlabel("reward minus DPO's at the same KL (shaded: what the paper published, or more)")
