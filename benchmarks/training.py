@@ -103,6 +103,10 @@ class Setting:
     def batch(self):
         return Path(self.folder) / f"batch-{self.prompt}-{self.new}.pt"
 
+    def tokens(self, device):
+        """The batch, (pairs, tokens), where it is computed on."""
+        return torch.load(self.batch, weights_only=True).to(device)
+
     @property
     def gradients(self):
         return Path(self.folder) / f"gradients-{self.contender}.pt"
@@ -318,7 +322,7 @@ def clocked(call, device):
 
 def stepper(setting, causal_lm):
     """A call that does one update."""
-    tokens = torch.load(setting.batch).to(causal_lm.device)
+    tokens = setting.tokens(causal_lm.device)
     parameters, step = STEPS[setting.contender](setting, causal_lm, tokens)
     optimizer = torch.optim.AdamW(parameters.values(), lr=1e-4)
 
@@ -339,7 +343,7 @@ def norms_in_full():
 
 def first_step(setting, causal_lm):
     norms_in_full()
-    tokens = torch.load(setting.batch)[:CHECKED].to(causal_lm.device)
+    tokens = setting.tokens(causal_lm.device)[:CHECKED]
     parameters, step = STEPS[setting.contender](setting, causal_lm.double(), tokens)
     for parameter in parameters.values():
         parameter.data = parameter.data.double()
@@ -350,7 +354,7 @@ def first_step(setting, causal_lm):
 
 def generator(setting, causal_lm):
     """A call that draws continuations of every prompt."""
-    prompts = torch.load(setting.batch)[:, : setting.prompt].to(causal_lm.device)
+    prompts = setting.tokens(causal_lm.device)[:, : setting.prompt]
     common = {"new_tokens": setting.new, "samples": setting.samples}
     causal_lm.generation_config.eos_token_id = None  # nothing ends early in the peer's either
 
@@ -478,7 +482,7 @@ def disagreement(settings):
     together = 1 if settings[0].device == "cpu" else len(settings)
     with ThreadPoolExecutor(together) as pool:  # on a CPU they would want its memory twice
         losses = list(pool.map(first_loss, settings))
-    mine, *others = (torch.load(setting.gradients) for setting in settings)
+    mine, *others = (torch.load(setting.gradients, weights_only=True) for setting in settings)
     norm = torch.cat([g.flatten() for g in mine.values()]).norm()
     apart = []
     for setting, theirs in zip(settings[1:], others, strict=True):

@@ -106,15 +106,18 @@ def prepare(config, root=Path("runs"), *, estimate=False):
     from madpo_theory.align.precision import precision
     from madpo_theory.align.scorer import scorer
 
-    c = config
-    count = {"sft_examples": c.sft_examples, "sft_held_out": 64, "evaluation": c.evaluate.prompts}
-    number = precision(root, c.precision)
-    reviews = data(root, c.data)
-    judge = scorer(root, {"scorer": c.scorer}, reviews, number)
-    base = model(root, {"model": c.model}, reviews)
+    count = {
+        "sft_examples": config.sft_examples,
+        "sft_held_out": 64,
+        "evaluation": config.evaluate.prompts,
+    }
+    number = precision(root, config.precision)
+    reviews = data(root, config.data)
+    judge = scorer(root, {"scorer": config.scorer}, reviews, number)
+    base = model(root, {"model": config.model}, reviews)
     if estimate:
-        cost(root, {"whole": c}, base, number)
-    ids = tokens(root, {"generate": c.generate} | count, reviews, base)
+        cost(root, {"whole": config}, base, number)
+    ids = tokens(root, {"generate": config.generate} | count, reviews, base)
     return number, reviews, judge, base, ids
 
 

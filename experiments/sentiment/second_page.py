@@ -341,14 +341,14 @@ def by_temperature(known):
 
 def by_response(known):
     """Lines: what training did to responses, and to texts."""
-    high = {"tiers": TIERS[:1]}
+    high = {"tiers": ("high",)}
 
     def cells():
         for arm in ARMS:
             if len(known.cells(arm, **high)) > 1:
                 yield (
                     ARMS[arm].label,
-                    f"{mean(known, arm, *high['tiers'], 1):.2f}",
+                    f"{mean(known, arm, 'high', 1):.2f}",
                     *(
                         number(changed(arm, which=which, split=split, **high)(known), "+.1f")
                         for split in ("train", "held_out")

@@ -7,12 +7,11 @@ import numpy as np
 import pandas
 
 from madpo_theory.align.store import canonical
-from madpo_theory.experiments.sentiment.second import ARMS, study
+from madpo_theory.experiments.sentiment.second import ARMS, DECODED, study
 from madpo_theory.experiments.sentiment.second import spots as spots_of
 from madpo_theory.experiments.sentiment.study import Tables, run_id
 
 PROMPTS, PAIRS = 80, 60
-AT = (0.5, 0.75, 1.0, 1.25)
 
 
 def curve(kl):
@@ -43,7 +42,7 @@ def made(kl_of, gain_of, *, displaced=None, until=None, noise=0.02, seed=0):
         reward = reward + values - values.mean() + 0.05 * rng.normal(size=PROMPTS)
         columns = {"run": run, "prompt": range(PROMPTS)}
         prompts.append(pandas.DataFrame(columns | {"reward": reward, "kl": kl, "kl_mc": kl}))
-        for at in AT:
+        for at in DECODED:
             texts.append(pandas.DataFrame(columns | {
                 "temperature": at, "reward": reward, "length": 32, "degenerate": False,
             }))  # fmt: skip
