@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from pages import agree, assert_weighted_gradient, blocks, run
 
+from benchmarks import page as benchmarks_page
 from madpo_theory import METHODS, BoundedRatioWeight, cli, extensions, losses
 from madpo_theory.align.tasks import TASKS
 from madpo_theory.claims import CLAIMS
+from madpo_theory.experiments.sentiment import page as first_study
+from madpo_theory.experiments.sentiment import second_page as second_study
 from madpo_theory.show.methods import loss_example
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +32,29 @@ def test_code_blocks_print_what_the_page_shows(page, monkeypatch):
     for code, shown in blocks(page.read_text(encoding="utf-8")):
         printed = run(code, namespace, page)
         assert agree(printed, shown), f"{page.name} shows\n{shown}but its block prints\n{printed}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page, results, publish",
+    [
+        ("sentiment.md", "sentiment", first_study.publish),
+        ("sentiment-2.md", "sentiment-2", second_study.publish),
+    ],
+    ids=["first", "second"],
+)
+def test_a_page_about_recorded_runs_is_what_its_command_writes(
+    page, results, publish, tmp_path, monkeypatch
+):
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    monkeypatch.chdir(tmp_path)
+    made = publish(Path("results", results), Path("docs", page)).read_text(encoding="utf-8")
+    assert agree(made, (ROOT / "docs" / page).read_text(encoding="utf-8"))
+
+
+def test_what_the_benchmarks_page_says_of_a_card_is_what_was_recorded():
+    known = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert benchmarks_page.page(ROOT / "none", ROOT / "results" / "card", known=known) == known
 
 
 def test_a_page_that_shows_another_number_or_word_is_found():

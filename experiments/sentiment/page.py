@@ -14,7 +14,7 @@ from .predictions import judged
 from .study import STUDY, lacking
 from .tables import between_seeds, everything, full_scale, overview, reading
 
-__all__ = ["drawn_beside", "full_scale_table", "publish", "section"]
+__all__ = ["at_full_scale", "drawn_beside", "publish", "section"]
 
 TITLE = "The recorded sentiment study"
 
@@ -53,7 +53,7 @@ def publish(folder, path):
     ]
     lines += ["", "Brackets: 95 % intervals of a bootstrap over prompts and seeds.", ""]
     lines += every_setting(folder)
-    lines += at_full_scale(folder)
+    lines += [*at_full_scale(folder), *spread_between_seeds(folder)]
     for name, figure in shown.items():
         caption = " ".join(figure.caption.split())
         lines += [f"## {figure.title}", "", f"![{figure.alt}](figures/{name}.svg)", "", caption, ""]
@@ -137,36 +137,45 @@ def setting_of(row):
 
 
 def at_full_scale(folder):
-    """Lines: what would differ with the paper's sizes, with what the recorded pairs say of it."""
-    alone, paired, groups = between_seeds(folder)
-    lines = [
+    """Lines: what would differ with the paper's sizes, with what the recorded pairs say of it.
+
+    None where no pairs without added label noise are recorded.
+    """
+    rows = full_scale(folder)
+    if not rows:
+        return []
+    return [
         "## What full scale would change",
         "",
-        "The paper trains its reward model on 10,000 pairs, these runs on 768. A better one gives "
-        "larger margins, and then a schedule is less and less a temperature. The recorded pairs, "
-        "with the reward model as trained and with an exact one:",
+        f"The paper trains its reward model on 10,000 pairs, these runs on {rows[0]['pairs']}. A "
+        "better one gives larger margins, and then a schedule is less and less a temperature. The "
+        "recorded pairs, with the reward model as trained and with an exact one:",
         "",
-        *full_scale_table(folder),
-    ]
-    lines += [
+        *full_scale_table(rows),
         "",
         "An exact reward model bounds what full scale can add: the last column is the first step's "
         "gain of true reward for its length, relative to DPO's, before any difference of "
         "temperature. Longer training moves the other way: amplification grows from "
         "tanh(c h/2)/tanh(h/2) of the first step to c at convergence (T6), so more of the "
         "difference at one β is temperature.",
+        "",
     ]
-    if groups:
-        lines += [
-            "",
-            f"Seeds: a method's mean reward spreads by {alone:.2f} between seeds, its difference "
-            f"from DPO's at the same seed by {paired:.2f} (standard deviations; {groups} pairs of "
-            "a tier and a method). Published are differences of 0.47 to 0.61 at one seed.",
-        ]
-    return [*lines, ""]
 
 
-def full_scale_table(folder):
+def spread_between_seeds(folder):
+    """Lines: how far rewards spread between seeds; none without two seeds of a tier."""
+    alone, paired, groups = between_seeds(folder)
+    if not groups:
+        return []
+    return [
+        f"Seeds: a method's mean reward spreads by {alone:.2f} between seeds, its difference "
+        f"from DPO's at the same seed by {paired:.2f} (standard deviations; {groups} pairs of "
+        "a tier and a method). Published are differences of 0.47 to 0.61 at one seed.",
+        "",
+    ]
+
+
+def full_scale_table(rows):
     """Lines: what weights do with the reward model as trained, and would with an exact one."""
     return markdown_table(
         (
@@ -192,6 +201,6 @@ def full_scale_table(folder):
                 f"{row['off_by']:.1%}",
                 f"{row['gain']:.2f}",
             )
-            for row in full_scale(folder)
+            for row in rows
         ),
     )

@@ -12,7 +12,7 @@ from madpo_theory.files import write_text
 from madpo_theory.markdown import markdown_table
 from madpo_theory.simulate.predictions import told, told_probability
 
-from .page import drawn_beside, full_scale_table
+from .page import at_full_scale, drawn_beside
 from .published import GAINS, SMALLEST_PUBLISHED
 from .second import ARMS, BETAS, DECODED, ERRORS, HEADLINE, NOISY, RIVALS, headline_lacks, study
 from .second_measures import (
@@ -79,12 +79,7 @@ def publish(folder, path):
         *by_temperature(known),
         *by_response(known),
         *by_tier(known),
-        "## What full scale would change",
-        "",
-        "The recorded pairs, with the reward model as trained and with an exact one:",
-        "",
-        *full_scale_table(folder),
-        "",
+        *at_full_scale(folder),
         *how(known),
     ]
     return write_text(path, "\n".join(lines))

@@ -185,7 +185,8 @@ def full_scale(folder):
     """What the runs' reward model makes of MADPO (c_max 4), and what an exact one would: rows.
 
     `gain` is the first step's gain of true reward over DPO's, both steps of one length; `off_by`
-    how far MADPO's targets are from those of the nearest DPO, `dpo_beta`.
+    how far MADPO's targets are from those of the nearest DPO, `dpo_beta`; `pairs` how many a run
+    is trained on.
     """
     tables, rows = load_tables(folder), []
     for tier in TIERS:
@@ -196,7 +197,8 @@ def full_scale(folder):
                 continue
             margins = pairs[column].to_numpy()
             effect = diagnose(margins, MarginSchedule.released(4)).effects[0]
-            rows.append({"tier": tier, "reward_model": name, "spread": margins.std(),
+            rows.append({"tier": tier, "reward_model": name,
+                         "pairs": len(pairs) // pairs["seed"].nunique(), "spread": margins.std(),
                          "disputed": (margins < 0).mean(), "falls": effect.falling_share,
                          "ess": effect.ess, "dpo_beta": effect.dpo_beta,
                          "off_by": effect.distance,
