@@ -77,6 +77,7 @@ def publish(folder, path):
         *predicted(rows),
         *compared(known),
         *by_temperature(known),
+        *by_errors(known),
         *by_response(known),
         *by_tier(known),
         *at_full_scale(folder),
@@ -282,6 +283,13 @@ def number(found, form="+.2f"):
     return "" if math.isnan(found.value) else f"{found:{form}}"
 
 
+def at_equal_kl(known, arm, tiers=TIERS):
+    """An arm's reward at equal KL, or why there is none, as text."""
+    return number(gap(arm, tiers=tiers)(known)) or (
+        "one cell measures nothing" if inside(known, arm, tiers)[0] else "outside"
+    )
+
+
 def compared(known):
     """Lines: every arm at equal KL."""
     gaps = {arm: gap(arm)(known) for arm in OTHERS}
@@ -296,7 +304,7 @@ def compared(known):
                 yield (
                     ARMS[arm].label,
                     ", ".join([f"{there}", *(f"{n} {side}" for n, side in sides if n)]),
-                    number(found) or ("one cell measures nothing" if there else "outside"),
+                    at_equal_kl(known, arm),
                     f"{p:.2g}" if measured else "",
                     f"{could_see(found):.2f}" if measured else "",
                 )
@@ -332,6 +340,51 @@ def by_temperature(known):
         *markdown_table(("arm", *(f"at {at:g}" for at in DECODED)), cells()),
         "",
     ]
+
+
+ERRONEOUS = {
+    "noisy": "errors of {:g} nats added",
+    "flipped": "{:.0%} of signs turned",
+    "scaled": "times {:g}",
+}
+
+
+def by_errors(known):
+    """Lines: what errors of the reward model change."""
+    high = ("high",)
+    rows = {"as trained": ["madpo", "offset"]}
+    for kind, said in ERRONEOUS.items():
+        of_kind = [arm for arm in ERRORS if arm.settings["disturbance"] == kind]
+        for arm in sorted(of_kind, key=lambda arm: arm.settings["level"]):
+            rows.setdefault(said.format(arm.settings["level"]), []).append(arm.name)
+
+    def cells():
+        for done, arms in rows.items():
+            kl = [difference(arm, "dpo 0.1", what="log KL", tiers=high)(known) for arm in arms]
+            if not all(math.isnan(one.value) for one in kl):
+                yield (
+                    done,
+                    *(
+                        cell
+                        for arm, one in zip(arms, kl, strict=True)
+                        for cell in (number(one), number(one) and at_equal_kl(known, arm, high))
+                    ),
+                )
+
+    return [
+        "## Errors of the reward model",
+        "",
+        "In the tier high; done to the margins before they become weights or offsets. Log KL is "
+        "that over DPO's at β 0.1, which sees no margins: what amplification is left. A method is "
+        "hurt if it earns less at equal KL; less KL alone is a larger β.",
+        "",
+        *markdown_table(
+            ("margins", *(f"{of} {what}" for of in ("MADPO,", "offset,")
+                          for what in ("log KL", "at equal KL"))),
+            cells(),
+        ),
+        "",
+    ]  # fmt: skip
 
 
 def by_response(known):
@@ -380,8 +433,7 @@ def by_tier(known):
             for arm in ARMS:
                 cells = known.cells(arm, tiers=(tier,))
                 if cells:
-                    found = gap(arm, tiers=(tier,))(known)
-                    own = "" if ARMS[arm].method == "dpo" else number(found)
+                    own = "" if ARMS[arm].method == "dpo" else at_equal_kl(known, arm, (tier,))
                     yield (
                         tier,
                         ARMS[arm].label,

@@ -26,6 +26,7 @@ from madpo_theory.experiments.sentiment import study as recording
 from madpo_theory.experiments.sentiment.second_measures import (
     Recorded,
     could_see,
+    difference,
     equivalent,
     gap,
     gap_by_seed,
@@ -262,6 +263,13 @@ def test_the_page_says_what_lacks(tmp_path):
     assert all(f"| {row.id} |" in page for row in PREDICTIONS)
     for name in ("second_frontier", "second_gaps"):
         assert (tmp_path / "docs" / "figures" / f"{name}.svg").stat().st_size > 1000
+    trained = next(line for line in page.splitlines() if line.startswith("| as trained | +"))
+    of_madpo = (
+        difference("madpo", "dpo 0.1", what="log KL", tiers=("high",)),
+        gap("madpo", tiers=("high",)),
+    )
+    known = Recorded(whole)
+    assert trained.startswith("| as trained | " + " | ".join(f"{m(known):+.2f}" for m in of_madpo))
     assert all(line in page for line in second_page.reading(folder).splitlines())
     with pytest.raises(ValueError, match="holds runs of cpu and can take none of card"):
         second.of_one_size(folder, "card")
