@@ -22,6 +22,7 @@ from .study import SEEDS, run_id, variation
 __all__ = [
     "ARMS",
     "BETAS",
+    "BEYOND",
     "DECODED",
     "SIZES",
     "TEMPERATURES",
@@ -65,7 +66,14 @@ def with_own(method, name=None, label=None, beta=0.1, **own):
     return arm(name or method, label, method, beta=beta, settings=tuple(own.items()))
 
 
-DPO = tuple(arm(f"dpo {beta:g}", f"DPO β {beta:g}", "dpo", beta=beta) for beta in BETAS)
+def dpo_at(*betas):
+    return tuple(arm(f"dpo {beta:g}", f"DPO β {beta:g}", "dpo", beta=beta) for beta in betas)
+
+
+DPO = dpo_at(*BETAS)
+BEYOND = dpo_at(1.6, 0.8, 0.00625)
+"""Added on 2026-11-27, when the headline and the rivals had been seen, for the arms that lie
+outside DPO's line; no prediction reads them."""
 
 HEADLINE = (
     *DPO,
@@ -119,7 +127,7 @@ NOISY = tuple(map(mislabelled, (
     with_own("cdpo", "cdpo 0.2", "cDPO, ε 0.2", epsilon=0.2),
 )))  # fmt: skip
 
-ARMS = {one.name: one for one in (*HEADLINE, *RIVALS, *NOISY, *ERRORS)}
+ARMS = {one.name: one for one in (*DPO, *BEYOND, *HEADLINE, *RIVALS, *NOISY, *ERRORS)}
 
 MAIN = (
     *((tier, HEADLINE) for tier in TIERS),
@@ -127,7 +135,11 @@ MAIN = (
     ("high", NOISY),
     ("high", ERRORS),
 )
-MORE = tuple((tier, RIVALS) for tier in TIERS[1:])
+MORE = (
+    ("high", BEYOND),
+    *((tier, BEYOND[-1:]) for tier in TIERS[1:]),
+    *((tier, RIVALS) for tier in TIERS[1:]),
+)
 """What a study is whole without."""
 
 

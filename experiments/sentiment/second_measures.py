@@ -21,7 +21,7 @@ from scipy.stats import t as student
 from madpo_theory.simulate.predictions import Estimate
 from madpo_theory.theory.bootstrap import resampled_counts
 
-from .second import ARMS, BETAS, HEADLINE, TIERS, spots
+from .second import ARMS, BETAS, BEYOND, HEADLINE, TIERS, spots
 
 __all__ = [
     "NOTHING", "Recorded", "changed", "could_see", "difference", "equivalent", "gap", "gap_between",
@@ -206,15 +206,20 @@ def _curve(arm):
     return [f"{name} noise" if noisy else name for name in DPO]
 
 
-def _gap_parts(recorded, arm, tiers, temperature):
-    names = [arm, *_curve(arm)]
-    for cell in recorded.cells(*names, tiers=tiers):
-        yield cell, np.hstack([recorded.of(name, cell, temperature) for name in names])
+def _gap_parts(recorded, arm, tiers, temperature, beyond=False):
+    line = _curve(arm)
+    further = [one.name for one in BEYOND] if beyond and line == list(DPO) else []
+    for cell in recorded.cells(arm, *line, tiers=tiers):
+        more = [name for name in further if cell in recorded.runs.get(name, ())]
+        yield cell, np.hstack([recorded.of(n, cell, temperature) for n in (arm, *line, *more)])
 
 
-def inside(recorded, arm, tiers=TIERS):
-    """Of the cells that have both: (in how many an arm's KL lies within DPO's, below it, above)."""
-    found = [v.mean(axis=0)[1::2] for _, v in _gap_parts(recorded, arm, tiers, 1.0)]
+def inside(recorded, arm, tiers=TIERS, *, beyond=False):
+    """Of the cells that have both: (in how many an arm's KL lies within DPO's, below it, above).
+
+    `beyond` as for :func:`gap`.
+    """
+    found = [v.mean(axis=0)[1::2] for _, v in _gap_parts(recorded, arm, tiers, 1.0, beyond)]
     below = sum(own < min(line) for own, *line in found)
     above = sum(own > max(line) for own, *line in found)
     return len(found) - below - above, below, above
@@ -226,11 +231,15 @@ def mean(recorded, arm, tier, column):
     return float(np.mean([recorded.of(arm, cell)[:, column].mean() for cell in cells]))
 
 
-def gap(arm, *, tiers=TIERS, temperature=1.0):
-    """Measure: an arm's reward at equal KL, at a decoding temperature."""
+def gap(arm, *, tiers=TIERS, temperature=1.0, beyond=False):
+    """Measure: an arm's reward at equal KL, at a decoding temperature.
+
+    With `beyond`, DPO's line goes on through those of its runs :data:`~.second.BEYOND` that a cell
+    has; there are none with noisy labels.
+    """
 
     def measure(recorded):
-        key = arm, tuple(tiers), temperature
+        key = arm, tuple(tiers), temperature, beyond
         if key not in recorded.found:
             parts = _gap_parts(recorded, *key)
             recorded.found[key] = over_cells([(values, _above) for _, values in parts])

@@ -14,7 +14,18 @@ from madpo_theory.simulate.predictions import told, told_probability
 
 from .page import at_full_scale, drawn_beside
 from .published import GAINS, SMALLEST_PUBLISHED
-from .second import ARMS, BETAS, DECODED, ERRORS, HEADLINE, NOISY, RIVALS, headline_lacks, study
+from .second import (
+    ARMS,
+    BETAS,
+    BEYOND,
+    DECODED,
+    ERRORS,
+    HEADLINE,
+    NOISY,
+    RIVALS,
+    headline_lacks,
+    study,
+)
 from .second_measures import (
     Recorded,
     changed,
@@ -76,6 +87,7 @@ def publish(folder, path):
         "",
         *predicted(rows),
         *compared(known),
+        *compared_beyond(known),
         *by_temperature(known),
         *by_errors(known),
         *by_response(known),
@@ -283,10 +295,17 @@ def number(found, form="+.2f"):
     return "" if math.isnan(found.value) else f"{found:{form}}"
 
 
-def at_equal_kl(known, arm, tiers=TIERS):
+def at_equal_kl(known, arm, tiers=TIERS, *, beyond=False):
     """An arm's reward at equal KL, or why there is none, as text."""
-    return number(gap(arm, tiers=tiers)(known)) or (
-        "one cell measures nothing" if inside(known, arm, tiers)[0] else "outside"
+    return number(gap(arm, tiers=tiers, beyond=beyond)(known)) or (
+        "one cell measures nothing" if inside(known, arm, tiers, beyond=beyond)[0] else "outside"
+    )
+
+
+def cells_of(there, below, above):
+    """In how many cells DPO's line judges an arm, and in how many not, as text."""
+    return ", ".join(
+        [f"{there}", *[f"{below} below"] * bool(below), *[f"{above} above"] * bool(above)]
     )
 
 
@@ -297,13 +316,12 @@ def compared(known):
 
     def cells():
         for (arm, found), p in zip(gaps.items(), adjusted, strict=True):
-            there, *outside = inside(known, arm)
-            if there or any(outside):
+            where = inside(known, arm)
+            if any(where):
                 measured = not math.isnan(found.value)
-                sides = zip(outside, ("below", "above"), strict=True)
                 yield (
                     ARMS[arm].label,
-                    ", ".join([f"{there}", *(f"{n} {side}" for n, side in sides if n)]),
+                    cells_of(*where),
                     at_equal_kl(known, arm),
                     f"{p:.2g}" if measured else "",
                     f"{could_see(found):.2f}" if measured else "",
@@ -319,6 +337,35 @@ def compared(known):
         "that an uncorrected 5 % test sees in four of five such studies.",
         "",
         *markdown_table(("arm", "cells", "at equal KL", "p (Holm)", "could have seen"), cells()),
+        "",
+    ]
+
+
+def compared_beyond(known):
+    """Lines: the arms that lie outside DPO's line, on a longer one; none before it is run."""
+    further = [one for one in BEYOND if known.cells(one.name)]
+    outside = [a for a in OTHERS if ARMS[a] not in NOISY and any(inside(known, a)[1:])]
+    if not further or not outside:
+        return []
+    return [
+        "### On a longer line",
+        "",
+        f"{', '.join(one.label for one in further)} were added when the headline and the rivals "
+        "had been seen, the small β in every tier and the large ones in the tier high. With them "
+        "the line reaches further; arms that lie outside the line above, on this one. No "
+        "prediction is judged by it.",
+        "",
+        *markdown_table(
+            ("arm", "cells", "at equal KL"),
+            (
+                (
+                    ARMS[arm].label,
+                    cells_of(*inside(known, arm, beyond=True)),
+                    at_equal_kl(known, arm, beyond=True),
+                )
+                for arm in outside
+            ),
+        ),
         "",
     ]
 

@@ -174,6 +174,28 @@ def test_nothing_is_extrapolated():
     assert inside(Recorded(near), "madpo") == (0, 9, 0)
 
 
+def test_a_longer_line_judges_what_lies_outside():
+    ends = {name: made_second.kl_of_theory(f"dpo {name}") for name in (0.00625, 0.8)}
+    outside = {"offset": 0.9 * ends[0.00625], "cal_dpo": 0.9 * ends[0.8]}
+    outside["madpo noise"] = outside["offset"]  # has no longer line
+    tables = made_second.made(
+        lambda arm: outside.get(arm) or made_second.kl_of_theory(arm),
+        lambda arm: {"offset": 0.3, "cal_dpo": -0.2}.get(arm, 0.0),
+    )
+    known = Recorded(tables)
+    assert [inside(known, arm) for arm in outside] == [(0, 0, 9), (0, 9, 0), (0, 0, 3)]
+    assert all(math.isnan(gap(arm)(known).value) for arm in outside)
+    where = [inside(known, arm, beyond=True) for arm in outside]
+    assert where == [(9, 0, 0), (3, 6, 0), (0, 0, 3)]
+    assert gap("offset", beyond=True)(known).value == pytest.approx(0.3, abs=0.02)
+    assert gap("cal_dpo", beyond=True)(known).value == pytest.approx(-0.2, abs=0.03)
+    assert math.isnan(gap("madpo noise", beyond=True)(known).value)
+    said = "\n".join(second_page.compared_beyond(known))
+    assert said.count("\n| ") == 3 and "| 3, 6 below |" in said and "labels noisy" not in said
+    headline = Recorded(made_second.theory(until=HEADLINE))
+    assert second_page.compared_beyond(headline) == []
+
+
 def test_the_equivalent_beta_and_the_lines_bias(headline):
     expected = {arm: made_second.kl_of_theory(arm) for arm in ("madpo", "dpo 0.05")}
     found = equivalent("madpo")(headline)
