@@ -137,13 +137,8 @@ def setting_of(row):
 
 
 def at_full_scale(folder):
-    """Lines: what would differ with the paper's sizes, with what the recorded pairs say of it.
-
-    None where no pairs without added label noise are recorded.
-    """
+    """Lines: what would differ with the paper's sizes, with what the recorded pairs say of it."""
     rows = full_scale(folder)
-    if not rows:
-        return []
     return [
         "## What full scale would change",
         "",
@@ -191,7 +186,8 @@ def full_scale_table(rows):
         ),
         (
             (
-                row["tier"],
+                row["tier"]
+                + f", {row['label_noise']:.0%} of labels turned" * bool(row["label_noise"]),
                 row["reward_model"],
                 f"{row['spread']:.2f}",
                 f"{row['disputed']:.0%}",

@@ -24,6 +24,7 @@ __all__ = [
     "BETAS",
     "BEYOND",
     "DECODED",
+    "LABEL_NOISE",
     "SIZES",
     "TEMPERATURES",
     "Arm",

@@ -21,6 +21,7 @@ from .second import (
     DECODED,
     ERRORS,
     HEADLINE,
+    LABEL_NOISE,
     NOISY,
     RIVALS,
     headline_lacks,
@@ -43,7 +44,7 @@ from .second_measures import (
 )
 from .second_predictions import HALF, REFUTED, decided, judged
 from .study import lacking, load_tables
-from .tables import columns
+from .tables import columns, full_scale
 
 __all__ = ["TABLES", "frontier", "gaps", "publish", "reading", "section"]
 
@@ -83,7 +84,7 @@ def publish(folder, path):
         ],
         "## What would change one's mind",
         "",
-        *[f"- {line}" for line in minds(known)],
+        *[f"- {line}" for line in minds(known, full_scale(folder))],
         "",
         *predicted(rows),
         *compared(known),
@@ -214,18 +215,35 @@ def decisions(rows):
     )
 
 
-def minds(known):
-    """What a run could still show that would refute the reading, with where it stands."""
+def minds(known, steps):
+    """What a run could still show that would refute the reading, with where it stands.
+
+    `steps` are the rows of :func:`~.tables.full_scale`.
+    """
 
     def at(measure):
         found = measure(known)
         return "not measured yet" if math.isnan(found.value) else f"now {found:+.2f}"
+
+    def step(model, labels):
+        gains = [
+            row["gain"]
+            for row in steps
+            if (row["tier"], row["reward_model"], row["label_noise"]) == ("high", model, labels)
+        ]
+        return f"{gains[0]:.2f}" if gains else "(not measured yet)"
 
     return (
         f"A reward of MADPO at equal KL of {HALF:g} or more, half of what was "
         f"published ({at(gap('madpo'))}), at any decoding temperature.",
         "A weight that beats the offset with its targets at equal KL: then suppressing labels does "
         f"what no target does (offset minus MADPO: {at(offset_over_madpo)}).",
+        f"Wrong labels and a reward model that knows them: an exact one makes the first step earn "
+        f"{step('exact', 0)} times DPO's in the tier high, with a fifth of the labels turned "
+        f"{step('exact', LABEL_NOISE)} times, and one trained on those labels "
+        f"{step('as trained', LABEL_NOISE)} times (MADPO there at equal KL: "
+        f"{at(gap('madpo noise'))}; the offset, which suppresses no label, minus MADPO: "
+        f"{at(gap_between('offset noise', 'madpo noise'))}).",
         f"A KL of MADPO beyond that of DPO at β/4 ({at(beyond_quarter)} in log KL): then it is "
         "more than the temperature that theory says it is.",
         "A larger model, a better reward model, longer training: these runs are 270 M parameters "

@@ -184,26 +184,23 @@ def everything(folder):
 def full_scale(folder):
     """What the runs' reward model makes of MADPO (c_max 4), and what an exact one would: rows.
 
-    `gain` is the first step's gain of true reward over DPO's, both steps of one length; `off_by`
-    how far MADPO's targets are from those of the nearest DPO, `dpo_beta`; `pairs` how many a run
-    is trained on.
+    By tier and share of labels turned beside those that are wrong by chance. `gain` is the first
+    step's gain of true reward over DPO's, both steps of one length; `off_by` how far MADPO's
+    targets are from those of the nearest DPO, `dpo_beta`; `pairs` how many a run is trained on.
     """
-    tables, rows = load_tables(folder), []
-    for tier in TIERS:
-        pairs = training(tables, tier=tier, label_noise=0.0)
+    recorded, rows = training(load_tables(folder)), []
+    for (tier, noise), pairs in recorded.groupby(["tier", "label_noise"]):
         exact = pairs["true_margin"].to_numpy()
         for name, column in (("as trained", "model_margin"), ("exact", "true_margin")):
-            if not len(pairs):
-                continue
             margins = pairs[column].to_numpy()
             effect = diagnose(margins, MarginSchedule.released(4)).effects[0]
-            rows.append({"tier": tier, "reward_model": name,
+            rows.append({"tier": tier, "label_noise": noise, "reward_model": name,
                          "pairs": len(pairs) // pairs["seed"].nunique(), "spread": margins.std(),
                          "disputed": (margins < 0).mean(), "falls": effect.falling_share,
                          "ess": effect.ess, "dpo_beta": effect.dpo_beta,
                          "off_by": effect.distance,
                          "gain": drive(margins, exact) / exact.mean()})  # fmt: skip
-    return rows
+    return sorted(rows, key=lambda row: (TIERS.index(row["tier"]), row["label_noise"]))
 
 
 def between_seeds(folder):
