@@ -24,6 +24,7 @@ __all__ = [
     "BETAS",
     "BEYOND",
     "DECODED",
+    "KNOWING",
     "LABEL_NOISE",
     "SIZES",
     "TEMPERATURES",
@@ -128,7 +129,13 @@ NOISY = tuple(map(mislabelled, (
     with_own("cdpo", "cdpo 0.2", "cDPO, ε 0.2", epsilon=0.2),
 )))  # fmt: skip
 
-ARMS = {one.name: one for one in (*DPO, *BEYOND, *HEADLINE, *RIVALS, *NOISY, *ERRORS)}
+KNOWING = tuple(map(mislabelled, (
+    arm("madpo exact", "MADPO, exact margins", "madpo", disturbance="exact"),
+    arm("offset exact", "offset MADPO, exact margins", "offset_madpo", disturbance="exact"),
+)))  # fmt: skip
+"""Added on 2026-11-27, after runs with noisy labels: a reward model that knows which are wrong."""
+
+ARMS = {one.name: one for one in (*DPO, *HEADLINE, *KNOWING, *BEYOND, *RIVALS, *NOISY, *ERRORS)}
 
 MAIN = (
     *((tier, HEADLINE) for tier in TIERS),
@@ -137,6 +144,7 @@ MAIN = (
     ("high", ERRORS),
 )
 MORE = (
+    ("high", KNOWING),
     ("high", BEYOND),
     *((tier, BEYOND[-1:]) for tier in TIERS[1:]),
     *((tier, RIVALS) for tier in TIERS[1:]),

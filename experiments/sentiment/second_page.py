@@ -21,6 +21,7 @@ from .second import (
     DECODED,
     ERRORS,
     HEADLINE,
+    KNOWING,
     LABEL_NOISE,
     NOISY,
     RIVALS,
@@ -50,7 +51,9 @@ __all__ = ["TABLES", "frontier", "gaps", "publish", "reading", "section"]
 
 TITLE = "The second sentiment study"
 DPO = [arm.name for arm in HEADLINE if arm.method == "dpo"]
-OTHERS = [arm.name for arm in (*HEADLINE, *RIVALS, *NOISY, *ERRORS) if arm.method != "dpo"]
+OTHERS = [
+    arm.name for arm in (*HEADLINE, *RIVALS, *NOISY, *KNOWING, *ERRORS) if arm.method != "dpo"
+]
 
 
 def publish(folder, path):
@@ -282,7 +285,8 @@ def predicted(rows):
     return [
         "## Predictions",
         "",
-        "Written and committed before any run. Theory and rival allow intervals that do not meet; "
+        "Written and committed before any run; X1 to X3 later, after runs with noisy labels and "
+        "before those that they read. Theory and rival allow intervals that do not meet; "
         "p is how probable a measurement at least so far outside an interval was, were the truth "
         "inside (Student's t with the measured standard error and its degrees of freedom); below "
         f"{REFUTED:g} refutes. Where both survive, the study was too small to decide.",
@@ -367,7 +371,8 @@ def compared(known):
 def compared_beyond(known):
     """Lines: the arms that lie outside DPO's line, on a longer one; none before it is run."""
     further = [one for one in BEYOND if known.cells(one.name)]
-    outside = [a for a in OTHERS if ARMS[a] not in NOISY and any(inside(known, a)[1:])]
+    clean = [arm for arm in OTHERS if "label_noise" not in ARMS[arm].settings]
+    outside = [arm for arm in clean if any(inside(known, arm)[1:])]
     if not further or not outside:
         return []
     return [

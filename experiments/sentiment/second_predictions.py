@@ -9,6 +9,7 @@ paper : the claims of arXiv 2510.05342 on sentiment generation (A7, A8), at equa
 beyond temperature : weights act beyond temperature, a part of a gain that no beta has: at equal KL
     0.2 or more. Of another method: its own paper's claim of a better policy, by as much.
 first study : a gap that the first study's line showed, taken for real rather than for its chord's.
+temperature : they do not, even where the reward model knows which labels are wrong.
 converged : the policy sits where the loss is least (T1, L5), beta m = z*, as theory has it on
     tables; against that the prediction has a policy that one epoch has moved part of the way.
 
@@ -302,7 +303,32 @@ ERRORS = (
     ),
 )  # fmt: skip
 
-PREDICTIONS = (*FRONTIER, *TEMPERATURE, *DISPLACEMENT, *DECODING, *ERRORS)
+TURNED = "a fifth of the labels wrong, high"
+KNOWING = (
+    Prediction(
+        "X1", f"reward of MADPO with exact margins at equal KL, {TURNED}", (0.25, 0.95),
+        "0.5: the first step earns 1.75 times DPO's for its length (recorded pairs), all but a "
+        "tenth or so of DPO's KL there buys no reward, and DPO is some 1.0 above the fine-tuned "
+        "model", gap("madpo exact noise", tiers=HIGH),
+        rivals(temperature=((-0.1, 0.15), "L5: 0, weights are a temperature, whatever they know")),
+    ),
+    Prediction(
+        "X2", f"reward of MADPO, exact minus trained margins, both at equal KL, {TURNED}",
+        (0.15, INF), "0.3: 1.75 times DPO's first step against 1.08",
+        gap_between("madpo exact noise", "madpo noise", tiers=HIGH),
+        rivals(temperature=((-INF, 0.05), "0: weights are a temperature, whatever they know")),
+    ),
+    Prediction(
+        "X3", f"reward of the offset minus MADPO's, both with exact margins at equal KL, {TURNED}",
+        (-0.15, 0.6), "N5: its first step is MADPO's with weights sigma(delta), 2.12 times DPO's, "
+        "and suppresses as much; later agreeing pairs fade later",
+        gap_between("offset exact noise", "madpo exact noise", tiers=HIGH),
+        rivals(beyond_temperature=((-INF, -0.2), "what suppressing labels gains is lost")),
+    ),
+)  # fmt: skip
+"""Added on 2026-11-27, after runs with noisy labels and before those that these read."""
+
+PREDICTIONS = (*FRONTIER, *TEMPERATURE, *DISPLACEMENT, *DECODING, *ERRORS, *KNOWING)
 
 
 def judged_rows(folder):

@@ -75,7 +75,9 @@ def test_the_list_of_a_card_is_balanced_wherever_it_is_cut():
     by_arm = {arm: {spot.seed for spot in at if spot.arm == arm} for arm in second.ARMS}
     assert set(map(frozenset, by_arm.values())) == {frozenset({0, 1, 2})}
     noisy = [config for config in runs if config.label_noise]
-    assert len(noisy) == 3 * len(second.NOISY) and {c.tier for c in noisy} == {"high"}
+    assert len(noisy) == 3 * len((*second.NOISY, *second.KNOWING)) and {c.tier for c in noisy} == {
+        "high"
+    }
 
 
 def test_the_list_holds_what_the_issue_asks_for():

@@ -97,7 +97,7 @@ def theory(**options):
         lift = {"dpo nll": 2.0, "cal_dpo": 3.0}.get(arm, 0.0)
         return -ratio * kl + 1 + lift, -ratio * kl - 1 + lift
 
-    gain = {"simpo": -0.2}
+    gain = {"simpo": -0.2, "madpo exact noise": 0.5, "offset exact noise": 0.6}
     return made(kl_of_theory, lambda arm: gain.get(arm, 0.0), displaced=displaced, **options)
 
 
@@ -108,7 +108,8 @@ def rival(**options):
         if arm.startswith("dpo ") and arm != "dpo nll":
             return 0.0
         own = {"madpo": 0.6, "madpo 2": 0.45, "madpo safe": 1.2, "offset": 0.3, "simpo": 0.3,
-               "madpo noise": 0.6, "offset noise": 0.2, "madpo noisy 4": 0.2}  # fmt: skip
+               "madpo noise": 0.6, "offset noise": 0.2, "madpo noisy 4": 0.2,
+               "madpo exact noise": 0.05, "offset exact noise": -0.4}  # fmt: skip
         return own.get(arm, 0.5)
 
     def kl(arm):
