@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from madpo_theory import MarginSchedule, coefficient, weight
+from madpo_theory import METHODS, MarginSchedule, coefficient, weight
 from madpo_theory.align.config import MarginConfig
 from madpo_theory.align.preference import disturbed
+from madpo_theory.ops import torch_world
 from madpo_theory.simulate.predictions import Estimate, Prediction, judge, worst, write_judgements
 from madpo_theory.theory.bootstrap import percentiles, resampled_counts
 from madpo_theory.weights import weighting_named
@@ -224,10 +225,18 @@ def first_signal(tables):
     return mean_over_pairs(columns, lambda m: (m[..., 0] / m[..., 1]) / (m[..., 2] / m[..., 3]))
 
 
-def drive(margins, exact):
-    """How far a first step of unit length moves the true reward, up to a constant."""
-    w = weights_of(margins)
-    return (w * exact).mean() / np.sqrt((w**2).mean())
+MADPO = METHODS["madpo"](MarginSchedule.released(4))
+
+
+def drive(margins, exact, method=MADPO):
+    """How far a first step of unit length moves the true reward, up to a constant.
+
+    A pair counts by the slope of its loss at z = 0: of MADPO by its weight, of DPO by one half.
+    """
+    z = torch.zeros(len(exact), dtype=torch.float64, requires_grad=True)
+    loss = method.margin_loss(torch_world, z, torch.tensor(np.array(margins), dtype=torch.float64))
+    pull = -torch.autograd.grad(loss.sum(), z)[0].numpy()
+    return (pull * exact).mean() / np.sqrt((pull**2).mean())
 
 
 def disturbed_gain(kind, level):

@@ -12,6 +12,7 @@ import pandas
 import pytest
 from scipy.interpolate import PchipInterpolator
 
+from madpo_theory import MarginSchedule, weight
 from madpo_theory.align.measure import degenerate, repeated
 from madpo_theory.align.pairs import mislabelled
 from madpo_theory.align.store import LOCK, Busy
@@ -196,6 +197,20 @@ def test_a_longer_line_judges_what_lies_outside():
     assert said.count("\n| ") == 3 and "| 3, 6 below |" in said and "labels noisy" not in said
     headline = Recorded(made_second.theory(until=HEADLINE))
     assert second_page.compared_beyond(headline) == []
+
+
+def test_the_first_step_is_that_of_weights_and_falls_with_errors(headline):
+    h = headline.tables.pairs["true_margin"].to_numpy()  # the made model is exact
+    weights = weight(h, MarginSchedule.released(4))
+    expected = (weights * h).mean() / np.sqrt((weights**2).mean()) / h.mean()
+    assert second_page.first_step(headline, "madpo") == pytest.approx(expected, rel=1e-12)
+    assert second_page.first_step(headline, "madpo scaled 2") != pytest.approx(expected, rel=1e-3)
+    levels = [second_page.first_step(headline, f"madpo noisy {level}") for level in (1, 2, 4)]
+    assert expected > levels[0] > levels[1] > levels[2]
+    offset = np.log(weights / weight(-h, MarginSchedule.released(4)))
+    pull = 1 / (1 + np.exp(-offset))
+    expected = (pull * h).mean() / np.sqrt((pull**2).mean()) / h.mean()
+    assert second_page.first_step(headline, "offset") == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_equivalent_beta_and_the_lines_bias(headline):
