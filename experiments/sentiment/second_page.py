@@ -422,7 +422,7 @@ def by_temperature(known):
 
 
 ERRONEOUS = {
-    "noisy": "errors of sd {:g} nats added",
+    "noisy": "errors added, sd in nats {:g}",
     "flipped": "{:.0%} of signs turned",
     "scaled": "times {:g}",
 }
