@@ -53,7 +53,7 @@ def publish(folder, path):
     ]
     lines += ["", "Brackets: 95 % intervals of a bootstrap over prompts and seeds.", ""]
     lines += every_setting(folder)
-    lines += [*at_full_scale(folder), *spread_between_seeds(folder)]
+    lines += [*at_full_scale(full_scale(folder)), *spread_between_seeds(folder)]
     for name, figure in shown.items():
         caption = " ".join(figure.caption.split())
         lines += [f"## {figure.title}", "", f"![{figure.alt}](figures/{name}.svg)", "", caption, ""]
@@ -136,9 +136,8 @@ def setting_of(row):
     )
 
 
-def at_full_scale(folder):
-    """Lines: what would differ with the paper's sizes, with what the recorded pairs say of it."""
-    rows = full_scale(folder)
+def at_full_scale(rows):
+    """Lines: what would differ with the paper's sizes; `rows` are :func:`~.tables.full_scale`'s."""
     return [
         "## What full scale would change",
         "",

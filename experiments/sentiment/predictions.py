@@ -225,7 +225,7 @@ def first_signal(tables):
     return mean_over_pairs(columns, lambda m: (m[..., 0] / m[..., 1]) / (m[..., 2] / m[..., 3]))
 
 
-MADPO = METHODS["madpo"](MarginSchedule.released(4))
+MADPO, AS_TRAINED = METHODS["madpo"](MarginSchedule.released(4)), MarginConfig()
 
 
 def drive(margins, exact, method=MADPO):
@@ -239,6 +239,18 @@ def drive(margins, exact, method=MADPO):
     return (pull * exact).mean() / np.sqrt((pull**2).mean())
 
 
+def step_over_dpo(pairs, done=AS_TRAINED, seed=0, method=MADPO):
+    """What a first step earns for its length over DPO's, on a cell's training pairs.
+
+    `pairs` are all of the cell's, `done` what is done to their margins, for a run of `seed`.
+    """
+    pairs = pairs.sort_values("pair")
+    exact, margin = (torch.tensor(pairs[c].to_numpy()) for c in ("true_margin", "model_margin"))
+    train = (pairs["split"] == "train").to_numpy()
+    given, exact = disturbed(margin, exact, done, seed).numpy()[train], exact.numpy()[train]
+    return drive(given, exact, method) / exact.mean()
+
+
 def disturbed_gain(kind, level):
     """Measure: share of MADPO's gain that survives an error, minus the predicted share."""
 
@@ -248,12 +260,8 @@ def disturbed_gain(kind, level):
                 for d, lv in ((kind, level), ("none", 0.0))]  # fmt: skip
         if any(len(r) != 1 for r in rows):
             return NOTHING
-        pairs = tables.pairs.query("tier == 'high' and seed == 0").sort_values("pair")
-        exact = pairs["true_margin"].to_numpy()
-        margin = torch.tensor(pairs["model_margin"].to_numpy())
-        given = disturbed(margin, torch.tensor(exact), MarginConfig(kind, level), 0).numpy()
-        train = (pairs["split"] == "train").to_numpy()
-        predicted = drive(given[train], exact[train]) / drive(margin.numpy()[train], exact[train])
+        pairs = tables.pairs.query("tier == 'high' and seed == 0")
+        predicted = step_over_dpo(pairs, MarginConfig(kind, level)) / step_over_dpo(pairs)
         values = np.hstack([per_prompt(tables, r["run"].iloc[0], ("reward",)) for r in rows])
         base = per_prompt(tables, "sft-high-0", ("reward",))
         values = np.hstack([values, base])[None]

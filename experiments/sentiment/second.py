@@ -135,7 +135,7 @@ KNOWING = tuple(map(mislabelled, (
 )))  # fmt: skip
 """Added on 2026-11-27, after runs with noisy labels: a reward model that knows which are wrong."""
 
-ARMS = {one.name: one for one in (*DPO, *HEADLINE, *KNOWING, *BEYOND, *RIVALS, *NOISY, *ERRORS)}
+ARMS = {one.name: one for one in (*HEADLINE, *KNOWING, *BEYOND, *RIVALS, *NOISY, *ERRORS)}
 
 MAIN = (
     *((tier, HEADLINE) for tier in TIERS),

@@ -5,18 +5,16 @@ import math
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from madpo_theory import METHODS, MarginSchedule
 from madpo_theory.align.config import TIERS, MarginConfig
 from madpo_theory.align.measure import DISTINCT, GRAM, REPEATED
-from madpo_theory.align.preference import disturbed
 from madpo_theory.files import write_text
 from madpo_theory.markdown import markdown_table
 from madpo_theory.simulate.predictions import told, told_probability
 
 from .page import at_full_scale, drawn_beside
-from .predictions import drive
+from .predictions import step_over_dpo
 from .published import GAINS, SMALLEST_PUBLISHED
 from .second import (
     ARMS,
@@ -69,7 +67,7 @@ def publish(folder, path):
     known = Recorded(load_tables(folder))
     rows = judged(folder)
     answer, *numbers = answers(known, rows)
-    shown = drawn_beside(path, second=folder)
+    shown, steps = drawn_beside(path, second=folder), full_scale(folder)
     lines = [
         f"# {TITLE}",
         "",
@@ -91,7 +89,7 @@ def publish(folder, path):
         ],
         "## What would change one's mind",
         "",
-        *[f"- {line}" for line in minds(known, full_scale(folder))],
+        *[f"- {line}" for line in minds(known, steps)],
         "",
         *predicted(rows),
         *compared(known),
@@ -100,7 +98,7 @@ def publish(folder, path):
         *by_errors(known),
         *by_response(known),
         *by_tier(known),
-        *at_full_scale(folder),
+        *at_full_scale(steps),
         *how(known),
     ]
     return write_text(path, "\n".join(lines))
@@ -477,15 +475,11 @@ def first_step(known, arm, tier="high"):
     method = METHODS[ARMS[arm].method](MarginSchedule.released(4))
     done = {key: ARMS[arm].settings[key] for key in ("disturbance", "level")
             if key in ARMS[arm].settings}  # fmt: skip
-    pairs, gains = known.tables.pairs, []
-    pairs = pairs[(pairs["tier"] == tier) & (pairs["label_noise"] == 0)].sort_values("pair")
-    for seed, rows in pairs.groupby("seed"):
-        exact, margin = (torch.tensor(rows[c].to_numpy()) for c in ("true_margin", "model_margin"))
-        given = disturbed(margin, exact, MarginConfig(**done), seed).numpy()
-        train = (rows["split"] == "train").to_numpy()
-        exact = exact.numpy()[train]
-        gains.append(drive(given[train], exact, method) / exact.mean())
-    return float(np.mean(gains))
+    pairs = known.tables.pairs
+    cells = pairs[(pairs["tier"] == tier) & (pairs["label_noise"] == 0)].groupby("seed")
+    return float(np.mean([
+        step_over_dpo(of_seed, MarginConfig(**done), seed, method) for seed, of_seed in cells
+    ]))  # fmt: skip
 
 
 def by_response(known):
