@@ -4,7 +4,9 @@ Measures are tested on made tables whose answers are known.
 """
 
 import math
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import made_second
 import numpy as np
@@ -23,6 +25,7 @@ from madpo_theory.experiments.sentiment import (
     second_measures,
     second_page,
     second_predictions,
+    second_rounding,
 )
 from madpo_theory.experiments.sentiment import study as recording
 from madpo_theory.experiments.sentiment.second_measures import (
@@ -460,3 +463,34 @@ def test_a_run_gives_the_same_tables_twice(tmp_path):
     assert (at_one.sort_index() == plain.sort_index()).all()
     held_out = found.responses.query("split == 'held_out'")
     assert len(held_out) == 16 and (found.summary["label_noise"] == 0.2).all()
+
+
+def test_what_rounding_adds_is_what_float32_takes_away(tmp_path, monkeypatch):
+    """Every policy's KL in float32 is a tenth lower: so are the line's, and no gap moves."""
+    tables = made_second.theory(noise=0.0)
+    folder = made_second.write(tmp_path / "results", tables)
+    known, asked = Recorded(tables), []
+
+    def evaluated(config, root):
+        name = run_id(replace(config, evaluate=second.study("cpu")[0].evaluate))
+        asked.append((second.spots()[name].arm, config.evaluate.kl_dtype))
+        rows = tables.prompts.query("run == @name")
+        sft = rows.assign(kl=0.0, method="sft")
+        own = rows.assign(kl=0.9 * rows["kl"], method="its")
+        return SimpleNamespace(prompts=pandas.concat([sft, own]))
+
+    monkeypatch.setattr(second_rounding, "run", evaluated)
+    assert second_rounding.reading(folder, known) == ""
+    path = second_rounding.measure(folder, tmp_path, "cpu")
+    assert sorted(asked) == sorted((arm, "float32") for arm in second_rounding.CHECKED)
+    assert set(pandas.read_parquet(path)["arm"]) == set(second_rounding.CHECKED)
+    said = second_rounding.reading(folder, known)
+    most = made_second.kl_of_theory("dpo 0.0125")
+    assert f"and {most / 10:+.3f} (DPO β 0.0125, {most:.2f})" in said
+    own, exact = re.findall(r"earns (\S+) at equal KL in the model's format, (\S+) in", said)[0]
+    assert own == exact
+    with pytest.raises(ValueError, match="size = card has its KL in float32 already; choose cpu"):
+        second_rounding.measure(folder, tmp_path, "card")
+    empty = made_second.write(tmp_path / "few", made_second.theory(until=3))
+    with pytest.raises(ValueError, match=r"lacks the run of .*: record it first"):
+        second_rounding.measure(empty, tmp_path, "cpu")
