@@ -167,8 +167,8 @@ def answers(known, rows):
         by_seed = {share: gap("madpo", less=share, by_seed=True)(known) for share in own}
         yield (
             f"At the same β it earns {gained:+.2f}, published {SMALLEST_PUBLISHED:g} to "
-            f"{max(GAINS.values()):g}: {excluded(own)}; if a seed's tiers count as one, "
-            f"{excluded(by_seed)}."
+            f"{max(GAINS.values()):g}. As MADPO's own, of it, {excluded(own)}; if a seed's "
+            f"tiers count as one, {excluded(by_seed)}."
         )
     yield f"DPO at β/4 earns {told_of(difference('dpo 0.025', 'madpo'))} over it."
     found = [f"{at:g}: {told_of(gap('madpo', temperature=at))}" for at in DECODED]
@@ -221,8 +221,7 @@ def excluded(own):
     own : share -> the gain at equal KL less that share of the gain at one beta.
     """
     return ", ".join(
-        f"that {'all' if share == 1 else 'half'} of it is MADPO's own is"
-        f"{' not' * (found.high >= 0)} excluded ({found:+.2f})"
+        f"{'all' if share == 1 else 'half'} is{' not' * (found.high >= 0)} excluded ({found:+.2f})"
         for share, found in own.items()
     )
 
@@ -662,8 +661,8 @@ def how(folder, known):
         "DPO's reward in a cell is a monotone cubic (Fritsch–Carlson) of log KL through its runs "
         f"at β {', '.join(f'{beta:g}' for beta in BETAS)}. Left out in turn, DPO's inner runs lie "
         f"{number(bias, '+.3f') or '(not measured)'} above the line through the others on "
-        f"average{spread}, which are then four times in β apart rather than twice: so much of bias "
-        "is the line's own, at most on average.",
+        f"average{spread}; those are then four times in β apart rather than twice, so the line's "
+        "own bias is less.",
         "",
         "Arms are compared on the same prompts and random numbers. An interval is the wider of "
         "two: Student's t over the cells alone; and that of the variance between cells over their "

@@ -38,7 +38,8 @@ def measure(folder, root, size):
     rows = []
     for arm, config in configs.items():
         if config.evaluate.kl_dtype != "model":
-            raise ValueError(f"size = {size} has its KL in {config.evaluate.kl_dtype} already; choose cpu")
+            kept = config.evaluate.kl_dtype
+            raise ValueError(f"size = {size} has its KL in {kept} already; choose cpu")
         if lacking(folder, [config]):
             raise ValueError(
                 f"{folder} lacks the run of {ARMS[arm].label} in tier {CELL[0]}, seed {CELL[1]}: "
