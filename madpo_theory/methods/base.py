@@ -18,7 +18,6 @@ __all__ = [
     "Method",
     "Pairs",
     "SlotWeight",
-    "check_formulas",
     "check_needs",
     "method_from",
     "method_named",
@@ -210,7 +209,8 @@ class Method(Named):
     @property
     def slot_weighting(self):
         """The Weighting in its slots; None if every weight is 1, or it has no slots."""
-        slots = self.slots(numpy_world, np.zeros(1)) if self.has_slots else None
+        with np.errstate(all="ignore"):  # which are filled is asked, not with what
+            slots = self.slots(numpy_world, np.zeros(1)) if self.has_slots else None
         return None if slots is None or slots.log_weight is None else SlotWeight(self)
 
     @property

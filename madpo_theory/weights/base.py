@@ -103,7 +103,7 @@ def check_log_weight(called, formula):
         k = wrong[0]
         raise ValueError(
             f"log_weight of {called} is {np.broadcast_to(value, h.shape)[k]} at h = {h[k]:g} nats; "
-            "it must be a number at every margin, negative ones too, or -inf, which leaves a pair "
+            "it must be finite at every margin, negative ones too, or -inf, which leaves a pair "
             "out: use xp.softplus, xp.log1p and the like, which do not overflow"
         )
 
