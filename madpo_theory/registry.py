@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .ops import check_number
-from .ops.checks import nearest
+from .ops.checks import UnknownNameError, nearest
 
 __all__ = ["Look", "Named", "Registry", "setting"]
 
@@ -181,10 +181,12 @@ class Registry(Mapping):
                 importlib.import_module(f"{self._package}.{module.name}")
 
     def __getitem__(self, name):
-        if re.fullmatch(NAME, name):
+        if isinstance(name, str) and re.fullmatch(NAME, name):
             self._look(name)
         if name not in self._found:
             self._load()
+        if name not in self._found:
+            raise UnknownNameError.of(self._kind, name, self, f"list({self._kind.upper()}S)")
         return self._found[name]
 
     def __iter__(self):
