@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..methods import Madpo, Method, method_from, settings_of
+from ..methods.search import tried
 from ..ops import check_number
+from ..registry import in_user_file
 from ..schedule import MarginSchedule, check_schedule
 from ..weights import Weighting, weighting_named, weighting_of
 from .effects import (
@@ -14,6 +16,7 @@ from .effects import (
     breaks_of,
     effect,
     floats,
+    no_enclosure,
     schedule_in,
     targets_at,
     weight_effect,
@@ -40,6 +43,12 @@ class Regime:
     low: float
     high: float
     share: float
+
+
+def _searched(weighting):
+    """A note where L and D are not enclosed because of how the weight's formula is written."""
+    if why := weighting and no_enclosure(weighting):
+        yield f"L and D are the largest that a grid found, not enclosed: {why}"
 
 
 def _regimes(found, names, bounds):
@@ -151,6 +160,7 @@ class AskedWeights:
                 f"{easy:.1%} of the pairs are easy (h >= tau): their targets stay at h, within "
                 f"{math.log(2):.2f} nats (T3); the {ratio.label} weight dampens them to c h"
             )
+        yield from _searched(self.asked)
         far = [e for e in effects if e.mean > 0 and max(e.mean, 1 / e.mean) > UNSCALED]
         if far:
             means = ", ".join(f"{e.label} {e.mean:.3g}" for e in far)
@@ -179,10 +189,12 @@ class AskedMethod:
                 f"{given} must not be given with a method, which has settings of its own; set "
                 "those, as in --set c_max=2"
             )
-        asked = method_from(method)
+        asked = tried(method_from(method))
         try:
             asked.target(0.0)
         except TypeError as error:
+            if in_user_file(error):
+                raise
             raise ValueError(
                 f"method = {asked.own_name!r} breaks the rule that a pair has a target ({error}); "
                 "choose a method with slots or a loss of the margin"
@@ -221,6 +233,7 @@ class AskedMethod:
 
     def notes(self, found, effects):
         (own,) = effects
+        yield from _searched(self.asked.is_weighting and own.weighting)
         if "margin" not in self.asked.needs:
             yield (
                 f"{own.label} does not see the margins: they stand for the true ones here, and no "

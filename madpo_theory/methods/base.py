@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..ops import elementwise, numpy_world, world_of
-from ..registry import Named, Registry, class_of_file, setting
+from ..registry import Named, Registry, class_of_file, in_user_file, setting
 from ..schedule import MarginSchedule
 from ..weights import WEIGHTS, Weighting
 from .slots import slot_loss, slot_target
@@ -395,6 +395,8 @@ def _made_from(spec):
         try:
             found = found.of(MarginSchedule()) if issubclass(found, Weighting) else found()
         except TypeError as error:
+            if in_user_file(error):
+                raise
             raise ValueError(
                 f"method = {spec!r} cannot be made of its defaults ({error}); give every setting "
                 "one, or pass an instance"
