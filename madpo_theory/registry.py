@@ -7,7 +7,6 @@ library's folder, in a test, in a notebook. ``find("path/to/file.py:Name")`` tak
 import dataclasses
 import importlib
 import importlib.util
-import os
 import pkgutil
 import re
 import sys
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from .files import near
 from .ops import PRIMITIVES, check_number
 from .ops.checks import nearest
 
@@ -210,7 +210,7 @@ def in_user_file(error, *, causes=True):
     """
     while error is not None:
         if isinstance(error, SyntaxError) and error.filename in _RUN:
-            where = f"{_shown(error.filename)}, line {error.lineno}"
+            where = f"{near(error.filename)}, line {error.lineno}"
             return f"{where}: {_said(error, error.msg)}; correct it"
         ran = [f for f in traceback.walk_tb(error.__traceback__) if _file_of(f[0]) in _RUN]
         if ran:
@@ -218,7 +218,7 @@ def in_user_file(error, *, causes=True):
             name = frame.f_code.co_name
             inside = "" if name.startswith("<") else f", in {name}"
             of_world = "xp" in frame.f_locals and not isinstance(error, NameError)
-            told = f"{_shown(_file_of(frame))}, line {line}{inside}: {_said(error, error)}"
+            told = f"{near(_file_of(frame))}, line {line}{inside}: {_said(error, error)}"
             return f"{told}; correct it{_OF_WORLDS * of_world}"
         later = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         error = later if causes else None
@@ -230,12 +230,6 @@ _OF_WORLDS = f": what a formula computes with are the primitives of xp, {PRIMITI
 
 def _file_of(frame):
     return frame.f_code.co_filename
-
-
-def _shown(path):
-    """A path as a user would name it: from the working folder, where it is in it."""
-    near = os.path.relpath(path)
-    return path if near.startswith("..") else near
 
 
 def _said(error, words):

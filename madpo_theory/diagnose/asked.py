@@ -19,13 +19,16 @@ from .effects import (
     no_enclosure,
     schedule_in,
     targets_at,
+    tried_weight,
     weight_effect,
 )
 from .recommendation import Recommendation, alike, at_scales, recommend, scaled
 from .text import UNSCALED
 
-__all__ = ["COMPARED", "AskedMethod", "AskedWeights", "Regime"]
+__all__ = ["BETA", "COMPARED", "ESS", "AskedMethod", "AskedWeights", "Regime"]
 
+BETA, ESS = 0.1, 0.5
+"""The temperature and the effective share of the pairs that are asked for where none are given."""
 COMPARED = ("published", "bounded_ratio", "target_shaped", "efficient")
 """The weights, made with the schedule, that every diagnosis without a method compares."""
 
@@ -82,7 +85,7 @@ class AskedWeights:
         """As :func:`~.diagnosis.diagnose` is asked; None is the default of each."""
         schedule = MarginSchedule.released() if schedule is None else check_schedule(schedule)
         schedule, weight = floats(schedule), "published" if weight is None else weight
-        beta = 0.1 if beta is None else beta
+        beta = BETA if beta is None else beta
         check_number("beta", beta, "beta > 0", lambda v: v > 0)
         settings = {} if gamma is None else {"target_shaped": {"gamma": gamma}}
         compared = {n: weighting_named(n, schedule, **settings.get(n, {})) for n in COMPARED}
@@ -157,8 +160,14 @@ class AskedWeights:
         easy = found.share(self.schedule.tau, math.inf)
         if easy >= 1e-3:
             yield (
-                f"{easy:.1%} of the pairs are easy (h >= tau): their targets stay at h, within "
-                f"{math.log(2):.2f} nats (T3); the {ratio.label} weight dampens them to c h"
+                f"{easy:.1%} of the pairs are easy (h >= tau): the published weight leaves their "
+                f"targets at h, within {math.log(2):.2f} nats (T3); the {ratio.label} one dampens "
+                "them to c h"
+            )
+        if self.asked != weighting_of(self.schedule):
+            yield (
+                "what is recommended is for the targets of the published weight; the warnings and "
+                f"the next command are about the {own.label} weight, which was asked for"
             )
         yield from _searched(self.asked)
         far = [e for e in effects if e.mean > 0 and max(e.mean, 1 / e.mean) > UNSCALED]
@@ -190,6 +199,8 @@ class AskedMethod:
                 "those, as in --set c_max=2"
             )
         asked = tried(method_from(method))
+        if asked.is_weighting and asked.slot_weighting is not None:
+            tried_weight(asked.slot_weighting)
         try:
             asked.target(0.0)
         except TypeError as error:

@@ -30,6 +30,7 @@ __all__ = [
     "schedule_in",
     "suppressed_where",
     "targets_at",
+    "tried_weight",
     "weight_effect",
 ]
 
@@ -56,7 +57,7 @@ def asked_weighting(weight, schedule, **settings):
     """
     if not isinstance(weight, str):
         weighting = weighting_of(weight)
-        return _tried(weighting), getattr(weighting, "schedule", None)
+        return tried_weight(weighting), getattr(weighting, "schedule", None)
     try:
         weighting = weighting_named(weight, schedule, **settings)
     except TypeError as error:
@@ -67,14 +68,14 @@ def asked_weighting(weight, schedule, **settings):
             f"weight = {weight!r} cannot be made with a schedule alone{given} ({error}); leave out "
             "what it does not have, or make it in Python and pass it as weight"
         ) from error
-    return _tried(weighting), schedule
+    return tried_weight(weighting), schedule
 
 
 TRIED = np.array([-9.0, -0.5, 0.0, 0.5, 9.0])
 """Margins, nats, at which a weight is tried."""
 
 
-def _tried(weighting):
+def tried_weight(weighting):
     """The weighting; ValueError unless log w and log w(h)/w(-h) are one float a margin."""
     for name in ("log_weight", "log_ratio"):
         with np.errstate(all="ignore"):
