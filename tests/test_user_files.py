@@ -107,6 +107,7 @@ def test_a_file_that_does_not_load_is_told_with_its_line(
         ("margin_loss", "return xp.softplus(-z).mean()", "has shape () for 5 pairs"),
         ("margin_loss", "return float('nan') * z", "method Mine gives a loss of nan to a pair"),
         ("margin_loss", "return xp.exp(50 * z * z)", "method Mine gives a loss of inf to a pair"),
+        ("margin_loss", "return xp.exp(xp.log(z * z) / 2)", "gives a loss without a finite slope"),
         ("slots", "return Slots(weight=h)", "line 10, in slots: TypeError"),
         ("slots", "return h", "slots of Mine returns ndarray; it must return what"),
         ("log_weight", "h", "log_weight of the weight Mine returns NoneType for 5 margins"),

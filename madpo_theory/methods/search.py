@@ -42,7 +42,7 @@ def tried(method, *, every=False):
     policy = [x.requires_grad_() for x in (chosen, rejected)]
     lengths = torch.full_like(moved, 20.0)
     margin = moved.flip(0) / 8
-    pairs = Pairs(*policy, start, start - 1, margin, lengths, lengths + 1)
+    pairs = Pairs(*policy, start, start, margin, lengths, lengths + 1)
     with torch.enable_grad():
         losses = method.losses(torch_world, pairs)
         _one_a_pair(method, losses, moved)
