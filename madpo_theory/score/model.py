@@ -35,7 +35,7 @@ def load(name, *, device="auto", dtype="auto", max_tokens=None, chat=True):
     ValueError, in one line, for what cannot be loaded, has no trained head, or more than one
     output.
     """
-    package = transformers()
+    package = transformers("trl")
     device = _device(device)
     if dtype == "auto":
         dtype = "float32" if device.type == "cpu" else "bfloat16"
