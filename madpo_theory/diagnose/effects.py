@@ -25,12 +25,10 @@ __all__ = [
     "effect",
     "falling_stretches",
     "floats",
-    "no_enclosure",
     "robustness",
     "schedule_in",
     "suppressed_where",
     "targets_at",
-    "tried_weight",
     "weight_effect",
 ]
 

@@ -25,7 +25,8 @@ import numpy as np
 from .. import __version__
 from ..files import write_text
 from ..losses import dpo
-from ..methods import Pairs, check_beta, check_needs, method_of, settings_of
+from ..methods import Pairs, check_needs, method_of, settings_of
+from ..methods.base import check_beta
 from ..methods.search import tried
 from ..theory.efficiency import effective_sample_size
 from ..weights import weight, weighting_of

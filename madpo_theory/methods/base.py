@@ -17,7 +17,6 @@ __all__ = [
     "Method",
     "Pairs",
     "SlotWeight",
-    "check_beta",
     "check_needs",
     "method_from",
     "method_named",

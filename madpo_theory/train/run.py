@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..files import must_be_writable, system_error, write_text
-from ..methods import METHODS, Method, check_beta, method_from
+from ..methods import METHODS, Method, method_from
+from ..methods.base import check_beta
 from ..schedule import MarginSchedule
 from ..targets import effective_target
 from ..theory.temperature import match_targets
