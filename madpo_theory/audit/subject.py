@@ -13,8 +13,8 @@ from flint import arb, ctx
 
 from ..methods import Method, method_from
 from ..methods.base import settings_of
-from ..ops import arb_world, numpy_world
-from ..ops.checks import PRIMITIVES, check_signature
+from ..ops import PRIMITIVES, arb_world, numpy_world
+from ..ops.checks import check_signature
 from ..registry import class_of_file
 from ..weights.base import check_log_weight
 from . import graph

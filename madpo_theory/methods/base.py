@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..ops import elementwise, numpy_world, world_of
+from ..ops import check_number, elementwise, numpy_world, world_of
 from ..ops.checks import check_signature
-from ..registry import Named, Registry, class_of_file, setting
+from ..registry import Named, Registry, class_of_file, in_user_file, setting
 from ..schedule import MarginSchedule
 from ..weights import WEIGHTS, Weighting
 from .slots import slot_loss, slot_target
@@ -65,6 +65,11 @@ NEEDS = {
 """What a method can ask of pairs besides the policy, in words."""
 
 
+def check_beta(beta):
+    """The temperature; ValueError unless it is one finite number > 0."""
+    return check_number("beta", beta, "beta > 0", lambda v: v > 0)
+
+
 @dataclass(frozen=True)
 class Method(Named):
     """A preference-optimization method with its settings; subclasses are frozen dataclasses.
@@ -96,6 +101,10 @@ class Method(Named):
     watches: ClassVar[bool] = False
 
     beta: float = setting(0.1, "beta > 0", lambda v: v > 0, "paper", kw_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_beta(self.beta)  # also where a subclass has a beta without the rule
 
     @classmethod
     def of(cls, **known):
@@ -420,6 +429,8 @@ def _made_from(spec):
         try:
             found = found.of(MarginSchedule()) if issubclass(found, Weighting) else found()
         except TypeError as error:
+            if in_user_file(error):
+                raise
             raise ValueError(
                 f"method = {spec!r} cannot be made of its defaults ({error}); give every setting "
                 "one, or pass an instance"

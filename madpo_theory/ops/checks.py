@@ -5,7 +5,7 @@ import inspect
 
 import numpy as np
 
-from . import check_number, not_finite_error
+from . import PRIMITIVES, check_number, not_finite_error
 
 __all__ = [
     "UnknownNameError",
@@ -20,13 +20,6 @@ __all__ = [
     "finite_array",
     "nearest",
 ]
-
-
-PRIMITIVES = (
-    "exp, expm1, log, log1p, sigmoid, softplus, tanh, sinh, asinh, minimum, where_greater, "
-    "stop_gradient and number"
-)
-"""What a formula may call of the number world that it is given."""
 
 
 class UnknownNameError(KeyError):

@@ -5,8 +5,7 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from ..ops import elementwise, numpy_world
-from ..ops.checks import PRIMITIVES
+from ..ops import PRIMITIVES, elementwise, numpy_world
 from ..registry import Named, Registry
 from ..schedule import MarginSchedule
 
