@@ -649,7 +649,7 @@ def by_tier(known):
 
 def how(folder, known):
     """Lines: the line, its bias, and the statistics."""
-    bias, rounded = left_out(known), second_rounding.reading(folder, known)
+    bias = left_out(known)
     of_each = [
         found.value for tier in TIERS for beta in BETAS[1:-1]
         if not math.isnan((found := left_out(known, (tier,), (beta,))).value)
@@ -673,7 +673,8 @@ def how(folder, known):
         "first, so that three seeds alone count, MADPO (c_max 4) earns "
         f"{number(gap('madpo', by_seed=True)(known)) or '(not measured)'} at equal KL.",
         "",
-        *([rounded, ""] if rounded else []),
+        second_rounding.reading(folder, known),
+        "",
     ]
 
 

@@ -5,6 +5,7 @@ a sum over positions of differences of log-probabilities, to which rounding adds
 computes it again from the same weights and samples; nothing that is recorded changes.
 """
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,11 +56,15 @@ def measure(folder, root, size):
 
 
 def reading(folder, known):
-    """What rounding adds, as a sentence; empty if it was not measured."""
-    path = Path(folder) / TABLE
-    if not path.is_file():
-        return ""
-    table = optional("pandas").read_parquet(path)
+    """In which number format the KL is, and what its rounding adds where that was measured."""
+    folder = Path(folder)
+    env = json.loads((folder / "env.json").read_text(encoding="utf-8"))
+    formats = sorted({row.get("dtype") or "unknown" for row in env.values()})
+    kept = next(iter(listed(known.size()).values())).evaluate.kl_dtype
+    said = f"KL is computed in {' or '.join(formats) if kept == 'model' else kept}"
+    if not (folder / TABLE).is_file():
+        return f"{said}."
+    table = optional("pandas").read_parquet(folder / TABLE)
     exact = {arm: float(rows["kl"].mean()) for arm, rows in table.groupby("arm")}
     means = {arm: known.of(arm, CELL).mean(axis=0) for arm in exact}
     more = {arm: float(means[arm][1]) - exact[arm] for arm in exact}
@@ -69,10 +74,9 @@ def reading(folder, known):
         for of in (lambda arm: means[arm], lambda arm: (means[arm][0], exact[arm]))
     ]
     return (
-        f"KL is in the model's number format, as are training and samples. To that of "
-        f"{len(exact)} policies of tier {CELL[0]}, seed {CELL[1]}, its rounding adds between "
-        f"{more[least]:+.3f} nats ({ARMS[least].label}, {means[least][1]:.2f}) and "
-        f"{more[most]:+.3f} ({ARMS[most].label}, {means[most][1]:.2f}), set against float32; "
-        f"MADPO (c_max 4) there earns {gaps[0]:+.3f} at equal KL in the model's format, "
-        f"{gaps[1]:+.3f} in float32."
+        f"{said}, as policies are trained and sampled. To that of {len(exact)} policies of tier "
+        f"{CELL[0]}, seed {CELL[1]}, rounding adds between {more[least]:+.3f} nats "
+        f"({ARMS[least].label}, {means[least][1]:.2f}) and {more[most]:+.3f} "
+        f"({ARMS[most].label}, {means[most][1]:.2f}), set against float32; MADPO (c_max 4) there "
+        f"earns {gaps[0]:+.3f} at equal KL so, {gaps[1]:+.3f} in float32."
     )

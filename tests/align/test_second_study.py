@@ -479,14 +479,14 @@ def test_what_rounding_adds_is_what_float32_takes_away(tmp_path, monkeypatch):
         return SimpleNamespace(prompts=pandas.concat([sft, own]))
 
     monkeypatch.setattr(second_rounding, "run", evaluated)
-    assert second_rounding.reading(folder, known) == ""
+    assert second_rounding.reading(folder, known) == "KL is computed in bfloat16."
     path = second_rounding.measure(folder, tmp_path, "cpu")
     assert sorted(asked) == sorted((arm, "float32") for arm in second_rounding.CHECKED)
     assert set(pandas.read_parquet(path)["arm"]) == set(second_rounding.CHECKED)
     said = second_rounding.reading(folder, known)
     most = made_second.kl_of_theory("dpo 0.0125")
     assert f"and {most / 10:+.3f} (DPO β 0.0125, {most:.2f})" in said
-    own, exact = re.findall(r"earns (\S+) at equal KL in the model's format, (\S+) in", said)[0]
+    own, exact = re.findall(r"earns (\S+) at equal KL so, (\S+) in float32", said)[0]
     assert own == exact
     with pytest.raises(ValueError, match="size = card has its KL in float32 already; choose cpu"):
         second_rounding.measure(folder, tmp_path, "card")
