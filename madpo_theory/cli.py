@@ -16,6 +16,7 @@ from .files import RunError, check_output, must_be_writable, system_error, writt
 from .leash import stoppable
 from .listing import KINDS, listed
 from .ops.checks import check_choice, nearest
+from .registry import in_user_file
 
 # Idle OpenMP threads sleep instead of spinning: on busy cores the difference is large.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
@@ -357,7 +358,7 @@ def main(arguments=None):
             print(end="", flush=True)
         return status
     except (ValueError, RunError, ModuleNotFoundError) as error:
-        return _refused(error)
+        return _refused(in_user_file(error, causes=False) or error)
     except KeyboardInterrupt:
         fresh = written()[before:]
         done = f"the last file written is {fresh[-1]}" if fresh else "nothing was written"
@@ -370,7 +371,9 @@ def main(arguments=None):
     except MemoryError:
         return _refused("the memory does not suffice; give it a machine with more, or less to do")
     except Exception as error:
-        refused = system_error(error)
+        theirs, refused = in_user_file(error), system_error(error)
+        if theirs is not None:
+            return _refused(theirs)
         if refused is None:  # a fault of ours must not look like the status of a warning
             traceback.print_exc()
             return _refused("this is a fault of madpo's; please report it with the lines above")

@@ -10,7 +10,7 @@ from tempfile import TemporaryFile
 
 __all__ = [
     "RunError", "check_output", "clear_abandoned", "first_line", "held", "insert_between",
-    "must_be_writable", "replacing", "system_error", "write_text", "written",
+    "must_be_writable", "near", "replacing", "system_error", "write_text", "written",
 ]  # fmt: skip
 
 SUFFIX = ".madpo-tmp"
@@ -24,6 +24,12 @@ class RunError(RuntimeError):
 def first_line(error):
     """What an error of another library says, in its first line; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def near(path):
+    """A path as its user would name it: from the working folder, where it lies in that."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
 
 
 @contextmanager

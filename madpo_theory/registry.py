@@ -10,16 +10,18 @@ import importlib.util
 import pkgutil
 import re
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from .ops import check_number
-from .ops.checks import nearest
+from .files import near
+from .ops import PRIMITIVES, check_number
+from .ops.checks import UnknownNameError, nearest
 
-__all__ = ["Look", "Named", "Registry", "setting"]
+__all__ = ["Look", "Named", "Registry", "in_user_file", "setting"]
 
 NAME = r"[a-z][a-z0-9_]*"
 
@@ -181,10 +183,12 @@ class Registry(Mapping):
                 importlib.import_module(f"{self._package}.{module.name}")
 
     def __getitem__(self, name):
-        if re.fullmatch(NAME, name):
+        if isinstance(name, str) and re.fullmatch(NAME, name):
             self._look(name)
         if name not in self._found:
             self._load()
+        if name not in self._found:
+            raise UnknownNameError.of(self._kind, name, self, f"list({self._kind.upper()}S)")
         return self._found[name]
 
     def __iter__(self):
@@ -196,6 +200,44 @@ class Registry(Mapping):
         return len(self._found)
 
 
+_RUN = set()
+"""Paths of the users' files that were run, or could not be."""
+
+
+def in_user_file(error, *, causes=True):
+    """Where in a user's file an error came up, and what it says, in one line; None if in none.
+
+    Of the error and, with `causes`, of those that it was raised from the first that came through
+    such a file counts: the last line of it that ran, or that Python cannot read.
+    """
+    while error is not None:
+        if isinstance(error, SyntaxError) and error.filename in _RUN:
+            where = f"{near(error.filename)}, line {error.lineno}"
+            return f"{where}: {_said(error, error.msg)}; correct it"
+        ran = [f for f in traceback.walk_tb(error.__traceback__) if _file_of(f[0]) in _RUN]
+        if ran:
+            frame, line = ran[-1]
+            name = frame.f_code.co_name
+            inside = "" if name.startswith("<") else f", in {name}"
+            of_world = "xp" in frame.f_locals and not isinstance(error, NameError)
+            told = f"{near(_file_of(frame))}, line {line}{inside}: {_said(error, error)}"
+            return f"{told}; correct it{_OF_WORLDS * of_world}"
+        later = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        error = later if causes else None
+    return None
+
+
+_OF_WORLDS = f": what a formula computes with are the primitives of xp, {PRIMITIVES}"
+
+
+def _file_of(frame):
+    return frame.f_code.co_filename
+
+
+def _said(error, words):
+    return " ".join(f"{type(error).__name__}: {words}".split())
+
+
 def class_of_file(spec) -> Callable:
     """What ``path/to/file.py:Name`` names; the file runs once in a process."""
     file, _, name = spec.rpartition(":")
@@ -203,6 +245,7 @@ def class_of_file(spec) -> Callable:
     module_name = "madpo_file_" + re.sub(r"\W", "_", str(path))
     if not path.is_file():
         raise ValueError(f"{spec}: there is no file {path}; give path/to/file.py:Name")
+    _RUN.add(str(path))
     if module_name not in sys.modules:
         loader = importlib.util.spec_from_file_location(module_name, path)
         module = importlib.util.module_from_spec(loader)

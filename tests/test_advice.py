@@ -1,6 +1,7 @@
 """The advice of a diagnosis, taken on: by command, by file, and by name."""
 
 import json
+import re
 import shlex
 from dataclasses import replace
 
@@ -10,10 +11,11 @@ from pair_files import drawn_margins, write_pairs
 from pyarrow import parquet
 from scipy.special import expit
 
-from madpo_theory import MarginSchedule, cli, safe_lam, weight
+from madpo_theory import EfficientWeight, MarginSchedule, cli, safe_lam, weight
+from madpo_theory.clone import ROOT
 from madpo_theory.diagnose import Reading, diagnose
 from madpo_theory.diagnose.advice import advice_of, next_command, plainly
-from madpo_theory.weights import weighting_named
+from madpo_theory.weights import ScaledWeight, weighting_named
 
 H = np.round(drawn_margins(4000, scale=0.5), 3)
 H = H[H != 0]
@@ -95,6 +97,71 @@ def test_where_dpo_is_advised_no_weights_are_written(tmp_path, capsys):
         assert not target.exists()
 
 
+MINE = """
+from dataclasses import dataclass
+from madpo_theory.weights import Weighting
+
+@dataclass(frozen=True)
+class Half(Weighting):
+    def log_weight(self, xp, h):
+        return -xp.softplus(-h) / 2
+"""
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["efficient"], ["bounded-ratio"], ["target-shaped", "--gamma", "0.3"], ["mine.py:Half"],
+        ["bounded-ratio", "--json", "d.json"], ["published"],
+    ],
+)  # fmt: skip
+def test_the_next_command_writes_the_weight_that_was_asked_for(
+    tmp_path, capsys, monkeypatch, asked
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MINE)
+    h = np.round(drawn_margins(4000), 3)
+    write_pairs(tmp_path, "parquet", {"margin": h.tolist()})
+    _, out, _ = run(["diagnose", "pairs.parquet", *ASKED, "--weight", *asked], capsys)
+    words = " ".join(out.split())
+    assert ("what is recommended is for the targets of the published" in words) == (
+        asked != ["published"]
+    )
+    name, *command = next_of(out)
+    assert name == "madpo" and run(command, capsys)[0] == 0
+    settings = {"gamma": 0.3} if "--gamma" in asked else {}
+    wanted = weight(h, weighting_named(asked[0], SCHEDULE, **settings))
+    same = written(tmp_path / "pairs.weighted.parquet").tolist() == wanted.tolist()
+    assert same == (asked != ["published"])  # of that another schedule is advised
+    if "--json" in asked:
+        command = ["weights", "pairs.parquet", "-o", "again.parquet", "--from", "d.json"]
+        status, _, error = run(command, capsys)
+        assert status == 2 and "was asked about the weight bounded_ratio, and advises" in error
+
+
+def test_a_diagnosis_at_a_scale_asks_for_what_the_first_one_did(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    stars = np.abs(rng.integers(1, 11, 3000) - rng.integers(1, 11, 3000)).astype(float)
+    source = write_pairs(tmp_path, "csv", {"margin": stars.tolist()})
+    options = {"--weight": "efficient", "--gamma": "0.3", "--ess": "0.6", "--bound": "3",
+               "--beta": "0.2", "--tau": "3"}  # fmt: skip
+    asked = [word for option in options.items() for word in option]
+    _, out, _ = run(["diagnose", str(source), *asked], capsys)
+    command = next_of(out)
+    given = dict(zip(command[3::2], command[4::2], strict=True))
+    assert given == options | {"--scale": given["--scale"]}
+
+
+def test_a_weight_that_no_option_makes_has_no_next_command(tmp_path):
+    source = write_pairs(tmp_path, "csv", {"margin": drawn_margins(500).tolist()})
+    for made in (
+        ScaledWeight(weighting_named("efficient", SCHEDULE), 1.0),
+        MarginSchedule.class_defaults(),
+        EfficientWeight(weighting_named("bounded_ratio", MarginSchedule.released())),
+    ):
+        assert next_command(diagnose(source, weight=made)) == []
+
+
 def test_ratings_are_told_to_choose_a_scale(tmp_path, capsys):
     rng = np.random.default_rng(0)
     stars = np.abs(rng.integers(1, 11, 3000) - rng.integers(1, 11, 3000)).astype(float)
@@ -107,6 +174,39 @@ def test_ratings_are_told_to_choose_a_scale(tmp_path, capsys):
     assert expit(-scale * stars[stars > 0]).mean() == pytest.approx(0.3, abs=1e-3)
     _, again, _ = run(command[1:], capsys)
     assert "recommended  nothing yet" in out and "recommended  nothing yet" not in again
+
+
+NOTHING = {
+    "ratings": np.tile(np.arange(1.0, 11.0), 300) / 20,
+    "pointing away": -np.tile(np.arange(1.0, 11.0), 300) / 20,
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_the_status_is_1_where_nothing_can_be_recommended(tmp_path, capsys, kind):
+    """A warning or none: these pairs cannot be trained on as they are."""
+    source = write_pairs(tmp_path, "csv", {"margin": NOTHING[kind].tolist()})
+    page = tmp_path / "page.html"
+    status, out, _ = run(["diagnose", str(source), "--html", str(page)], capsys)
+    assert "recommended  nothing yet" in out
+    assert status == 1 and ("WARNING" in out) == (kind == "pointing away")
+    assert "nothing to mend" not in page.read_text()
+    assert ("Nothing can be recommended yet." in page.read_text()) == (kind == "ratings")
+    found = diagnose(NOTHING[kind])
+    assert not found.in_order and not found.recommended
+    fine = diagnose(drawn_margins(3000), MarginSchedule.class_defaults())
+    assert fine.in_order and fine.recommended
+    assert diagnose(drawn_margins(3000), method="simpo").in_order
+
+
+def test_the_rule_of_the_status_is_told_alike(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["diagnose", "--help"])
+    shown = re.sub(r"[│\s]+", " ", capsys.readouterr().out)
+    pages = [(ROOT / name).read_text() for name in ("README.md", "docs/how-to/weigh.md")]
+    for text in (shown, *(" ".join(page.split()) for page in pages)):
+        assert re.search(r"0 if there is nothing to mend.*\b1 with warnings.*nothing can be "
+                         r"recommended yet.*2 for wrong use", text)  # fmt: skip
 
 
 def test_a_target_shaped_weight_comes_back_with_its_exponent():

@@ -21,6 +21,7 @@ from madpo_theory import METHODS, MarginSchedule, Method, Weighting, audit, cli
 from madpo_theory.audit import Row, Sheet, method_of_function
 from madpo_theory.audit.page import fragment, tables, write_html
 from madpo_theory.audit.questions import QUESTIONS
+from madpo_theory.claims.generic import theorems
 from madpo_theory.files import SUFFIX
 from madpo_theory.methods import Cdpo, Dpo, Ipo, Madpo, Simpo
 from madpo_theory.ops import torch_world
@@ -208,6 +209,162 @@ def test_three_losses_of_a_users_file():
         for row in sheet.rows:
             if row.counterexample:
                 exec(row.counterexample, {})
+
+
+def of_file(name, **options):
+    """The sheet of a loss of the user's file, each "no" shown by its Python."""
+    sheet = audit(f"{LOSSES}:{name}", **options)
+    for row in sheet.rows:
+        if row.counterexample:
+            exec(compile(row.counterexample, f"{name}: {row.id}", "exec"), {})
+    return sheet
+
+
+def test_a_target_far_out_is_no_endless_fall():
+    """Nothing within 240 nats tells the minimum at 333 from none; the sheet follows the target."""
+    sheet = of_file("tempered")
+    method = method_of_function(audited_losses.tempered)
+    assert method.target(10.0, -4.0) == pytest.approx(333.4509, abs=1e-3)
+    assert (sheet["target_unique"].verdict, sheet["saturates"].verdict) == ("yes", "no")
+    assert (sheet["order"].verdict, sheet["amplifies"].verdict) == ("yes", "yes")
+    assert sheet["calibrated"].verdict == "no" and sheet["dampens"].verdict == "no"
+    # T(h, h) = (1 + e^-h) log(..) is largest where the temperature is near 1: 4 h at h = 0
+    assert sheet["amplifies"].value == pytest.approx(4, rel=1e-6)
+    assert sheet["influence"].verdict != "yes"  # it has no bound: 1/sigma(ĥ) times a margin
+
+
+def test_the_shown_endless_fall_is_looked_at_far_out():
+    """The Python beside an endless fall refuses a loss whose risk turns at 333 nats."""
+    shown = of_file("bounded")["target_unique"].counterexample
+    method = method_of_function(audited_losses.tempered)
+    assert "1e6" in shown and "falling" in shown
+    turned = shown.partition("from madpo_theory.ops")[2]
+    turned = re.sub(r"h_true, h = .*", "h_true, h = 10.0, -4.0", turned)
+    with pytest.raises(AssertionError):
+        exec("from madpo_theory.ops" + turned, {"method": method})
+
+
+@pytest.mark.parametrize(
+    ("name", "h_true", "how_far"),
+    (("bounded", 1, "without end"), ("bottomless", 1, "without end"),
+     ("bounded_twice", 3, "as far as 4"), ("steep", 1, "without end")),
+)  # fmt: skip
+def test_an_endless_fall_keeps_its_no(name, h_true, how_far):
+    row = of_file(name)["target_unique"]
+    assert (row.verdict, row.kind) == ("no", "searched")
+    assert f"h* = {h_true} nats the risk falls {how_far}" in row.reading
+
+
+def test_what_a_search_did_not_reach_is_not_infinite():
+    """Targets beyond the search's 1e4 nats are not known, which is not that they are infinite."""
+    sheet = of_file("distant")
+    assert sheet["target_unique"].verdict == sheet["amplifies"].verdict == "yes"
+    assert 1e4 * (1 - 1e-6) <= sheet["amplifies"].value <= sheet["amplifies"].upper <= 1.001e4
+    assert (sheet["saturates"].verdict, sheet["additive"].verdict) == ("no", "undecided")
+    hinge = of_file("far_hinge")
+    assert hinge["saturates"].verdict == "yes" or hinge["saturates"].value < math.inf
+    assert hinge["additive"].verdict != "no" and hinge["amplifies"].value != math.inf
+
+
+def test_a_loss_held_short_only_far_out_says_where():
+    row = of_file("far_square")["dampens"]
+    assert row.verdict == "yes" and row.reading == (
+        "Pairs of margins beyond 60 nats are held short of them."
+    )
+
+
+def test_a_kink_is_where_the_slope_jumps():
+    assert of_file("joined")["curvature"].verdict != "no"
+    sheet = of_file("kinked")
+    assert sheet["curvature"].verdict == "no"
+    assert sheet["information"].verdict == "undecided"  # beside its kink it has a curvature
+
+
+def test_what_a_first_push_means():
+    for name, said in (
+        ("dpo_relabelled", "Some pairs are first pushed against their label, at 1 of DPO's push."),
+        ("discopop", "Some pairs are first pushed against their label, at 1.57 of DPO's push."),
+        ("reward_aware_squared", "Some pairs are first pushed against their label, without bound."),
+        ("dpo_filtered", "Some pairs are not pushed at all at first."),
+        ("cdpo", "Some pairs start at 0.8 of DPO's push: they need more steps."),
+        ("dpo", "No pair starts slower than under DPO at the same β."),
+    ):
+        row = audit(name, seconds=3)["first_step"]
+        assert row.reading == said, (name, row)
+        assert row.verdict == "yes" or "push <" in row.counterexample
+        exec(row.counterexample or "", {})
+
+
+def test_a_point_settles_whether_there_is_one(monkeypatch):
+    """What a checker refuses to confirm takes back bounds, not the pair that was found."""
+    from madpo_theory.audit import checker
+
+    def refuse(certificate):
+        raise ValueError("not today")
+
+    monkeypatch.setattr(checker, "check", refuse)
+    sheet = audit("madpo")
+    for name in ("amplifies", "dampens"):
+        row = sheet[name]
+        assert (row.verdict, row.kind, row.upper) == ("yes", "searched", math.inf), row
+    assert sheet["slope"].verdict == "undecided"
+
+
+def test_a_row_that_is_not_there_is_named():
+    sheet = audit("dpo", quick=True)
+    with pytest.raises(KeyError) as caught:
+        sheet["convx"]
+    assert str(caught.value) == (
+        "there is no row 'convx'; did you mean 'convex'? [row.id for row in sheet.rows] names all "
+        "17"
+    )
+
+
+class Nowhere(Weighting):
+    def log_weight(self, xp, h):
+        return 0 * h + math.nan
+
+
+class Backward(Weighting):
+    def log_weight(self, h):
+        return 0 * h
+
+
+class Rooted(Weighting):
+    def log_weight(self, xp, h):
+        return xp.sqrt(h)
+
+
+def twice(z, h):
+    return z
+
+
+OWN = (
+    (Nowhere, "log_weight of Nowhere is nan at h = -60 nats; it must be"),
+    (Backward, "Backward.log_weight takes (h) but must take (xp, h): .*"
+     "write it as def log_weight(self, xp, h)"),
+    (Rooted, "log_weight of Rooted cannot be evaluated in the numpy world: .*sqrt.*softplus"),
+    (twice, "twice takes (z, h) but must take (xp, z, h): .*write it as def twice(xp, z, h)"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("own", "said"), OWN)
+def test_an_error_names_what_the_user_wrote(own, said):
+    said = ".*".join(map(re.escape, said.split(".*")))
+    given = own() if isinstance(own, type) else own
+    with pytest.raises(ValueError, match=said):
+        audit(given, quick=True)
+    if isinstance(own, type):
+        with pytest.raises(ValueError, match=said):
+            theorems(Madpo(given))
+
+
+def test_a_sheet_is_called_by_the_users_class():
+    class Even(Weighting):
+        def log_weight(self, xp, h):
+            return -xp.softplus(h) - xp.softplus(-h)
+
+    assert audit(Even(), quick=True).label == "Even" and "Even" in audit(Even(), quick=True).title
 
 
 def test_what_may_be_audited():

@@ -28,7 +28,7 @@ from madpo_theory import (
 from madpo_theory.diagnose import Reading, diagnose
 from madpo_theory.diagnose.asked import COMPARED
 from madpo_theory.diagnose.calibration import EDGES, calibration
-from madpo_theory.diagnose.effects import BOXES, falling_stretches, robustness
+from madpo_theory.diagnose.effects import BOXES, falling_stretches, robustness, targets_at
 from madpo_theory.diagnose.page import write_page
 from madpo_theory.diagnose.sketch import RESOLUTION, WIDTH, sketch
 from madpo_theory.diagnose.text import offset_rows
@@ -588,6 +588,38 @@ def test_ties_are_kept_and_are_half_an_agreement():
     assert without.pairs == 2 and without.dropped == (("tie", 2),)
     assert d.margins.ties == 2 and d.calibration.disputed == 0.25
     assert d.calibration.bins[0].agreement == 0.5
+
+
+@pytest.mark.parametrize(
+    ("margins", "words"),
+    [
+        ([0.0] * 200, "all margins are 0, ties: the reward model prefers neither response"),
+        ([2.0] * 200, "the reward model agrees with all of the labels: they"),
+        ([0.0] * 50 + [2.0, 1.0] * 75, "agrees with all of the labels but for 50 ties: they"),
+        ([-2.0] * 200, "the reward model agrees with none of the labels: they"),
+        ([0.0] * 50 + [-2.0, -1.0] * 75, "agrees with none of the labels but for 50 ties: they"),
+        ([2.0, -1.0] * 100, "the reward model was trained on is too good"),
+    ],
+)
+def test_what_the_labels_say_of_the_model_is_said_of_ties_as_ties(margins, words):
+    notes = diagnose(np.array(margins)).notes
+    assert (
+        sum("they tell nothing" in n or "too good" in n or "are 0, ties" in n for n in notes) == 1
+    )
+    assert any(words in note for note in notes)
+
+
+@pytest.mark.parametrize("asked", COMPARED)
+def test_easy_pairs_are_spoken_of_under_the_weight_that_treats_them_so(asked):
+    h = MARGINS + 5
+    found = diagnose(h, weight=asked)
+    (note,) = (note for note in found.notes if "are easy" in note)
+    assert "the published weight leaves their targets at h" in note
+    assert "the bounded ratio one dampens them to c h" in note
+    beyond = np.linspace(found.schedule.tau, 40, 200)
+    by = {e.kind: targets_at(e.method, beyond) for e in found.effects}
+    assert np.abs(by["published"] - beyond).max() <= math.log(2)
+    assert (beyond - by["bounded_ratio"]).max() > 10
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -1,13 +1,15 @@
 """The documentation: its code runs, its commands exist, the site builds without a warning."""
 
 import importlib
+import importlib.util
 import json
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,6 +95,61 @@ def test_commands_exist(page):
             assert command in {*cli.COMMANDS, *extensions.COMMANDS}, command
         for target in re.findall(r"^make (\w[\w-]*)", block, re.M):
             assert target in targets, target
+
+
+MADE = re.compile(
+    r"<!-- (?:methods|weights|gallery|bibliography|method modules|claims: [A-Z].*|systems: .*) -->"
+)
+IN_A_CLONE = re.compile(r"<!-- in a clone -->\n(.*?)\n<!-- on the site -->", re.S)
+
+
+def test_what_make_docs_fills_in_is_said_in_a_clone():
+    """Before the first place that it fills, and before both tables of methods.md."""
+    filled = [page for page in PAGES if MADE.search(page.read_text(encoding="utf-8"))]
+    assert {"methods", "gallery", "references", "calculus", "losses"} <= {p.stem for p in filled}
+    for page in filled:
+        text = page.read_text(encoding="utf-8")
+        notes = list(IN_A_CLONE.finditer(text))
+        assert notes and notes[0].end() < MADE.search(text).start(), page
+        for note in notes:
+            assert "`make docs`" in note[1] and "Until then" in note[1], page
+            for link in re.findall(r"\]\(([^)]+)\)", note[1]):
+                assert (page.parent / link).exists(), (page, link)
+    methods = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    for name in ("methods", "weights"):
+        assert f"<!-- on the site -->\n\n<!-- {name} -->" in methods
+
+
+def test_the_site_does_not_say_what_is_said_in_a_clone():
+    spec = importlib.util.spec_from_file_location("site_hook", ROOT / "docs" / "hooks" / "site.py")
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="methods.md"))
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    shown = hook.on_page_markdown(text, page)
+    assert "Until then" not in shown and "in a clone" not in shown
+    assert shown.count("<!-- methods -->") == shown.count("<!-- weights -->") == 1
+    assert "Every method is a file" in shown and "## Functions" in shown
+
+
+def test_the_readme_links_to_what_is_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    assert len(links) > 20 and all((ROOT / link).exists() for link in links)
+
+
+def test_the_extras_of_the_first_page_are_those_of_the_project():
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = text.partition("| extra |")[2].partition("\n\n")[0]
+    rows = {name: row for row in table.splitlines()[2:]
+            for name in re.findall(r"`(\w+)`", row.split("|")[1])}  # fmt: skip
+    assert rows.keys() == project["optional-dependencies"].keys()
+    for command, extra in (("score", "trl"), ("train", "trl"), ("simulate", "simulate"),
+                           ("sentiment", "sentiment")):  # fmt: skip
+        assert [name for name, row in rows.items() if f"`madpo {command}`" in row] == [extra]
+    assert "Parquet" in rows["simulate"]
+    assert any(p.startswith("pyarrow") for p in project["optional-dependencies"]["simulate"])
 
 
 def test_every_claim_stands_on_one_theory_page():

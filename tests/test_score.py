@@ -18,9 +18,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from madpo_theory import cli
+from madpo_theory.align.extras import optional
 from madpo_theory.align.policy import realign, tiny_gemma
 from madpo_theory.score import SCORED, scoring
 from madpo_theory.score.dialogue import dialogues
+from madpo_theory.score.model import load
 from madpo_theory.score.scoring import score_pairs
 
 pytestmark = [
@@ -411,3 +413,14 @@ def test_columns_of_other_names(tmp_path, folders, capsys):
     assert cli.main(arguments) == 0
     assert capsys.readouterr().out.endswith(f"next: madpo diagnose {out} --margin m\n")
     assert parquet.read_table(out).column_names == [*table, "m", "a", "b"]
+
+
+def test_without_transformers_the_extra_that_score_needs_is_named(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr("madpo_theory.align.extras.import_module", missing)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'madpo-theory\[trl\]'"):
+        load("a/model")
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'madpo-theory\[sentiment\]'"):
+        optional("gguf")

@@ -188,6 +188,16 @@ def test_a_name_is_taken_once():
             name = "My-Loss"
 
 
+def test_a_name_that_is_not_there_is_named():
+    with pytest.raises(KeyError) as caught:
+        METHODS["dpoo"]
+    said = f"there is no method 'dpoo'; did you mean 'dpo'? list(METHODS) names all {len(METHODS)}"
+    assert str(caught.value) == said
+    with pytest.raises(KeyError, match="there is no weight 3; list"):
+        WEIGHTS[3]
+    assert "dpoo" not in METHODS and METHODS.get("dpoo") is None and 3 not in WEIGHTS
+
+
 def test_every_figure_tells_it_from_the_others():
     shown = {name: look(name)[1:] for name in METHODS}
     assert look("thrown_away").label == "thrown away"

@@ -33,6 +33,39 @@ ROWS = [
 ]
 
 
+MINE = """
+from dataclasses import dataclass
+from madpo_theory.methods import Method
+
+@dataclass(frozen=True)
+class Loose(Method):
+    beta: float = 0.1
+
+    def margin_loss(self, xp, z, h):
+        return xp.softplus(-z)
+
+
+@dataclass(frozen=True)
+class Typo(Method):
+    def margin_loss(self, xp, z, h):
+
+        return xp.softplus(-zz)
+
+
+@dataclass(frozen=True)
+class Nan(Method):
+    def margin_loss(self, xp, z, h):
+        return xp.softplus(-z) * float("nan")
+
+
+@dataclass(frozen=True)
+class Later(Method):
+    def margin_loss(self, xp, z, h):
+        inside = xp.minimum(z - 0.31, 3.8 - z)
+        return xp.where_greater(inside, 0, xp.log(-1 - z * z), xp.softplus(-z))
+"""
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """Folders of a tiny policy and a tiny judge."""
@@ -311,14 +344,94 @@ def test_sequence_kl_counts_what_is_not_masked():
         ({"method": "simpo", "baseline": True}, "has no matched beta of DPO's"),
         ({"method": "dpo", "reward_model": "nowhere"}, "reward_model = nowhere cannot be loaded"),
         ({"method": "dpo", "kl_prompts": 1}, "kl_prompts >= 2"),
+        ({"beta": -1}, "beta = -1.0 breaks the rule beta > 0"),
+        ({"beta": 0}, "beta = 0.0 breaks the rule beta > 0"),
+        ({"beta": math.nan}, "beta must be finite and real, got nan; the rule is beta > 0"),
+        ({"beta": math.inf}, "beta must be finite and real, got inf; the rule is beta > 0"),
+        ({"method": "dpo", "beta": math.nan}, "beta = nan must be finite, beta > 0"),
+        ({"method": "mine.py:Loose", "beta": -1}, "beta = -1.0 breaks the rule beta > 0"),
+        ({"method": "mine.py:Typo"}, "mine.py, line 17, in margin_loss: NameError: name 'zz'"),
+        ({"method": "mine.py:Nan"}, "method Nan gives a loss of nan to a pair whose log-ratio"),
+        ({"method": "broken.py:Mine"}, "broken.py, line 1: SyntaxError"),
+        *(
+            (
+                {"method": "dpo", "model_name_or_path": name},
+                f"model_name_or_path = {name} cannot be loaded (",
+            )
+            for name in ("./gone", "nowhere", "pairs.jsonl")
+        ),
     ),
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )
 def test_what_cannot_be_trained_is_one_line_before_work(made, tmp_path, capsys, options, words):
     (tmp_path / "nowhere").mkdir()
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "broken.py").write_text("class Mine(:")
     assert cli.main(made(**options)) == 2
     told = capsys.readouterr().err
     assert words in told and told.count("\n") == 1, told
+    assert not (tmp_path / "out").exists()
+
+
+BAD = {
+    "margin": ((math.nan, "missing or NaN"), (None, "missing or NaN"), (math.inf, "inf, and must"),
+               (1e39, "1e+39 is infinite in float32")),
+    "weight": ((math.nan, "missing or NaN"), (-1.0, "-1 breaks the rule weight >= 0")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [(column, value, words) for column, faults in BAD.items() for value, words in faults],
+)
+def test_a_number_that_none_can_train_by_is_told_with_file_and_row(
+    made, tmp_path, capsys, column, value, words
+):
+    """As `madpo diagnose` tells it: rows of the file, from 1, and not of the split."""
+    for row, name in ((1, "pairs"), (14, "pairs"), (len(ROWS), "eval")):
+        rows = [each | {column: each["margin"] ** 2} for each in ROWS]
+        rows[row - 1] = rows[row - 1] | {column: value}
+        fine = [each | {column: 1.0} for each in ROWS]
+        write(tmp_path / "pairs.jsonl", rows if name == "pairs" else fine)
+        write(tmp_path / "eval.jsonl", rows)
+        options = {"method": "madpo"} if column == "margin" else {}
+        options |= {} if name == "pairs" else {"eval_pairs": "eval.jsonl"}
+        assert cli.main(made(**options)) == 2
+        told = capsys.readouterr().err
+        place = f"madpo: {name}.jsonl, row {row}, column {column}: "
+        assert told.startswith(f"{place}{words}") and told.count("\n") == 1, told
+        if words.startswith("missing"):
+            assert cli.main(["diagnose", f"{name}.jsonl", "--margin", column]) == 2
+            assert capsys.readouterr().err.startswith(f"{place}{words}")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"method": "mine.py:Later"}, "madpo: method Later gives a batch the loss nan after step "),
+        ({"method": "dpo", "learning_rate": 1e8}, "madpo: the policy's log-probabilities are not "
+         "finite after step 1: the training has diverged; lower learning_rate = 1e+08"),
+        ({"pairs": "weighted.jsonl", "learning_rate": 1e8}, "madpo: the loss of a pair is not "
+         "finite after step 1: the training has diverged; lower learning_rate = 1e+08"),
+    ],
+    ids=("method", "policy", "weighted"),
+)  # fmt: skip
+def test_a_loss_that_is_no_number_names_what_made_it(made, tmp_path, capsys, options, words):
+    (tmp_path / "mine.py").write_text(MINE)
+    write(tmp_path / "weighted.jsonl", [row | {"weight": 1.0} for row in ROWS])
+    assert cli.main(made(**options)) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1].startswith(words) and not any("Traceback" in line for line in told)
+
+
+def test_a_model_without_weights_is_named(made, models, tmp_path, capsys):
+    (tmp_path / "part").mkdir()
+    for path in (models / "policy").iterdir():
+        if path.suffix == ".json":
+            (tmp_path / "part" / path.name).write_bytes(path.read_bytes())
+    assert cli.main(made(method="dpo", model_name_or_path="part")) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("madpo: model_name_or_path = part cannot be loaded (Error no file named")
     assert not (tmp_path / "out").exists()
 
 

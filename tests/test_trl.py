@@ -495,6 +495,27 @@ def test_what_no_method_can_train_is_refused(trainer, rows, options, message):
         trainer(PreferenceTrainer, rows, **options)
 
 
+@pytest.mark.parametrize("beta", (-1.0, 0.0, math.nan, math.inf))
+@pytest.mark.parametrize("kind", (WeightedDPOTrainer, PreferenceTrainer))
+def test_a_beta_that_is_no_temperature_is_refused(trainer, kind, beta):
+    with pytest.raises(ValueError, match=r"beta .*the rule (is )?beta > 0"):
+        trainer(kind, beta=beta, method="dpo" if kind is PreferenceTrainer else None)
+
+
+def test_the_beta_of_a_users_method_is_a_temperature_too():
+    @dataclass(frozen=True)
+    class Loose(Method):
+        beta: float = 0.1
+
+        def margin_loss(self, xp, z, h):
+            return xp.softplus(-z)
+
+    assert Loose(beta=0.2).beta == 0.2
+    for beta in (-1.0, 0.0, math.nan):
+        with pytest.raises(ValueError, match=r"the rule (is )?beta > 0"):
+            Loose(beta=beta)
+
+
 def test_a_margin_column_is_asked_for_by_the_methods_that_use_it(trainer):
     bare = [{k: p[k] for k in ("prompt", "chosen", "rejected")} for p in PAIRS]
     trained(trainer(PreferenceTrainer, bare, method=Simpo(), max_steps=1))

@@ -11,6 +11,7 @@ from madpo_theory.show.pages import shown_size
 from madpo_theory.show.svg import DARK, LIGHT
 
 DOCS = Path(__file__).parents[1]
+IN_A_CLONE = re.compile(r"<!-- in a clone -->.*?<!-- on the site -->\n*", re.S)
 LINK = re.compile(r"\[([^\]]+)\]\((\.\./[^)]+)\)")
 FORMULA = re.compile(
     r'(\(?)<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\2>([,.;:)]*)', re.S
@@ -21,14 +22,15 @@ WORDS = 60  # a cell of more is prose: on a phone its row is a card
 
 
 def on_page_markdown(markdown, page, **_):
-    """Name files outside the site, no link to them."""
+    """Drop what is said to readers of the file itself; name files outside the site, without a
+    link to them."""
     folder = posixpath.dirname(page.file.src_uri)
 
     def inside(match):
         target = posixpath.normpath(posixpath.join(folder, match[2]))
         return match[1] if target.startswith("..") else match[0]
 
-    return LINK.sub(inside, markdown)
+    return LINK.sub(inside, IN_A_CLONE.sub("", markdown))
 
 
 def on_page_content(text, **_):

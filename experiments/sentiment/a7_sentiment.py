@@ -40,12 +40,13 @@ def same_kl(tables):
 
 
 @foil("MADPO is DPO", OURS=lambda _: "dpo 0.1")
-@recorded("second study: reward of MADPO minus DPO's at beta 0.1", "above 0", anew=True)
+@recorded("second study: reward of MADPO minus DPO's at beta 0.1",
+          "above 0, below the published 0.47", anew=True)  # fmt: skip
 def same_beta_anew(known):
     from .second_measures import difference
 
     found = difference(OURS, "dpo 0.1")(known)
-    return f"{found:+.2f}", found.low > 0
+    return f"{found:+.2f}", found.low > 0 and found.high < SMALLEST_PUBLISHED
 
 
 @foil("DPO at beta / c_max is DPO at beta", QUARTER=lambda _: "dpo 0.1")
@@ -76,7 +77,8 @@ CLAIM = Claim(
     source="arXiv 2510.05342, abstract",
     assumptions="270 M parameters, 768 pairs, one epoch, LoRA; beta 0.1, c_max 4, tau log 999",
     verdict="conditional",
-    condition="the rivals are held at the same beta, whatever their KL",
+    condition="the rivals are held at the same beta, whatever their KL; of the gain its sign, not "
+    "the published size",
     uses=("L5",),
     evidence=(same_beta, smaller_beta, same_kl, same_beta_anew, smaller_beta_anew, same_kl_anew),
     figure="second_frontier",

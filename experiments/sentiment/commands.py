@@ -68,6 +68,7 @@ def study(
     minutes: float = math.inf,
     seeds: tuple[int, ...] = (0, 1, 2),
     second: Literal["", "card", "cpu", "smoke"] = "",
+    rounding: bool = False,
     compare: Path | None = None,
     page: Path | None = None,
 ) -> int:
@@ -86,6 +87,8 @@ def study(
         seeds: seeds to run; others are left for another process or day.
         second: the second study, at this size: card is one CUDA GPU of 80 GB, cpu two cores, smoke
             a random model. It is judged once nothing is left, with limit 0, and with a page.
+        rounding: compute the KL of one cell of the second study again, in float32, and keep it in
+            RESULTS for the page; what it needs of the runs is in ROOT.
         compare: a second results folder; the runs that both hold are printed side by side.
         page: Markdown page to write about the runs, with their figures beside it.
     """
@@ -111,7 +114,13 @@ def study(
         from .tables import reading
     if compare is not None:
         runs_of.load_tables(compare)
+    if rounding and not second:
+        raise ValueError("--rounding is of the second study: give --second cpu")
     left = runs_of.record(results, root=root, runs=runs, limit=limit, minutes=minutes)
+    if rounding:
+        from .second_rounding import measure
+
+        print(measure(results, root, second))
     if not second or not left or limit == 0 or page is not None:
         for row in judged(results):
             print(f"{row['id']} {row['verdict']}: {row['quantity']}: {told(row)}")

@@ -28,6 +28,9 @@ def publish(folder, path):
     lines = [
         f"# {TITLE}",
         "",
+        "[The second study](sentiment-2.md) repeats it with a line of DPO that brackets the "
+        "methods and three seeds of every cell; where the two differ, that one stands.",
+        "",
         *([f"**{left} of the study's {len(STUDY)} runs are still to come.**", ""] if left else []),
         f"Written by `madpo study --page {path}` from the {about['runs']} runs in `{folder}`, "
         f"{about['hours']:.1f} hours of training and evaluation at {', '.join(about['commits'])} "
@@ -147,9 +150,9 @@ def at_full_scale(rows):
         "",
         *full_scale_table(rows),
         "",
-        "An exact reward model bounds what full scale can add: the last column is the first step's "
-        "gain of true reward for its length, relative to DPO's, before any difference of "
-        "temperature. Longer training moves the other way: amplification grows from "
+        "An exact reward model suggests how much full scale could add: the last column is the "
+        "first step's gain of true reward for its length, relative to DPO's, before any difference "
+        "of temperature. Longer training moves the other way: amplification grows from "
         "tanh(c h/2)/tanh(h/2) of the first step to c at convergence (T6), so more of the "
         "difference at one β is temperature.",
         "",

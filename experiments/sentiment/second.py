@@ -31,6 +31,7 @@ __all__ = [
     "Arm",
     "Spot",
     "headline_lacks",
+    "listed",
     "of_one_size",
     "spots",
     "study",
@@ -174,7 +175,8 @@ def _place(run):
 
 
 @functools.cache
-def _listed(size):
+def listed(size):
+    """{:class:`Spot`: SentimentConfig} of a size, in the order in which they are run."""
     preset = replace(
         PRESETS[size], evaluate=replace(PRESETS[size].evaluate, temperatures=TEMPERATURES)
     )
@@ -183,14 +185,14 @@ def _listed(size):
         for blocks in (MAIN, MORE)
     ]
     if size == "cpu":
-        for listed in spots:
-            listed.sort(key=_place)
+        for block in spots:
+            block.sort(key=_place)
     return {
         Spot(one.name, tier, seed, size): variation(
             tier, seed, one.method, preset=preset, **one.settings
         )
-        for listed in spots
-        for one, tier, seed in listed
+        for block in spots
+        for one, tier, seed in block
     }
 
 
@@ -200,13 +202,13 @@ def study(size="cpu", *, more=True):
     Without `more`, those of :data:`MAIN` alone, which come first.
     """
     main = sum(len(arms) for _, arms in MAIN) * len(SEEDS)
-    return tuple(_listed(size).values())[: None if more else main]
+    return tuple(listed(size).values())[: None if more else main]
 
 
 @functools.cache
 def spots():
     """Run id -> :class:`Spot`, of all sizes."""
-    return {run_id(config): spot for size in SIZES for spot, config in _listed(size).items()}
+    return {run_id(config): spot for size in SIZES for spot, config in listed(size).items()}
 
 
 def headline_lacks(folder):
@@ -220,7 +222,7 @@ def headline_lacks(folder):
     names = {one.name for one in HEADLINE}
     return min(
         sum(spot.arm in names and run_id(config) not in known
-            for spot, config in _listed(size).items())
+            for spot, config in listed(size).items())
         for size in ("cpu", "card")
     )  # fmt: skip
 

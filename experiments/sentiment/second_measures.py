@@ -5,15 +5,17 @@ KL, through its runs at six beta; a run's gap is its reward above that curve at 
 the KL of these runs nothing is extrapolated: the gap is NaN, "outside".
 
 **Intervals.** A quantity is measured in every cell from means over prompts (or pairs), all arms on
-the same prompts and random numbers, and averaged over cells. Its variance is that between cells
-over their number, plus that of the average over resamples of the prompts, which cells share; the
-part of the prompts' noise that cells do not share counts twice, so intervals are wide rather than
-narrow. The interval is Student's t with Satterthwaite's degrees of freedom. Cells are taken to be
-independent, though those of a seed share the fine-tuned model.
+the same prompts and random numbers, and averaged over cells. Of two intervals it gets the wider:
+Student's t over the cells alone, with one degree of freedom fewer than there are, right where cells
+share nothing; and that of the variance between cells over their number plus that of the average
+over resamples of the prompts, which cells share, with Satterthwaite's degrees of freedom. So with
+probabilities: the larger. Cells are taken to be independent, though those of a seed share the
+fine-tuned model; by seeds alone says what is left if they are not.
 """
 
 import functools
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import t as student
@@ -24,14 +26,49 @@ from madpo_theory.theory.bootstrap import resampled_counts
 from .second import ARMS, BETAS, BEYOND, HEADLINE, TIERS, spots
 
 __all__ = [
-    "NOTHING", "Recorded", "changed", "could_see", "difference", "equivalent", "gap", "gap_between",
-    "gap_by_seed", "holm", "inside", "left_out", "mean", "monotone", "over_cells", "p_of_zero",
-    "ratio_of_displacement", "share",
+    "NOTHING", "OverCells", "Recorded", "above", "changed", "could_see", "difference",
+    "equivalent", "gap", "gap_between", "holm", "inside", "judged_in", "left_out", "mean",
+    "monotone", "over_cells", "p_of_zero", "ratio_of_displacement", "share",
 ]  # fmt: skip
 
 RESAMPLES = 2000
-NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 DPO = tuple(f"dpo {beta:g}" for beta in BETAS)
+OWN = DPO.index("dpo 0.1")
+"""DPO at the beta that the other methods have."""
+
+
+@dataclass(frozen=True)
+class OverCells(Estimate):
+    """An :class:`Estimate` of a mean over cells, its `worlds`; interval and tails as said above.
+
+    spread: the standard error by the cells alone. freedom: degrees of freedom of `error`, which is
+    that by cells and prompts.
+    """
+
+    spread: float = math.nan
+    freedom: float = math.nan
+
+    @property
+    def scales(self):
+        """(degrees of freedom, standard error) of both."""
+        return (self.worlds - 1, self.spread), (self.freedom, self.error)
+
+    def widest(self, *levels):
+        """The sum of Student's quantiles at some levels times the standard error: the larger."""
+        return max(sum(student.ppf(levels, df)) * error for df, error in self.scales)
+
+    def tail(self, distance):
+        """How probable a measurement is that lies this far above the truth, or farther."""
+        distance = np.asarray(distance)
+        return np.max([student.sf(distance / error, df) for df, error in self.scales if error], 0)
+
+    def times(self, factor):
+        """The estimate in another unit, factor > 0."""
+        names = ("value", "low", "high", "error", "spread", "most")
+        return replace(self, **{name: getattr(self, name) * factor for name in names})
+
+
+NOTHING = OverCells(math.nan, math.nan, math.nan, 0)
 
 
 class Recorded:
@@ -64,6 +101,12 @@ class Recorded:
         found = [set(self.runs.get(arm, {})) for arm in arms]
         both = set.intersection(*found) if found else set()
         return sorted(cell for cell in both if cell[0] in tiers)
+
+    @functools.cached_property
+    def ceiling(self):
+        """The highest reward of any text: so much, at most, could a method's mean have been."""
+        tables = self.tables.prompts, self.tables.texts
+        return float(max(table["reward"].max() for table in tables))
 
     @functools.cached_property
     def _prompts(self):
@@ -122,37 +165,38 @@ def _draws(rows):
     return resampled_counts(np.random.default_rng(0), rows, RESAMPLES) / rows
 
 
-def over_cells(parts):
-    """An :class:`Estimate` of a mean over cells.
+def over_cells(parts, ceiling=None):
+    """:class:`OverCells` of a mean over cells.
 
     Parameters
     ----------
     parts : one (values (rows, n), statistic of means (..., n) -> (...,)) for each cell; cells where
         the statistic is not finite are left out. Fewer than two: nothing is measured.
-
-    Its `worlds` are the degrees of freedom and one more.
+    ceiling : the reward that no text exceeds, where the first column of values is a reward of which
+        more is as much more of the statistic.
     """
     found = []
     for values, statistic in parts:
-        value = float(statistic(values.mean(axis=0)))
+        means = values.mean(axis=0)
+        value = float(statistic(means))
         if math.isfinite(value):
-            found.append((value, statistic(_draws(len(values)) @ values), len(values)))
+            found.append((value, statistic(_draws(len(values)) @ values), len(values), means[0]))
     if len(found) < 2:
         return NOTHING
     cells = len(found)
-    values = np.array([value for value, _, _ in found])
-    resampled = np.stack([resamples for _, resamples, _ in found])
+    values, resampled, rows, first = (np.array(column) for column in zip(*found, strict=True))
     known = np.isfinite(resampled)  # a resample may leave the curve
     means = np.where(known, resampled, 0).sum(0) / np.maximum(known.sum(0), 1)
     of_prompts = float(means[known.any(0)].var())
     of_cells = float(values.var(ddof=1)) / cells
-    rows = min(count for _, _, count in found)
-    error = math.sqrt(of_cells + of_prompts)
-    below = of_cells**2 / (cells - 1) + of_prompts**2 / (rows - 1)
-    freedom = error**4 / below if below > 0 else cells - 1.0
-    half = float(student.ppf(0.975, freedom)) * error
+    below = of_cells**2 / (cells - 1) + of_prompts**2 / (rows.min() - 1)
+    freedom = (of_cells + of_prompts) ** 2 / below if below > 0 else cells - 1.0
     value = float(values.mean())
-    return Estimate(value, value - half, value + half, 1 + freedom, error)
+    most = math.inf if ceiling is None else value + float(ceiling - first.mean())
+    error = math.sqrt(of_cells + of_prompts)
+    estimate = OverCells(value, value, value, cells, error, most, math.sqrt(of_cells), freedom)
+    half = float(estimate.widest(0.975))
+    return replace(estimate, low=value - half, high=value + half)
 
 
 def monotone(x, y, at):
@@ -191,7 +235,7 @@ def monotone(x, y, at):
     return np.where((x[..., 0] <= at) & (at <= x[..., -1]), value, np.nan)
 
 
-def _above(means):
+def above(means):
     """Reward of the first run above the curve through the others: (..., 2 n) -> (...,)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         rewards, logs = means[..., 0::2], np.log(means[..., 1::2])
@@ -214,15 +258,30 @@ def _gap_parts(recorded, arm, tiers, temperature, beyond=False):
         yield cell, np.hstack([recorded.of(n, cell, temperature) for n in (arm, *line, *more)])
 
 
+def _sides(recorded, arm, tiers, beyond):
+    """{cell: -1, 0 or 1 as an arm's KL lies below DPO's, within or above}."""
+    found = {
+        cell: v.mean(axis=0)[1::2] for cell, v in _gap_parts(recorded, arm, tiers, 1.0, beyond)
+    }
+    return {cell: int(own > max(line)) - int(own < min(line))
+            for cell, (own, *line) in found.items()}  # fmt: skip
+
+
 def inside(recorded, arm, tiers=TIERS, *, beyond=False):
     """Of the cells that have both: (in how many an arm's KL lies within DPO's, below it, above).
 
     `beyond` as for :func:`gap`.
     """
-    found = [v.mean(axis=0)[1::2] for _, v in _gap_parts(recorded, arm, tiers, 1.0, beyond)]
-    below = sum(own < min(line) for own, *line in found)
-    above = sum(own > max(line) for own, *line in found)
-    return len(found) - below - above, below, above
+    sides = list(_sides(recorded, arm, tiers, beyond).values())
+    return sides.count(0), sides.count(-1), sides.count(1)
+
+
+def judged_in(recorded, arm, *, beyond=False):
+    """The tiers in which an arm's KL lies within DPO's in a cell at least, in order."""
+    sides = _sides(recorded, arm, TIERS, beyond)
+    return tuple(tier for tier in TIERS if any(
+        side == 0 for (where, _), side in sides.items() if where == tier
+    ))  # fmt: skip
 
 
 def mean(recorded, arm, tier, column):
@@ -231,35 +290,36 @@ def mean(recorded, arm, tier, column):
     return float(np.mean([recorded.of(arm, cell)[:, column].mean() for cell in cells]))
 
 
-def gap(arm, *, tiers=TIERS, temperature=1.0, beyond=False):
+def gap(arm, *, tiers=TIERS, temperature=1.0, beyond=False, less=0.0, by_seed=False):
     """Measure: an arm's reward at equal KL, at a decoding temperature.
 
-    With `beyond`, DPO's line goes on through those of its runs :data:`~.second.BEYOND` that a cell
-    has; there are none with noisy labels.
+    Parameters
+    ----------
+    beyond : DPO's line goes on through those of its runs :data:`~.second.BEYOND` that a cell has;
+        there are none with noisy labels.
+    less : this share of what the arm earns over DPO at beta 0.1 is taken away. With 1 the negative
+        of what DPO's line earns from that KL to the arm's is left.
+    by_seed : every seed is one cell, its tiers averaged: they share a model.
     """
+
+    def of_cell(m):
+        return above(m) - less * (m[..., 0] - m[..., 2 + 2 * OWN])
+
+    def mean_of_cells(m, count):
+        return np.mean([of_cell(part) for part in np.split(m, count, -1)], axis=0)
 
     def measure(recorded):
         key = arm, tuple(tiers), temperature, beyond
-        if key not in recorded.found:
-            parts = _gap_parts(recorded, *key)
-            recorded.found[key] = over_cells([(values, _above) for _, values in parts])
-        return recorded.found[key]
-
-    return measure
-
-
-def gap_by_seed(arm):
-    """Measure: as :func:`gap`, every seed one cell, its tiers averaged: they share a model."""
-    width = 2 * (1 + len(DPO))
-
-    def mean_of_tiers(m):
-        return np.mean([_above(part) for part in np.split(m, m.shape[-1] // width, -1)], axis=0)
-
-    def measure(recorded):
-        seeds = {}
-        for (_, seed), values in _gap_parts(recorded, arm, TIERS, 1.0):
-            seeds.setdefault(seed, []).append(values)
-        return over_cells([(np.hstack(tiers), mean_of_tiers) for tiers in seeds.values()])
+        if (*key, less, by_seed) not in recorded.found:
+            cells = {}
+            for cell, values in _gap_parts(recorded, *key):
+                cells.setdefault(cell[1] if by_seed else cell, []).append(values)
+            recorded.found[*key, less, by_seed] = over_cells(
+                [(np.hstack(parts), functools.partial(mean_of_cells, count=len(parts)))
+                 for parts in cells.values()],
+                None if by_seed else recorded.ceiling,
+            )  # fmt: skip
+        return recorded.found[*key, less, by_seed]
 
     return measure
 
@@ -273,27 +333,26 @@ def gap_between(arm, other, *, tiers=TIERS):
             values = np.hstack([recorded.of(name, cell) for name in (arm, other, *curve)])
 
             def both(m):
-                return _above(np.delete(m, [2, 3], -1)) - _above(m[..., 2:])
+                return above(np.delete(m, [2, 3], -1)) - above(m[..., 2:])
 
             parts.append((values, both))
-        return over_cells(parts)
+        return over_cells(parts, recorded.ceiling)
 
     return measure
 
 
-def left_out(recorded, tiers=TIERS):
+def left_out(recorded, tiers=TIERS, betas=BETAS[1:-1]):
     """How much DPO's own runs lie above the curve through the others: the line's bias.
 
-    Mean over cells of the mean over the inner beta, each left out in turn.
+    Mean over cells of the mean over some of the inner beta, each left out in turn.
     """
 
     def bias(m):
-        inner = range(1, len(BETAS) - 1)
         gaps = []
-        for i in inner:
+        for i in map(BETAS.index, betas):
             own = m[..., 2 * i : 2 * i + 2]
             rest = np.delete(m, [2 * i, 2 * i + 1], -1)
-            gaps.append(_above(np.concatenate([own, rest], -1)))
+            gaps.append(above(np.concatenate([own, rest], -1)))
         return np.mean(gaps, axis=0)
 
     cells = recorded.cells(*DPO, tiers=tiers)
@@ -311,10 +370,11 @@ def difference(arm, other, *, what="reward", tiers=TIERS, temperature=1.0):
             return np.log(m[..., 1]) - np.log(m[..., 3])
 
     def measure(recorded):
-        return over_cells([
+        parts = [
             (np.hstack([recorded.of(name, cell, temperature) for name in (arm, other)]), statistic)
             for cell in recorded.cells(arm, other, tiers=tiers)
-        ])  # fmt: skip
+        ]
+        return over_cells(parts, recorded.ceiling if what == "reward" else None)
 
     return measure
 
@@ -393,7 +453,7 @@ def p_of_zero(found):
     """Two-sided p of an Estimate if the truth were 0."""
     if not found.error > 0:
         return math.nan
-    return float(2 * student.sf(abs(found.value) / found.error, found.worlds - 1))
+    return float(2 * found.tail(abs(found.value)))
 
 
 def holm(p):
@@ -409,5 +469,4 @@ def holm(p):
 
 def could_see(found):
     """The smallest true difference that a 5 % test sees in four of five such studies."""
-    freedom = found.worlds - 1
-    return float((student.ppf(0.975, freedom) + student.ppf(0.8, freedom)) * found.error)
+    return float(found.widest(0.975, 0.8))

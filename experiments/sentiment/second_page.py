@@ -11,8 +11,9 @@ from madpo_theory.align.config import TIERS, MarginConfig
 from madpo_theory.align.measure import DISTINCT, GRAM, REPEATED
 from madpo_theory.files import write_text
 from madpo_theory.markdown import markdown_table
-from madpo_theory.simulate.predictions import told, told_probability
+from madpo_theory.simulate.predictions import probability, told, told_probability
 
+from . import second_rounding
 from .page import at_full_scale, drawn_beside
 from .predictions import step_over_dpo
 from .published import GAINS, SMALLEST_PUBLISHED
@@ -37,15 +38,15 @@ from .second_measures import (
     difference,
     gap,
     gap_between,
-    gap_by_seed,
     holm,
     inside,
+    judged_in,
     left_out,
     mean,
     p_of_zero,
     share,
 )
-from .second_predictions import HALF, REFUTED, decided, judged
+from .second_predictions import HALF, REFUTED, REPLICATIONS, decided, judged
 from .study import lacking, load_tables
 from .tables import columns, full_scale
 
@@ -91,7 +92,7 @@ def publish(folder, path):
         "",
         *[f"- {line}" for line in minds(known, steps)],
         "",
-        *predicted(rows),
+        *predicted(rows, known),
         *compared(known),
         *compared_beyond(known),
         *by_temperature(known),
@@ -99,7 +100,7 @@ def publish(folder, path):
         *by_response(known),
         *by_tier(known),
         *at_full_scale(steps),
-        *how(known),
+        *how(folder, known),
     ]
     return write_text(path, "\n".join(lines))
 
@@ -153,18 +154,23 @@ def answers(known, rows):
     def told_of(measure):
         return f"{measure(known):+.2f}"
 
-    equal = gap("madpo")(known)
-    at_one_beta = difference("madpo", "dpo 0.1")
-    yield in_words(equal)
+    equal, gained = gap("madpo")(known), difference("madpo", "dpo 0.1")(known)
+    own = {share: gap("madpo", less=share)(known) for share in (1, 0.5)}
+    yield in_words(equal, gained, own)
+    seeds = gap("madpo", by_seed=True)(known)
     yield (
         f"At equal KL MADPO (c_max 4) earns {equal:+.2f} over DPO"
-        + (f"; {could_see(equal):.2f} could have been seen." if equal.worlds else ".")
+        + (f"; {could_see(equal):.2f} could have been seen" if equal.worlds else "")
+        + (f" ({could_see(seeds):.2f} if a seed's tiers count as one)." if seeds.worlds else ".")
     )
-    yield (
-        f"At the same β it earns {told_of(at_one_beta)}, published {SMALLEST_PUBLISHED:g} to "
-        f"{max(GAINS.values()):g}; DPO at β/4 earns "
-        f"{told_of(difference('dpo 0.025', 'madpo'))} over it."
-    )
+    if equal.worlds:
+        by_seed = {share: gap("madpo", less=share, by_seed=True)(known) for share in own}
+        yield (
+            f"At the same β it earns {gained:+.2f}, published {SMALLEST_PUBLISHED:g} to "
+            f"{max(GAINS.values()):g}. As MADPO's own, of it, {excluded(own)}; if a seed's "
+            f"tiers count as one, {excluded(by_seed)}."
+        )
+    yield f"DPO at β/4 earns {told_of(difference('dpo 0.025', 'madpo'))} over it."
     found = [f"{at:g}: {told_of(gap('madpo', temperature=at))}" for at in DECODED]
     yield f"Decoded at temperature {'; '.join(found)} at equal KL (claim A8)."
     for done, arm in (("errors of 4 nats in its margins", "madpo noisy 4"),
@@ -180,43 +186,73 @@ def answers(known, rows):
                 if p < 0.05 and sign * gaps[arm].value > 0]  # fmt: skip
         sides.append(f"{len(arms) or 'none'} {side}" + f" ({', '.join(arms)})" * bool(arms))
     yield (
-        f"Of {len(gaps)} arms set against DPO's line {' and '.join(sides)} it, at 5 % for all of "
-        "them together (Holm)."
+        f"Of {len(gaps)} arms set against DPO's line {' and '.join(sides)} it at temperature 1, at "
+        "5 % for all of them together (Holm)."
     )
     yield decisions(rows)
 
 
-def in_words(equal):
-    """What MADPO's reward at equal KL comes to, as a sentence."""
+def in_words(equal, gained, own):
+    """What MADPO's reward at equal KL comes to, as a sentence.
+
+    equal, gained : its gain at equal KL, and at the same beta; own : share -> the first less that
+    share of the second.
+    """
     if not equal.worlds:
         return "Nothing is decided: fewer than two cells are measured."
     if equal.low > 0:
         return f"At equal KL {equal.value:+.2f} of MADPO's gain is left, which is its own."
-    if equal.high >= HALF:
+    if equal.high >= HALF or own[1].high >= 0:
         return (
-            "Nothing is decided: at equal KL neither 0 nor half of the published gain is excluded."
+            "Nothing is decided: at equal KL neither 0 nor "
+            + ("half of the published gain" if equal.high >= HALF else "all of MADPO's own gain")
+            + " is excluded."
         )
     return (
-        "MADPO's gain is that of a smaller β: at equal KL nothing is left that this study could "
-        "see, and half of what the paper published is excluded."
+        f"What MADPO gains at one β a smaller β gains: at equal KL {equal.value:+.2f} of "
+        f"{gained.value:+.2f} is left that this study could see, and half of what the paper "
+        "published is excluded."
     )
+
+
+def excluded(own):
+    """Whether the cells exclude that a share of MADPO's gain is its own, in words.
+
+    own : share -> the gain at equal KL less that share of the gain at one beta.
+    """
+    return ", ".join(
+        f"{'all' if share == 1 else 'half'} is{' not' * (found.high >= 0)} excluded ({found:+.2f})"
+        for share, found in own.items()
+    )
+
+
+OUTCOMES = {
+    "theory": "the theory alone survived",
+    "rival": "the rival alone",
+    "both": "both did",
+    "neither": "neither did",
+    "no room": "no text earns what the rival asks for",
+    "not measured": "nothing was measured",
+}
 
 
 def decisions(rows):
     """How the predictions came out, as a sentence."""
     outcomes = [decided(row, rival) for row in rows for rival in row["rivals"]]
-    words = {
-        "theory": "the theory alone survived",
-        "rival": "the rival alone",
-        "both": "both did",
-        "neither": "neither did",
-        "not measured": "nothing was measured",
-    }
-    counts = [f"{word} in {outcomes.count(key)}" for key, word in words.items() if key in outcomes]
+    counts = [
+        f"{word} in {outcomes.count(key)}" for key, word in OUTCOMES.items() if key in outcomes
+    ]
     failed = [row["id"] for row in rows if row["verdict"] == "fails"]
+    beside = [
+        row["id"] for row in rows if row["probability"] is not None and row["probability"] < 1
+    ]
+    verdicts = [row["verdict"] for row in rows]
     return (
         f"{len(rows)} predictions stood against {len(outcomes)} of rivals: {', '.join(counts)}. "
-        + (f"Failed: {', '.join(failed)}." if failed else "None failed.")
+        f"{verdicts.count('holds')} hold with their whole interval, "
+        f"{verdicts.count('undecided')} do not and are not refuted"
+        + (f" (measured outside what they allow: {', '.join(beside)})" * bool(beside))
+        + (f"; failed: {', '.join(failed)}." if failed else "; none failed.")
     )
 
 
@@ -240,7 +276,7 @@ def minds(known, steps):
 
     return (
         f"A reward of MADPO at equal KL of {HALF:g} or more, half of what was "
-        f"published ({at(gap('madpo'))}), at any decoding temperature.",
+        f"published ({at(gap('madpo'))}), at any decoding temperature that leaves room.",
         "A weight that beats the offset with its targets at equal KL: then suppressing labels does "
         f"what no target does (offset minus MADPO: {at(offset_over_madpo)}).",
         f"Wrong labels and a reward model that knows them: an exact one makes the first step earn "
@@ -264,7 +300,7 @@ def beyond_quarter(known):
     return difference("madpo", "dpo 0.025", what="log KL")(known)
 
 
-def predicted(rows):
+def predicted(rows, known):
     """Lines: the predictions, each with its rivals and what survived."""
 
     def cells():
@@ -273,6 +309,7 @@ def predicted(rows):
                 own = (
                     row["quantity"],
                     measured_of(row),
+                    str(row["worlds"] or ""),
                     f"{ends_of(row)}; {row['derivation']}",
                     probability_of(row),
                 )
@@ -288,17 +325,63 @@ def predicted(rows):
         "## Predictions",
         "",
         "Written and committed before any run; X1 to X3 later, after runs with noisy labels and "
-        "before those that they read. Theory and rival allow intervals that do not meet; "
-        "p is how probable a measurement at least so far outside an interval was, were the truth "
-        "inside (Student's t with the measured standard error and its degrees of freedom); below "
-        f"{REFUTED:g} refutes. Where both survive, the study was too small to decide.",
+        f"before those that they read. {', '.join(REPLICATIONS[:-1])} and {REPLICATIONS[-1]} "
+        "repeat what the first study had measured by then ([its page](sentiment.md)). Theory and "
+        "rival allow "
+        "intervals that do not meet; p is how probable a measurement at least so far outside an "
+        f"interval was, were the truth inside; below {REFUTED:g} refutes. Where both survive, the "
+        "study was too small to decide. No room: the rival asks for more than any text of the "
+        f"study earns ({known.ceiling:.2f}), so nothing could have been decided.",
+        "",
+        *by_rival(rows),
+        "",
+        *weak(rows, known),
         "",
         *markdown_table(
-            ("", "quantity", "measured", "theory", "p", "rival", "p", "survived"),
+            ("", "quantity", "measured", "cells", "theory", "p", "rival", "p", "survived"),
             cells(),
         ),
         "",
     ]
+
+
+def by_rival(rows):
+    """Lines: what became of theory and rival, by what the rival says."""
+    outcomes = {}
+    for row in rows:
+        for rival in row["rivals"]:
+            outcomes.setdefault(rival, []).append(decided(row, rival))
+    shown = [key for key in OUTCOMES if any(key in of_rival for of_rival in outcomes.values())]
+    return markdown_table(
+        ("against", "predictions", *(f"survived: {key}" if key in ("theory", "rival", "both",
+         "neither") else key for key in shown)),
+        ((name.replace("_", " "), str(len(of_rival)), *(str(of_rival.count(key)) for key in shown))
+         for name, of_rival in outcomes.items()),
+    )  # fmt: skip
+
+
+def weak(rows, known):
+    """Lines: which rivals are refuted only one at a time, and one that asks for too much."""
+    refuted = {
+        (row["id"], rival): row["rivals"][rival]["probability"]
+        for row in rows for rival in row["rivals"]
+        if decided(row, rival) in ("theory", "rival", "both", "neither")
+    }  # fmt: skip
+    adjusted = dict(zip(refuted, holm(list(refuted.values())), strict=True))
+    alone = [
+        f"{id} ({rival.replace('_', ' ')})" for (id, rival), p in adjusted.items()
+        if p >= 0.05 and refuted[id, rival] < REFUTED
+    ]  # fmt: skip
+    published, floor = 0.08, next(row for row in rows if row["id"] == "F4")["rivals"]["paper"]
+    found = gap_between("madpo", "madpo 2")(known)
+    p = told_probability(probability(found, (published / 2, math.inf)))
+    return [
+        f"With all {len(refuted)} rivals' p at once (Holm, 5 %) "
+        + (f"these are not refuted: {', '.join(alone)}. " if alone else "the same are refuted. ")
+        + f"F4's rival asks for {floor['predicted'][0]:g} or more, above the smallest published "
+        f"difference, {published:g}, where others ask for half of the smallest: for half of it, "
+        f"{p}."
+    ]  # fmt: skip
 
 
 def ends_of(told_by):
@@ -351,6 +434,7 @@ def compared(known):
                 yield (
                     ARMS[arm].label,
                     cells_of(*where),
+                    ", ".join(judged_in(known, arm)),
                     at_equal_kl(known, arm),
                     f"{p:.2g}" if measured else "",
                     f"{could_see(found):.2f}" if measured else "",
@@ -365,7 +449,9 @@ def compared(known):
         "difference, by Holm for all of the table together. Last: the smallest true difference "
         "that an uncorrected 5 % test sees in four of five such studies.",
         "",
-        *markdown_table(("arm", "cells", "at equal KL", "p (Holm)", "could have seen"), cells()),
+        *markdown_table(
+            ("arm", "cells", "tiers", "at equal KL", "p (Holm)", "could have seen"), cells()
+        ),
         "",
     ]
 
@@ -409,12 +495,28 @@ def by_temperature(known):
             if any(not math.isnan(one.value) for one in found):
                 yield ARMS[arm].label, *map(number, found)
 
+    measured = {
+        (arm, at): found for arm in OTHERS for at in DECODED
+        if not math.isnan((found := gap(arm, temperature=at)(known)).value)
+    }  # fmt: skip
+    adjusted = holm([p_of_zero(found) for found in measured.values()])
+    differ = [
+        f"{ARMS[arm].label} at {at:g}"
+        for (arm, at), p in zip(measured, adjusted, strict=True) if p < 0.05
+    ]  # fmt: skip
+    room = ("room above MADPO's DPO", *(
+        f"{measured['madpo', at].most:+.2f}" if ("madpo", at) in measured else "" for at in DECODED
+    ))  # fmt: skip
     return [
         "## Decoding temperature",
         "",
-        "At equal KL, the KL being that of temperature 1; every column on its own line of DPO.",
+        "At equal KL, the KL being that of temperature 1; every column on its own line of DPO. The "
+        "colder, the nearer all texts are to the best, and the less room is left: the last row has "
+        f"what MADPO would earn if all its texts were the best of the study ({known.ceiling:.2f}). "
+        f"Of these {len(measured)} numbers differ from 0 at 5 % for all of them together (Holm): "
+        f"{', '.join(differ) or 'none'}.",
         "",
-        *markdown_table(("arm", *(f"at {at:g}" for at in DECODED)), cells()),
+        *markdown_table(("arm", *(f"at {at:g}" for at in DECODED)), (*cells(), room)),
         "",
     ]
 
@@ -545,24 +647,33 @@ def by_tier(known):
     ]
 
 
-def how(known):
+def how(folder, known):
     """Lines: the line, its bias, and the statistics."""
     bias = left_out(known)
+    of_each = [
+        found.value for tier in TIERS for beta in BETAS[1:-1]
+        if not math.isnan((found := left_out(known, (tier,), (beta,))).value)
+    ]  # fmt: skip
+    spread = f" (of a tier and β {min(of_each):+.2f} to {max(of_each):+.2f})" if of_each else ""
     return [
         "## How it is measured",
         "",
         "DPO's reward in a cell is a monotone cubic (Fritsch–Carlson) of log KL through its runs "
         f"at β {', '.join(f'{beta:g}' for beta in BETAS)}. Left out in turn, DPO's inner runs lie "
-        f"{number(bias, '+.3f') or '(not measured)'} above the line through the others, which are "
-        "then four times in β apart rather than twice: that bounds the line's bias.",
+        f"{number(bias, '+.3f') or '(not measured)'} above the line through the others on "
+        f"average{spread}; those are then four times in β apart rather than twice, so the line's "
+        "own bias is less.",
         "",
-        "Arms are compared on the same prompts and random numbers. The variance of a mean over "
-        "cells is that between cells over their number, plus that of the mean over resamples of "
-        "the prompts, which all cells share; intervals are Student's t with Satterthwaite's "
-        "degrees of freedom. Tiers of a seed share the fine-tuned model and are counted as "
-        "cells of their own; with the tiers of a seed averaged first, so that seeds alone count, "
-        f"MADPO (c_max 4) earns {number(gap_by_seed('madpo')(known)) or '(not measured)'} at equal "
-        "KL.",
+        "Arms are compared on the same prompts and random numbers. An interval is the wider of "
+        "two: Student's t over the cells alone; and that of the variance between cells over their "
+        "number plus that of the mean over resamples of the prompts, which all cells share, with "
+        "Satterthwaite's degrees of freedom. p is the larger of both. (Until 27 November 2026 the "
+        "second alone, too narrow where few cells agree by chance.) Tiers of a seed share the "
+        "fine-tuned model and are counted as cells of their own; with the tiers of a seed averaged "
+        "first, so that three seeds alone count, MADPO (c_max 4) earns "
+        f"{number(gap('madpo', by_seed=True)(known)) or '(not measured)'} at equal KL.",
+        "",
+        second_rounding.reading(folder, known),
         "",
     ]
 

@@ -37,7 +37,7 @@ from .second_measures import (
 )
 from .study import load_tables
 
-__all__ = ["PREDICTIONS", "decided", "judged", "judged_rows"]
+__all__ = ["PREDICTIONS", "REPLICATIONS", "decided", "judged", "judged_rows"]
 
 INF = math.inf
 HIGH = ("high",)
@@ -194,9 +194,7 @@ TEMPERATURE = (
 
 
 def _halving(recorded, smaller, larger):
-    found = difference(smaller, larger, what="log KL")(recorded)
-    scaled = (value / math.log(2) for value in (found.value, found.low, found.high))
-    return type(found)(*scaled, found.worlds, found.error / math.log(2))
+    return difference(smaller, larger, what="log KL")(recorded).times(1 / math.log(2))
 
 
 DISPLACEMENT = (
@@ -328,6 +326,9 @@ KNOWING = (
 )  # fmt: skip
 """Added on 2026-11-27, after runs with noisy labels and before those that these read."""
 
+REPLICATIONS = ("F1", "F2", "B8", "B9", "F11")
+"""What the first study had measured before, in some of the same tiers and seeds."""
+
 PREDICTIONS = (*FRONTIER, *TEMPERATURE, *DISPLACEMENT, *DECODING, *ERRORS, *KNOWING)
 
 
@@ -354,9 +355,14 @@ REFUTED = 0.01
 
 
 def decided(row, rival):
-    """Which survived the measurement: "theory", "rival", "both", "neither" or "not measured"."""
+    """Which survived the measurement: "theory", "rival", "both", "neither" or "not measured".
+
+    "no room": the rival asks for more than any text earns; nothing could have been decided.
+    """
     if row["measured"] is None:
         return "not measured"
+    if row["rivals"][rival].get("impossible"):
+        return "no room"
     stands = (p >= REFUTED for p in (row["probability"], row["rivals"][rival]["probability"]))
     return {
         (True, False): "theory", (False, True): "rival", (True, True): "both",

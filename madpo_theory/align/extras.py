@@ -5,20 +5,20 @@ from importlib import import_module
 __all__ = ["optional", "transformers"]
 
 
-def optional(name):
-    """Import a package of the extra sentiment; a missing one is an error that names the fix."""
+def optional(name, extra="sentiment"):
+    """Import a package of an extra; a missing one is an error that names the fix."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"what trains or scores models needs the package {name!r}: "
-            "pip install 'madpo-theory[sentiment]'"
+            f"pip install 'madpo-theory[{extra}]'"
         ) from error
 
 
-def transformers():
+def transformers(extra="sentiment"):
     """The transformers package, its own bars and load reports silenced."""
-    package = optional("transformers")
+    package = optional("transformers", extra)
     package.logging.set_verbosity_error()
     package.logging.disable_progress_bar()
     return package

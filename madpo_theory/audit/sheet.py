@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..files import replacing
-from .questions import QUESTIONS, Inquiry, ask
+from ..ops.checks import UnknownNameError
+from .questions import POINT_ENOUGH, QUESTIONS, Inquiry, ask
 from .subject import Subject, subject_of
 from .text import sheet_text
 
@@ -84,7 +85,11 @@ class Sheet:
         self.rows = tuple(rows)
 
     def __getitem__(self, name):
-        return {row.id: row for row in self.rows}[name]
+        for row in self.rows:
+            if row.id == name:
+                return row
+        known = [row.id for row in self.rows]
+        raise UnknownNameError.of("row", name, known, "[row.id for row in sheet.rows]")
 
     @property
     def is_margin_loss(self):
@@ -172,6 +177,8 @@ def _confirmed(subject, name, answer, checked):
                 checked.add(id(certificate["boxes"]))
     except ValueError as refusal:
         answer.certificates, answer.kind = [], "searched"
-        if answer.verdict == "yes" or answer.shown is None:
+        if name in POINT_ENOUGH and answer.verdict == "yes" and answer.lower > POINT_ENOUGH[name]:
+            answer.upper = math.inf
+        elif answer.verdict == "yes" or answer.shown is None:
             answer.verdict = "undecided"
             answer.reading = f"What was found could not be confirmed: {refusal}."

@@ -13,8 +13,10 @@ from flint import arb, ctx
 
 from ..methods import Method, method_from
 from ..methods.base import settings_of
-from ..ops import arb_world, numpy_world
+from ..ops import PRIMITIVES, arb_world, numpy_world
+from ..ops.checks import check_signature
 from ..registry import class_of_file
+from ..weights.base import check_log_weight
 from . import graph
 from .boxes import enclosures
 from .graph import at_point, branch_points, diff, number, released, substitute, text, topological
@@ -85,13 +87,17 @@ def subject_of(method, assignments=()):
     if isinstance(method, str) and ".py:" in method:
         found = class_of_file(method)
         if not isinstance(found, type) and inspect.isroutine(found):
-            method, spec = found, method
-            _no_settings(assignments, method)
-            return Subject(_Function(method, method.__name__), spec=spec)
+            return _of_function(found, assignments, spec=method)
     if inspect.isroutine(method):
-        _no_settings(assignments, method)
-        return Subject(_Function(method, getattr(method, "__name__", "function")))
+        return _of_function(method, assignments)
     return Subject(method_from(method, assignments))
+
+
+def _of_function(function, assignments, spec=None):
+    _no_settings(assignments, function)
+    name = getattr(function, "__name__", "function")
+    check_signature(name, function, "xp", "z", "h")
+    return Subject(_Function(function, name), spec=spec)
 
 
 def _no_settings(assignments, function):
@@ -118,7 +124,7 @@ class Subject:
             self.settings = {}
         else:
             self.name = type(method).name or type(method).__name__
-            self.label = type(method).label or type(method).__name__
+            self.label = method.title
             self.settings = {
                 n: v if isinstance(v, (int, str, bool)) else float(v)
                 for n, v in settings_of(method).items()
@@ -195,6 +201,8 @@ class Subject:
     # ---------------------------------------------------------------- what is tried first
 
     def _tried(self):
+        if (weighting := self.method.slot_weighting) is not None:
+            check_log_weight(self.label, weighting.log_weight)
         f = self.method.margin_loss
         z, h = (a.ravel().copy() for a in np.meshgrid(POINTS, POINTS))
         with np.errstate(all="ignore"):
@@ -375,8 +383,7 @@ def _called(subject, f, xp, *values):
         world = xp.__name__.rpartition(".")[2].removesuffix("_world")
         raise type(error)(
             f"{subject.label} cannot be evaluated in the {world} world: {error}; the primitives "
-            "of a world are exp, expm1, log, log1p, sigmoid, softplus, tanh, sinh, asinh, minimum, "
-            "where_greater, stop_gradient and number"
+            f"of a world are {PRIMITIVES}"
         ) from error
 
 

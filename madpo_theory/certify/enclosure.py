@@ -56,6 +56,8 @@ def _taylor(f, ball, order):
         return [arb.nan()] * (order + 1)
     finally:
         ctx.cap = cap
+    if not isinstance(series, arb_series):  # a constant
+        series = arb_series([series], prec=order + 1)
     factorial, derivatives = 1, []
     for k in range(order + 1):
         factorial *= max(k, 1)

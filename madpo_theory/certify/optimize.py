@@ -5,17 +5,21 @@ import math
 from dataclasses import dataclass
 from itertools import count
 
-from flint import arb
+from flint import arb, arb_series
 
-from ..ops import arb_world, check_number
+from ..ops import PRIMITIVES, arb_world, check_number
 from .enclosure import Box, above, at_middle, below, enclose, precision
 
-__all__ = ["Supremum", "supremum"]
+__all__ = ["OtherWorld", "Supremum", "supremum"]
 
 REACH = 60.0
 """Nats within which a quantity is searched where no bound on its tail is known."""
 FARTHEST = 64
 """Powers of 2, of nats, at which a weight is asked for such a bound."""
+
+
+class OtherWorld(TypeError):
+    """A weight's formula is one of NumPy's, say, and says nothing of balls."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def supremum(quantity, weighting, *, tolerance=1e-6, bits=128, limit=100_000, re
     ----------
     weighting : MarginSchedule (the published weight) or Weighting, of the very parameters given: a
         float stands for itself. InfiniteSupremum, a ValueError, where the weight says that there is
-        none.
+        none; OtherWorld, a TypeError, where its formula is not written in the primitives of xp.
     tolerance : absolute width upper - lower to stop at.
     limit : number of boxes after which to give up, with RuntimeError.
     reach : nats, > 0; a weight that knows no bound on the tail (:meth:`~.Weighting.tail`) is
@@ -60,7 +64,7 @@ def supremum(quantity, weighting, *, tolerance=1e-6, bits=128, limit=100_000, re
     check_number("reach", reach, "reach > 0", lambda v: v > 0)
 
     def f(h):
-        return quantity.formula(arb_world, h, weighting)
+        return in_arb(quantity.formula, h, weighting)
 
     with precision(bits):
         start = _start(quantity, weighting, limit)
@@ -108,6 +112,22 @@ def supremum(quantity, weighting, *, tolerance=1e-6, bits=128, limit=100_000, re
         boxes=tuple(boxes),
         tail=start is not None,
     )
+
+
+def in_arb(formula, h, weighting):
+    """formula(arb_world, h, weighting), a ball or a series; OtherWorld for anything else."""
+    try:
+        found = formula(arb_world, h, weighting)
+    except (TypeError, AttributeError) as error:
+        why, cause = str(error), error
+    else:
+        if isinstance(found, (arb, arb_series)):
+            return found
+        why, cause = f"returns {type(found).__qualname__}", None
+    raise OtherWorld(
+        f"{type(weighting).__qualname__} cannot be evaluated in the arb world: {why}; what its "
+        f"formula computes with must be the primitives of xp, {PRIMITIVES}"
+    ) from cause
 
 
 def _start(quantity, weighting, limit):

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from ..certify.enclosure import precision
-from ..methods.base import method_of
+from ..methods.base import check_formulas, method_of
 from ..methods.search import searched_target
 from ..ops import arb_world, numpy_world, torch_world
 from ..simulate import PairProblem, solve
+from ..weights.base import check_log_weight
 from .evidence import REACH, TargetBounds, covered, must, observed, property_test, simulated
 from .ledger import Claim
 from .settings import label_scores, margins
@@ -48,6 +49,9 @@ def theorems(method, called=None):
             "C4, T1, T5, T6, L1, R1, R2, L5 and C6 say nothing of it; give its loss as "
             "slots(xp, h) if it can be one"
         )
+    check_formulas(method)
+    if (weighting := method.slot_weighting) is not None:
+        check_log_weight(method.title, weighting.log_weight)
     makers = (_target, _shift, _order, _first_step, _landscape, _errors, _scale, _tables)
     made = [make(method) for make in makers]
     return (

@@ -2,15 +2,18 @@
 
 import glob
 import json
+import math
 import re
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..files import near
 from ..formats import format_of
 from ..schedule import MarginSchedule
-from ..weights import PublishedWeight, TargetShapedWeight, Weighting
+from ..weights import WEIGHTS, PublishedWeight, TargetShapedWeight, Weighting
 from ..weights.target_shaped import PowerTarget
+from .asked import BETA, ESS
 from .reading import Reading
 
 __all__ = ["Advice", "advice_of", "next_command", "read_advice", "train_command"]
@@ -62,6 +65,12 @@ def _advice(record, name):
             f"{name}: advises DPO at beta {choice['beta']:.3g}, without weights; train that, or "
             "give a schedule of your own (--c-max, --c-min, --lam, --tau)"
         )
+    if record["weight"] not in (PublishedWeight.name, choice["name"]):
+        raise ValueError(
+            f"{name}: was asked about the weight {record['weight']}, and advises for the targets "
+            "of the published one; name yours with --weight in the place of --from, or diagnose "
+            "without --weight"
+        )
     schedule = MarginSchedule(**choice["schedule"])
     weighting = PublishedWeight(schedule)
     if choice["name"] == "target_shaped":
@@ -74,33 +83,79 @@ def _advice(record, name):
 
 
 def next_command(diagnosis, json=None):
-    """The commands to type after the diagnosis of a file, one after another; none of an array.
+    """The commands to type after the diagnosis of a file, one after another; none of an array, nor
+    of a weight that no option makes.
 
     `json` is where the diagnosis was written, or None.
     """
     advice, source = diagnosis.recommendation, Path(diagnosis.source)
     if advice is None or not (source.exists() or glob.has_magic(str(source))):
         return []
-    read = _options(diagnosis.reading)
+    asked = _asked(diagnosis)
+    if asked is None:
+        return []
     if advice.scales:
         middle = advice.scales[len(advice.scales) // 2]
+        read = _options(replace(diagnosis.reading, scale=float(f"{middle.scale:.3g}")))
         command = ["madpo", "diagnose", str(source), *read, *_schedule(diagnosis.schedule)]
-        return [shlex.join([*command, "--scale", f"{middle.scale:.3g}"])]
+        return [shlex.join([*command, *_wanted(diagnosis, asked), *asked])]
     if advice.choice is None:
         return []
+    out, read = _weighted(source), _options(replace(diagnosis.reading, scale=advice.scale))
+    command = ["madpo", "weights", str(source), "-o", str(out)]
+    if diagnosis.weight not in (PublishedWeight.name, advice.choice.name):
+        command += [*read, *_schedule(diagnosis.schedule), *asked]
+        return [shlex.join(command), train_command(out, diagnosis.beta)]
     if advice.choice.weighting is None:
         return [train_command(source, advice.choice.beta, method="dpo")]
-    out = _weighted(source)
-    command = ["madpo", "weights", str(source), "-o", str(out)]
     if json is not None:
         command += ["--from", str(json)]
     else:
-        command += [*_options(replace(diagnosis.reading, scale=advice.scale))]
-        command += _schedule(advice.choice.schedule)
+        command += [*read, *_schedule(advice.choice.schedule)]
         if advice.choice.name == "target_shaped":
-            gamma = advice.choice.weighting.target.gamma
-            command += ["--kind", "target-shaped", "--gamma", plainly(gamma)]
+            command += ["--weight", "target-shaped", "--gamma"]
+            command.append(plainly(advice.choice.weighting.target.gamma))
     return [shlex.join(command), train_command(out, advice.choice.beta)]
+
+
+def _asked(diagnosis):
+    """The weight asked for as options; [] of the published one, None where they would not make it.
+
+    A weight of a file goes by that, and one that somebody made in Python with settings of its own
+    by nothing.
+    """
+    weighting = diagnosis.own.method.slot_weighting
+    if weighting == PublishedWeight(diagnosis.schedule):
+        return []
+    kind = type(weighting)
+    file, gamma = vars(kind).get("_file"), _gamma(weighting, diagnosis.schedule)
+    if file is None and WEIGHTS.get(kind.name) is not kind:
+        return None
+    try:
+        made = kind.of(diagnosis.schedule, **({"gamma": weighting.target.gamma} if gamma else {}))
+    except TypeError:  # it asks for more than a schedule
+        return None
+    spec = kind.name.replace("_", "-") if file is None else near(file)
+    return ["--weight", spec, *gamma] if made == weighting else None
+
+
+def _gamma(weighting, schedule):
+    """The exponent of a target-shaped weight as options; [] if it is its own, or of another."""
+    shaped = isinstance(weighting, TargetShapedWeight)
+    if not shaped or weighting == TargetShapedWeight.of(schedule):
+        return []
+    return ["--gamma", plainly(getattr(weighting.target, "gamma", math.nan))]
+
+
+def _wanted(diagnosis, asked):
+    """What a diagnosis was asked besides the weight, as options: what is not the default."""
+    found = [] if diagnosis.beta == BETA else ["--beta", plainly(diagnosis.beta)]
+    found += [] if diagnosis.ess == ESS else ["--ess", plainly(diagnosis.ess)]
+    found += [] if diagnosis.bound is None else ["--bound", plainly(diagnosis.bound)]
+    shaped = next(e for e in diagnosis.effects if e.kind == TargetShapedWeight.name)
+    if "--gamma" not in asked:
+        found += _gamma(shaped.method.slot_weighting, diagnosis.schedule)
+    return found
 
 
 def _weighted(source):

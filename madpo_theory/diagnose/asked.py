@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..methods import Madpo, Method, method_from, settings_of
+from ..methods.search import tried
 from ..ops import check_number
+from ..registry import in_user_file
 from ..schedule import MarginSchedule, check_schedule
 from ..weights import Weighting, weighting_named, weighting_of
 from .effects import (
@@ -14,15 +16,19 @@ from .effects import (
     breaks_of,
     effect,
     floats,
+    no_enclosure,
     schedule_in,
     targets_at,
+    tried_weight,
     weight_effect,
 )
 from .recommendation import Recommendation, alike, at_scales, recommend, scaled
 from .text import UNSCALED
 
-__all__ = ["COMPARED", "AskedMethod", "AskedWeights", "Regime"]
+__all__ = ["BETA", "COMPARED", "ESS", "AskedMethod", "AskedWeights", "Regime"]
 
+BETA, ESS = 0.1, 0.5
+"""The temperature and the effective share of the pairs that are asked for where none are given."""
 COMPARED = ("published", "bounded_ratio", "target_shaped", "efficient")
 """The weights, made with the schedule, that every diagnosis without a method compares."""
 
@@ -40,6 +46,12 @@ class Regime:
     low: float
     high: float
     share: float
+
+
+def _searched(weighting):
+    """A note where L and D are not enclosed because of how the weight's formula is written."""
+    if why := weighting and no_enclosure(weighting):
+        yield f"L and D are the largest that a grid found, not enclosed: {why}"
 
 
 def _regimes(found, names, bounds):
@@ -73,7 +85,7 @@ class AskedWeights:
         """As :func:`~.diagnosis.diagnose` is asked; None is the default of each."""
         schedule = MarginSchedule.released() if schedule is None else check_schedule(schedule)
         schedule, weight = floats(schedule), "published" if weight is None else weight
-        beta = 0.1 if beta is None else beta
+        beta = BETA if beta is None else beta
         check_number("beta", beta, "beta > 0", lambda v: v > 0)
         settings = {} if gamma is None else {"target_shaped": {"gamma": gamma}}
         compared = {n: weighting_named(n, schedule, **settings.get(n, {})) for n in COMPARED}
@@ -148,9 +160,16 @@ class AskedWeights:
         easy = found.share(self.schedule.tau, math.inf)
         if easy >= 1e-3:
             yield (
-                f"{easy:.1%} of the pairs are easy (h >= tau): their targets stay at h, within "
-                f"{math.log(2):.2f} nats (T3); the {ratio.label} weight dampens them to c h"
+                f"{easy:.1%} of the pairs are easy (h >= tau): the published weight leaves their "
+                f"targets at h, within {math.log(2):.2f} nats (T3); the {ratio.label} one dampens "
+                "them to c h"
             )
+        if self.asked != weighting_of(self.schedule):
+            yield (
+                "what is recommended is for the targets of the published weight; the warnings and "
+                f"the next command are about the {own.label} weight, which was asked for"
+            )
+        yield from _searched(self.asked)
         far = [e for e in effects if e.mean > 0 and max(e.mean, 1 / e.mean) > UNSCALED]
         if far:
             means = ", ".join(f"{e.label} {e.mean:.3g}" for e in far)
@@ -179,10 +198,14 @@ class AskedMethod:
                 f"{given} must not be given with a method, which has settings of its own; set "
                 "those, as in --set c_max=2"
             )
-        asked = method_from(method)
+        asked = tried(method_from(method))
+        if asked.is_weighting and asked.slot_weighting is not None:
+            tried_weight(asked.slot_weighting)
         try:
             asked.target(0.0)
         except TypeError as error:
+            if in_user_file(error):
+                raise
             raise ValueError(
                 f"method = {asked.own_name!r} breaks the rule that a pair has a target ({error}); "
                 "choose a method with slots or a loss of the margin"
@@ -221,6 +244,7 @@ class AskedMethod:
 
     def notes(self, found, effects):
         (own,) = effects
+        yield from _searched(self.asked.is_weighting and own.weighting)
         if "margin" not in self.asked.needs:
             yield (
                 f"{own.label} does not see the margins: they stand for the true ones here, and no "

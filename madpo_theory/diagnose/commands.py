@@ -9,6 +9,7 @@ from ..command import Flat, Released, Schedule, grouped, parsed
 from ..files import check_output
 from ..methods import method_from
 from ..schedule import MarginSchedule
+from .asked import ESS
 from .reading import Reading
 
 __all__ = ["diagnose", "weights"]
@@ -25,7 +26,7 @@ def diagnose(
     reading: Annotated[Reading, Flat] = Guessed,
     schedule: Annotated[Schedule, Flat] = Released,
     beta: float | None = None,
-    ess: float = 0.5,
+    ess: float = ESS,
     bound: float | None = None,
     weight: str | None = None,
     gamma: float | None = None,
@@ -45,9 +46,10 @@ def diagnose(
     PAIRS has one row for each pair: a file (.parquet, .arrow, .jsonl, .json, .csv, .tsv, a text
     also in .gz), a pattern of files in quotes, a folder that datasets' save_to_disk wrote, a name
     that datasets loads, or - for standard input. Without --method, the schedule's weights are
-    compared. Exit status: 0 if there is nothing to mend, 1 with warnings (1 % of the pairs where
+    compared. Exit status: 0 if there is nothing to mend; 1 with warnings (1 % of the pairs where
     the target falls, an infinite target, an ESS below --ess, a D above --bound, margins that labels
-    contradict or would scale by more than 1.25), 2 for wrong use.
+    contradict or would scale by more than 1.25), or where nothing can be recommended yet; 2 for
+    wrong use. A caution or a note alone leaves it at 0.
 
     Args:
         pairs: the file, pattern, folder or name.
@@ -105,7 +107,7 @@ def diagnose(
         print(f"\n{write_page(found, html)}")
     for line in next_command(found, json):
         print(f"next: {line}")
-    return 1 if found.warnings else 0
+    return 0 if found.in_order else 1
 
 
 @grouped("pairs", 3)

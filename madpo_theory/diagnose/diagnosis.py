@@ -9,7 +9,7 @@ import numpy as np
 from ..files import replacing
 from ..ops import check_number
 from ..schedule import MarginSchedule
-from .asked import AskedMethod, AskedWeights
+from .asked import ESS, AskedMethod, AskedWeights
 from .calibration import MISCALIBRATED, Calibration, calibration
 from .effects import targets_at
 from .reading import Pairs, Reading
@@ -110,6 +110,16 @@ class Diagnosis:
     sketch: MarginSketch = field(repr=False)
 
     @property
+    def in_order(self):
+        """Whether there is nothing to mend: no warning, and something that can be recommended."""
+        return not self.warnings and (self.method is not None or self.recommended)
+
+    @property
+    def recommended(self):
+        """Whether there is something to train: False too where a method was asked for."""
+        return self.recommendation is not None and self.recommendation.choice is not None
+
+    @property
     def own(self):
         """The :class:`~.effects.Effect` that the warnings are about."""
         *_, own = (e for e in self.effects if self.method or e.kind == self.weight)
@@ -150,7 +160,7 @@ def diagnose(
     weight=None,
     reading=None,
     beta=None,
-    ess=0.5,
+    ess=ESS,
     bound=None,
     gamma=None,
     rows=None,
@@ -214,7 +224,7 @@ def diagnose(
         targets=tuple((q, h, float(targets_at(own.method, h))) for q, h in summary.quantiles),
         recommendation=asked.advice(found, labels, ess, bound, reading.scale),
         warnings=tuple(_warnings(found, labels, own, asked, ess, bound)),
-        notes=(*_of_labels(labels), *asked.notes(found, effects)),
+        notes=(*_of_labels(found, labels), *asked.notes(found, effects)),
         cautions=tuple(_cautions(found, labels)),
         reading=reading,
         sketch=found,
@@ -341,13 +351,20 @@ _WRONG = {
 """The warnings of each kind of :class:`~.fits.Fits`."""
 
 
-def _of_labels(labels):
-    both = labels.fits.both
-    if labels.disputed in (0, 1):
-        always = "all" if labels.disputed == 0 else "none"
+def _of_labels(found, labels):
+    both, ties = labels.fits.both, found.ties
+    agreed = found.pairs - found.count_below(0.0) - ties
+    if ties == found.pairs:
         yield (
-            f"the reward model agrees with {always} of the labels: they tell nothing of its "
-            "calibration, and may have been made from its rewards"
+            "all margins are 0, ties: the reward model prefers neither response of any pair, and "
+            "agrees with no label and disputes none"
+        )
+    elif labels.disputed == 0 or agreed <= 0:
+        always = "all" if labels.disputed == 0 else "none"
+        besides = f" but for {ties:,} ties" * (ties > 0)
+        yield (
+            f"the reward model agrees with {always} of the labels{besides}: they tell nothing of "
+            "its calibration, and may have been made from its rewards"
         )
     else:
         yield "calibration on pairs that the reward model was trained on is too good; hold some out"

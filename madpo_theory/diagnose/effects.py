@@ -10,6 +10,7 @@ from .. import order
 from ..methods import Madpo, Method
 from ..methods.slots import slot_slope
 from ..ops import numpy_world
+from ..registry import in_user_file
 from ..schedule import LARGEST, MarginSchedule
 from ..theory.comparison import apart, largest_pull
 from ..theory.efficiency import effective_sample_size
@@ -49,19 +50,60 @@ def asked_weighting(weight, schedule, **settings):
     """(weighting, schedule that it was made from, or None) of what a user asked for.
 
     `weight` is a name in WEIGHTS or path/to/file.py:Class, made with the schedule and the settings
-    of its kind, or a Weighting or MarginSchedule, which is taken as it is.
+    of its kind, or a Weighting or MarginSchedule, which is taken as it is. ValueError if it has not
+    one logarithm a margin.
     """
     if not isinstance(weight, str):
         weighting = weighting_of(weight)
-        return weighting, getattr(weighting, "schedule", None)
+        return tried_weight(weighting), getattr(weighting, "schedule", None)
     try:
-        return weighting_named(weight, schedule, **settings), schedule
+        weighting = weighting_named(weight, schedule, **settings)
     except TypeError as error:
+        if in_user_file(error):
+            raise
         given = "".join(f", {name} = {value!r}" for name, value in settings.items())
         raise ValueError(
             f"weight = {weight!r} cannot be made with a schedule alone{given} ({error}); leave out "
             "what it does not have, or make it in Python and pass it as weight"
         ) from error
+    return tried_weight(weighting), schedule
+
+
+TRIED = np.array([-9.0, -0.5, 0.0, 0.5, 9.0])
+"""Margins, nats, at which a weight is tried."""
+
+
+def tried_weight(weighting):
+    """The weighting; ValueError unless log w and log w(h)/w(-h) are one float a margin."""
+    for name in ("log_weight", "log_ratio"):
+        with np.errstate(all="ignore"):
+            found = getattr(weighting, name)(numpy_world, TRIED.copy())
+        is_array = isinstance(found, np.ndarray) and found.dtype.kind == "f"
+        if not is_array or found.shape != TRIED.shape:
+            what = f"an array of shape {found.shape}" if is_array else type(found).__qualname__
+            raise ValueError(
+                f"{name} of the weight {weighting.title} returns {what} for {len(TRIED)} margins, "
+                "and must return one float for each; make it of h and xp's primitives, as in "
+                "-xp.softplus(-h), or 0 * h for a constant"
+            )
+    return weighting
+
+
+@functools.lru_cache(maxsize=256)
+def no_enclosure(weighting):
+    """Why L and D of a weight cannot be enclosed, its formula being none of xp's; None if it is."""
+    from flint import arb, arb_series
+
+    from ..certify.optimize import OtherWorld, in_arb
+
+    for h in TRIED.tolist():
+        try:
+            in_arb(log_weight_ratio.formula, arb_series([arb(h), 1], prec=2), weighting)
+        except OtherWorld as error:
+            return str(error)
+        except ValueError:  # a branch point
+            continue
+    return None
 
 
 @dataclass(frozen=True)
@@ -395,6 +437,7 @@ def robustness(method, schedule):
 def _enclosed(weighting):
     """:func:`robustness` of a weight by certified suprema; None where that does not work out."""
     from ..certify import QUANTITIES, InfiniteSupremum, supremum
+    from ..certify.optimize import OtherWorld
 
     def enclosed(name):
         try:
@@ -406,7 +449,7 @@ def _enclosed(weighting):
 
     try:
         steepest, widest = enclosed("sensitivity"), enclosed("influence")
-    except RuntimeError:
+    except (RuntimeError, OtherWorld):
         return None
     certified = all(found.tail for found in (steepest, widest) if found is not None)
     return {

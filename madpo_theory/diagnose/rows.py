@@ -152,7 +152,7 @@ def units_of(tokenizer):
     from ..align.extras import transformers
 
     try:
-        made = transformers().AutoTokenizer.from_pretrained(tokenizer)
+        made = transformers("trl").AutoTokenizer.from_pretrained(tokenizer)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"tokenizer = {str(tokenizer)!r} is none that transformers loads "

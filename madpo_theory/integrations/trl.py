@@ -26,6 +26,8 @@ from .. import __version__
 from ..files import write_text
 from ..losses import dpo
 from ..methods import Pairs, check_needs, method_of, settings_of
+from ..methods.base import check_beta
+from ..methods.search import tried
 from ..theory.efficiency import effective_sample_size
 from ..weights import weight, weighting_of
 
@@ -180,6 +182,11 @@ class _Row:
         return example
 
 
+def _config_in(args, kwargs):
+    """The DPOConfig among the arguments of a trainer, or None."""
+    return kwargs.get("args") or next((a for a in args if isinstance(a, DPOConfig)), None)
+
+
 class _ColumnTrainer(DPOTrainer):
     """DPOTrainer that carries a column's numbers, one a pair, to where the loss is taken.
 
@@ -321,6 +328,12 @@ class _ColumnTrainer(DPOTrainer):
             raise _unsupported(self, "replaced the collator that carries the pairs' column")
         return inputs, inputs.pop(KEY, None)
 
+    def _diverged(self, what, besides=""):
+        return ValueError(
+            f"{what} after step {self.state.global_step}: the training has diverged; lower "
+            f"learning_rate = {self.args.learning_rate:g}{besides}"
+        )
+
     def log(self, logs, *args, **kwargs):
         if not self.model.training:  # of a last batch that is not full, pairs count, not batches
             for values in self._metrics["eval"].values():
@@ -432,18 +445,20 @@ class PreferenceTrainer(_ColumnTrainer):
     method's beta.
 
     Raises ValueError for a missing column, for margins that are not finite, for a method whose
-    loss is of a whole batch (beta_dpo) or of single tokens (bmc), and for options of `args` that
-    belong to a loss of TRL's; RuntimeError if TRL computes its loss in another way than the tested
-    versions do.
+    loss is of a whole batch (beta_dpo) or of single tokens (bmc), is not one number a pair or no
+    longer finite, and for options of `args` that belong to a loss of TRL's; RuntimeError if TRL
+    computes its loss in another way than the tested versions do.
     """
 
     def __init__(self, *args, method, column="margin", **kwargs):
-        config = kwargs.get("args") or next((a for a in args if isinstance(a, DPOConfig)), None)
+        config = _config_in(args, kwargs)
         if isinstance(method, str):
             method = method_of(method)
             method = method if config is None else replace(method, beta=config.beta)
         self.method = method_of(method)
         check_needs(self.method, GIVEN, "which a trainer splits or does not keep")
+        check_beta(self.method.beta)
+        tried(self.method)
         self._column = column if "margin" in self.method.needs else None
         super().__init__(*args, **kwargs)
         self._refuse("loss_type", list(self.loss_types) == ["sigmoid"], "sigmoid, the default")
@@ -482,8 +497,21 @@ class PreferenceTrainer(_ColumnTrainer):
             lengths = mask.sum(1).clamp(min=1.0).chunk(2)
             held = None if margin is None else margin.to(policy[0])
             batch = Pairs(*policy, *reference[0], held, *lengths)
+            if not all(x.isfinite().all() for x in policy):
+                raise self._diverged(
+                    "the policy's log-probabilities are not finite",
+                    f", or mend the slope of the loss of {self.method.title}, if it was not",
+                )
             plain.append(dpo(*policy, *reference[0], beta=self.beta)[0].detach())
-            return self.method.train_loss(batch, state={}, generator=None)[0]
+            loss = self.method.train_loss(batch, state={}, generator=None)[0]
+            if not loss.isfinite():
+                raise ValueError(
+                    f"method {self.method.title} gives a batch the loss {loss.item()} after step "
+                    f"{self.state.global_step}, of log-probabilities that are finite; a loss must "
+                    "be so at every pair: use xp.softplus, xp.log1p and the like, which do not "
+                    "overflow"
+                )
+            return loss
 
         plain, splits = [], _Splits(pairs, 1, mean_of)
         result = self._listened(splits, model, inputs, *args, **kwargs)
@@ -516,16 +544,18 @@ class WeightedDPOTrainer(_ColumnTrainer):
     ``weights/unweighted_loss``, by which schedules can be compared: that of the weighted loss
     compares the scales of weights.
 
-    Raises ValueError for a missing column, for margins or weights that are not finite, negative
-    weights, and for losses that are no mean over pairs (sft, aot, aot_unpaired); RuntimeError if
-    TRL computes its loss in another way than the tested versions do. Source of the weight: arXiv
-    2510.05342.
+    Raises ValueError for a missing column, for a beta that is not > 0, for margins or weights that
+    are not finite, negative weights, a loss that is no longer finite, and for losses that are no
+    mean over pairs (sft, aot, aot_unpaired); RuntimeError if TRL computes its loss in another way
+    than the tested versions do. Source of the weight: arXiv 2510.05342.
     """
 
     def __init__(self, *args, weighting=None, column=None, **kwargs):
         self._weighting = None if weighting is None else weighting_of(weighting)
         self._column = column or ("weight" if weighting is None else "margin")
         self._weights_seen = defaultdict(list)
+        if (config := _config_in(args, kwargs)) is not None:
+            check_beta(config.beta)
         super().__init__(*args, **kwargs)
         for name in sorted(NOT_PER_PAIR.keys() & set(self.loss_types)):
             raise ValueError(
@@ -551,6 +581,8 @@ class WeightedDPOTrainer(_ColumnTrainer):
         plain = []
 
         def mean_of(losses, *axis):
+            if not losses.isfinite().all():
+                raise self._diverged("the loss of a pair is not finite")
             plain.append(losses.detach())
             return losses.mul(weights.to(losses.dtype)).mean(*axis)
 

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..ops import elementwise, numpy_world, world_of
-from ..registry import Named, Registry, class_of_file, setting
+from ..ops import check_number, elementwise, numpy_world, world_of
+from ..ops.checks import check_signature
+from ..registry import Named, Registry, class_of_file, in_user_file, setting
 from ..schedule import MarginSchedule
 from ..weights import WEIGHTS, Weighting
 from .slots import slot_loss, slot_target
@@ -64,6 +65,11 @@ NEEDS = {
 """What a method can ask of pairs besides the policy, in words."""
 
 
+def check_beta(beta):
+    """The temperature; ValueError unless it is one finite number > 0."""
+    return check_number("beta", beta, "beta > 0", lambda v: v > 0)
+
+
 @dataclass(frozen=True)
 class Method(Named):
     """A preference-optimization method with its settings; subclasses are frozen dataclasses.
@@ -95,6 +101,10 @@ class Method(Named):
     watches: ClassVar[bool] = False
 
     beta: float = setting(0.1, "beta > 0", lambda v: v > 0, "paper", kw_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_beta(self.beta)  # also where a subclass has a beta without the rule
 
     @classmethod
     def of(cls, **known):
@@ -208,7 +218,8 @@ class Method(Named):
     @property
     def slot_weighting(self):
         """The Weighting in its slots; None if every weight is 1, or it has no slots."""
-        slots = self.slots(numpy_world, np.zeros(1)) if self.has_slots else None
+        with np.errstate(all="ignore"):  # which are filled is asked, not with what
+            slots = self.slots(numpy_world, np.zeros(1)) if self.has_slots else None
         return None if slots is None or slots.log_weight is None else SlotWeight(self)
 
     @property
@@ -293,6 +304,28 @@ def check_needs(method, given, why):
         )
 
 
+_FORMULAS = {
+    "slots": ("xp", "h"),
+    "margin_loss": ("xp", "z", "h"),
+    "pair_loss": ("xp", "chosen", "rejected", "h"),
+    "losses": ("xp", "pairs"),
+    "target_formula": ("xp", "h_true", "h_model"),
+    "log_weight": ("xp", "h"),
+    "log_ratio": ("xp", "h"),
+}
+"""What the formulas of a method or a weight take."""
+
+
+def check_formulas(method):
+    """ValueError that names the class and the fix, unless the formulas of a method, and of what it
+    holds, take the arguments that they are called with."""
+    inner = [getattr(method, field.name) for field in fields(method)]
+    for value in (method, *(x for x in inner if isinstance(x, (Method, Weighting)))):
+        for name, names in _FORMULAS.items():
+            if hasattr(value, name):
+                check_signature(f"{type(value).__name__}.{name}", getattr(value, name), *names)
+
+
 def pairs_of(values):
     """:class:`Pairs` from per-pair arguments by name."""
     return Pairs(**{name.removesuffix("s").removesuffix("_logp"): v for name, v in values.items()})
@@ -360,6 +393,7 @@ def method_from(spec, assignments=()):
     """
     made = _made_from(spec)
     method = METHODS["madpo"](made) if isinstance(made, (Weighting, MarginSchedule)) else made
+    check_formulas(method)
     ranges, texts = list(_ranges(method)), {}
     known = dict(ranges)
     for assignment in assignments:
@@ -395,6 +429,8 @@ def _made_from(spec):
         try:
             found = found.of(MarginSchedule()) if issubclass(found, Weighting) else found()
         except TypeError as error:
+            if in_user_file(error):
+                raise
             raise ValueError(
                 f"method = {spec!r} cannot be made of its defaults ({error}); give every setting "
                 "one, or pass an instance"

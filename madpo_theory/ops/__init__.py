@@ -28,7 +28,13 @@ from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["check_number", "elementwise", "world_of"]
+__all__ = ["PRIMITIVES", "check_number", "elementwise", "world_of"]
+
+PRIMITIVES = (
+    "exp, expm1, log, log1p, sigmoid, softplus, tanh, sinh, asinh, minimum, where_greater, "
+    "stop_gradient and number"
+)
+"""The primitives that a user's formula is written in, for messages."""
 
 # (package that must already be imported, attribute names of its value types, world module)
 _WORLDS = (

@@ -1,12 +1,14 @@
 """Arguments that come from outside: a value of the wanted kind, or the error it earns."""
 
 import difflib
+import inspect
 
 import numpy as np
 
-from . import check_number, not_finite_error
+from . import PRIMITIVES, check_number, not_finite_error
 
 __all__ = [
+    "UnknownNameError",
     "check_antisymmetric",
     "check_choice",
     "check_count",
@@ -14,9 +16,24 @@ __all__ = [
     "check_kind",
     "check_nonnegative",
     "check_positive",
+    "check_signature",
     "finite_array",
     "nearest",
 ]
+
+
+class UnknownNameError(KeyError):
+    """A key that is not there; what it says is a sentence, and shown as one."""
+
+    def __str__(self):
+        return str(self.args[0])
+
+    @classmethod
+    def of(cls, kind, name, choices, listed):
+        """Of a `name` that is none of the `choices`, which the Python `listed` lists."""
+        near = nearest(name, choices)
+        advice = f"did you mean {near!r}? " if near else ""
+        return cls(f"there is no {kind} {name!r}; {advice}{listed} names all {len(choices)}")
 
 
 def check_count(name, value, least):
@@ -26,6 +43,23 @@ def check_count(name, value, least):
     if value < least:
         raise ValueError(f"{name} = {value} breaks the rule {name} >= {least}; raise it")
     return int(value)
+
+
+def check_signature(called, function, *names):
+    """ValueError unless a user's function can be called with as many arguments as are named."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # of what is compiled, nothing is known
+        return
+    try:
+        signature.bind(*names)
+    except TypeError as error:
+        taken, wanted = ", ".join(signature.parameters), ", ".join(names)
+        own = wanted if inspect.isfunction(function) else f"self, {wanted}"
+        raise ValueError(
+            f"{called} takes ({taken}) but must take ({wanted}): {error}; write it as "
+            f"def {function.__name__}({own}), in the primitives of xp, {PRIMITIVES}"
+        ) from error
 
 
 def check_kind(name, value, *kinds):

@@ -16,13 +16,26 @@ WORD_LIMIT = 10**9
 """A tokenizer's limit above this says that it has none."""
 
 
+UNLOADED = (OSError, ValueError, KeyError, RuntimeError, ImportError)
+"""What transformers raises where there is nothing that it can load."""
+
+
+def cannot_load(argument, name, error, wanted):
+    """The ValueError for a model that transformers cannot load."""
+    why = first_line(error).rstrip(".:")
+    return ValueError(
+        f"{argument} = {name} cannot be loaded ({why[:200]}); name a folder or a hub model with "
+        f"{wanted} and its tokenizer"
+    )
+
+
 def load(name, *, device="auto", dtype="auto", max_tokens=None, chat=True):
     """The :class:`RewardModel` in a folder, or of that name on the hub; see :func:`score_pairs`.
 
     ValueError, in one line, for what cannot be loaded, has no trained head, or more than one
     output.
     """
-    package = transformers()
+    package = transformers("trl")
     device = _device(device)
     if dtype == "auto":
         dtype = "float32" if device.type == "cpu" else "bfloat16"
@@ -32,12 +45,8 @@ def load(name, *, device="auto", dtype="auto", max_tokens=None, chat=True):
         model, info = package.AutoModelForSequenceClassification.from_pretrained(
             name, dtype="auto", output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        why = first_line(error).rstrip(".:")
-        raise ValueError(
-            f"reward_model = {name} cannot be loaded ({why[:200]}); name a folder or a hub model "
-            "with a sequence-classification model and its tokenizer"
-        ) from None
+    except UNLOADED as error:
+        raise cannot_load("reward_model", name, error, "a sequence-classification model") from None
     if info["missing_keys"]:
         raise ValueError(
             f"reward_model = {name} holds no {', '.join(sorted(info['missing_keys'])[:3])}, which "

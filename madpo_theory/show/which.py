@@ -21,7 +21,9 @@ Written by `make which` from the [verdict sheet](sheets.md) of every loss and tw
 settings, all brought to the same KL. What is counted is the share of the best possible reward that
 a loss gives away there. A loss stands among the best of a row if its 95 % interval reaches the
 best one's; in these worlds rewards add up over responses and every pair is compared, so that
-differences are those of the loss alone. Your own rewards: `madpo simulate field --rewards FILE`.
+differences are those of the loss alone. Where labels alone are wrong the reward model is exact, and
+rDPO and cDPO, whose default is a tenth of flips, are told the rate. Your own rewards:
+`madpo simulate field --rewards FILE`.
 """
 SHOWN = 4
 ROWS = ("target_unique", "order", "saturates", "influence")

@@ -55,6 +55,7 @@ class Estimate:
     """A measured number, its 95 % interval over worlds (NaN: none was measured), their number.
 
     error: its standard error over worlds; 0 if it was not sampled, NaN if that is not known.
+    most: the largest that it could have come to, whatever the truth.
     """
 
     value: float
@@ -62,6 +63,11 @@ class Estimate:
     high: float
     worlds: int
     error: float = math.nan
+    most: float = math.inf
+
+    def tail(self, distance):
+        """How probable a measurement is that lies this far above the truth, or farther."""
+        return stdtr(self.worlds - 1, -np.asarray(distance) / self.error)
 
     def __format__(self, form):
         """``f"{found:+.2f}"`` is the number with its interval, each in that form."""
@@ -131,7 +137,8 @@ class Judgement:
     """A prediction and what became of it; verdict: holds, fails, undecided or not measured.
 
     If it has rivals: the :func:`probability` of the measurement under the prediction, and name ->
-    {predicted, because, probability} of each rival.
+    {predicted, because, probability} of each rival; a rival that allows only what the measurement
+    could not have come to, whatever the truth, has "impossible": True.
     """
 
     id: str
@@ -160,7 +167,9 @@ def _judged(prediction, found):
     else:
         verdict = "fails" if found.high < low or high < found.low else "undecided"
     rivals = {
-        name: asdict(rival) | {"probability": probability(found, rival.predicted)}
+        name: asdict(rival)
+        | {"probability": probability(found, rival.predicted)}
+        | ({"impossible": True} if rival.predicted and rival.predicted[0] > found.most else {})
         for name, rival in prediction.rivals.items()
     }
     return Judgement(
@@ -183,12 +192,12 @@ def probability(found, predicted):
 
         p = S(d/s) + S((d + high - low)/s),
 
-    S the upper tail of Student's t with worlds - 1 degrees of freedom: the truth is taken to be at
-    the nearer end, where such a measurement is likeliest, and either side counts, so that a number
-    has two tails and a half-line one. Assumes independent worlds, enough of them for a statistic of
-    their means to be normal, with the bootstrap's error; at least :data:`FLOOR`, which stands for
-    all that is smaller. What was not sampled (s = 0) is 0 or 1. NaN: not measured; None: nothing
-    was predicted.
+    S the upper tail of Student's t with worlds - 1 degrees of freedom, or the estimate's own
+    :meth:`~Estimate.tail`: the truth is taken to be at the nearer end, where such a measurement is
+    likeliest, and either side counts, so that a number has two tails and a half-line one. Assumes
+    independent worlds, enough of them for a statistic of their means to be normal, with the
+    bootstrap's error; at least :data:`FLOOR`, which stands for all that is smaller. What was not
+    sampled (s = 0) is 0 or 1. NaN: not measured; None: nothing was predicted.
     """
     if predicted is None:
         return None
@@ -200,7 +209,7 @@ def probability(found, predicted):
     if found.error == 0:
         return 0.0
     outside = max(low - found.value, found.value - high)
-    tails = stdtr(found.worlds - 1, -np.array([outside, outside + high - low]) / found.error)
+    tails = found.tail([outside, outside + high - low])
     return float(np.maximum(FLOOR, tails.sum()))
 
 

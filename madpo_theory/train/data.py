@@ -14,6 +14,9 @@ from ..score.dialogue import dialogues
 __all__ = ["Pairs", "held_out", "load", "prompt_of"]
 
 
+LARGEST = float(np.finfo(np.float32).max)
+
+
 @dataclass(frozen=True)
 class Pairs:
     """Pairs in memory.
@@ -39,8 +42,11 @@ class Pairs:
         return np.array([row[column] for row in self.rows])
 
 
-def load(path, column=None):
-    """:class:`Pairs` of a file of any of the formats; ValueError with the row of what is wrong."""
+def load(path, column=None, *, least=-np.inf):
+    """:class:`Pairs` of a file of any of the formats; ValueError with the row of what is wrong.
+
+    The column's numbers must be finite, in float32 too, and `least` at least.
+    """
     table = opened(path, "pairs")
     texts = [name for name in ("prompt", "chosen", "rejected") if name in table.names]
     if column is not None and column not in table.names:
@@ -58,10 +64,29 @@ def load(path, column=None):
     if column is not None:
         table.require_numbers(column)
         parts = [found[column] for found, _ in table.parts([column], None, whole=False, rows=None)]
-        for row, value in zip(rows, np.concatenate(parts).tolist(), strict=True):
+        values = np.concatenate(parts)
+        _check_numbers(values, least, path, column)
+        for row, value in zip(rows, values.tolist(), strict=True):
             row[column] = value
     digest = hashlib.sha256("\n".join(map(_text, rows)).encode()).hexdigest()[:16]
     return Pairs(rows, digest, _record(Path(path), table))
+
+
+def _check_numbers(values, least, path, column):
+    """ValueError with the first row whose number none can train by."""
+    for wrong, said in (
+        (np.isnan(values), "missing or NaN, and must be a finite number; fill it in"),
+        (np.isinf(values), "{}, and must be a finite number; correct it"),
+        (np.abs(values) > LARGEST, "{} is infinite in float32, which losses are computed in; "
+         "write a smaller one"),
+        (values < least, f"{{}} breaks the rule {named(column)} >= {least:g}; correct it"),
+    ):  # fmt: skip
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            why = said.format(f"{values[row]:g}")
+            raise ValueError(
+                f"{path}, row {row + 1}, column {named(column)}: {why}, or leave the row out"
+            )
 
 
 def _text(value):

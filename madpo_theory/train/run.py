@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..files import must_be_writable, system_error, write_text
 from ..methods import METHODS, Method, method_from
+from ..methods.base import check_beta
 from ..schedule import MarginSchedule
 from ..targets import effective_target
 from ..theory.temperature import match_targets
@@ -80,14 +81,16 @@ def train(config, overrides=()):
     for each in (folder, beside)[: 1 + training.baseline]:
         must_be_writable(each)
     loss = _loss(training, args, given)
-    pairs = load(training.pairs, loss.column)
+    rule = {"least": 0.0} if loss.method is None else {}
+    pairs = load(training.pairs, loss.column, **rule)
     if training.eval_pairs is None:
         parts = held_out(pairs, training.held_out, training.pairs)
     else:
-        parts = pairs, load(training.eval_pairs, loss.column)
+        parts = pairs, load(training.eval_pairs, loss.column, **rule)
     runs = {folder: loss}
     if training.baseline:
         runs[beside] = _baseline(loss, training, pairs)
+    _check_model(model, args)
     judge = _judge(training, parts[1])
     return {
         folder: _run(folder, each, parts, training, args, model, judge)
@@ -102,7 +105,7 @@ def _loss(training, args, given):
             raise ValueError(
                 f"settings = {' '.join(training.settings)} are of no method; name one with method"
             )
-        return Loss(None, training.column or "weight", args.beta)
+        return Loss(None, training.column or "weight", check_beta(args.beta))
     settings = list(training.settings or ())
     if "beta" in given:  # else it is the method's own
         settings.append(f"beta={args.beta!r}")
@@ -145,6 +148,22 @@ def _weighted(record, path):
     return weighting, record["scale"] * (first - sum(second))
 
 
+def _check_model(model, args):
+    """ValueError where there is no policy of that name to start from, or none with a tokenizer."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    from ..score.model import UNLOADED, cannot_load
+
+    name = model.model_name_or_path
+    trusts = getattr(args, "trust_remote_code", getattr(model, "trust_remote_code", False))
+    options = {"revision": model.model_revision, "trust_remote_code": trusts}
+    try:
+        AutoConfig.from_pretrained(name, **options)
+        AutoTokenizer.from_pretrained(name, **options)
+    except UNLOADED as error:
+        raise cannot_load("model_name_or_path", name, error, "a causal language model") from None
+
+
 def _judge(training, pairs):
     """The reward model, which can read what it will be given; None if none is named."""
     if training.reward_model is None:
@@ -176,11 +195,12 @@ def _run(folder, loss, parts, training, args, model, judge):
     } | (args.model_init_kwargs or {})
     pairs, held = parts
     about = {"pairs": pairs.digest, "weights": pairs.record if loss.method is None else None}
-    trainer = loss.trainer(
-        model.model_name_or_path, args=args, train_dataset=pairs.dataset(),
-        eval_dataset=held.dataset(), peft_config=get_peft_config(model),
-        quantization_config=get_quantization_config(model), about=about,
-    )  # fmt: skip
+    with _weights_of(model.model_name_or_path):
+        trainer = loss.trainer(
+            model.model_name_or_path, args=args, train_dataset=pairs.dataset(),
+            eval_dataset=held.dataset(), peft_config=get_peft_config(model),
+            quantization_config=get_quantization_config(model), about=about,
+        )  # fmt: skip
     done = folder / EVALUATION
     if done.is_file():
         trainer.check_record(folder)
@@ -208,6 +228,19 @@ def _run(folder, loss, parts, training, args, model, judge):
     if trainer.is_world_process_zero():
         write_text(done, json.dumps(evaluation, indent=1) + "\n")
     return evaluation
+
+
+@contextmanager
+def _weights_of(name):
+    """An error of the hub's, which is no system's, names the model."""
+    from ..score.model import cannot_load
+
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise cannot_load("model_name_or_path", name, error, "a causal language model") from None
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from abc import ABC, abstractmethod
 from dataclasses import fields, is_dataclass
 
-from ..ops import elementwise
+import numpy as np
+
+from ..ops import PRIMITIVES, elementwise, numpy_world
 from ..registry import Named, Registry
 from ..schedule import MarginSchedule
 
@@ -11,6 +13,7 @@ __all__ = [
     "OF_RATIO",
     "WEIGHTS",
     "Weighting",
+    "check_log_weight",
     "log_weight",
     "log_weight_ratio",
     "weight",
@@ -78,6 +81,30 @@ class Weighting(Named, ABC):
         at every `far`, where the quantity has no finite supremum.
         """
         return None
+
+
+def check_log_weight(called, formula):
+    """ValueError that names a weight, unless its `formula` log w(xp, h) is a number at margins of
+    both signs, or -inf; what is no array of margins is not looked at."""
+    h = np.array([-60.0, -20.0, -5.5, -0.75, 0.0, 0.3125, 4.0, 17.0, 60.0])
+    try:
+        with np.errstate(all="ignore"):
+            value = np.asarray(formula(numpy_world, h))
+    except (TypeError, AttributeError, ArithmeticError, NameError) as error:
+        raise ValueError(
+            f"log_weight of {called} cannot be evaluated in the numpy world: {error}; the "
+            f"primitives of a world are {PRIMITIVES}"
+        ) from error
+    if value.dtype.kind != "f" or value.shape not in ((), h.shape):
+        return
+    wrong = np.flatnonzero(np.broadcast_to(np.isnan(value) | (value == np.inf), h.shape))
+    if len(wrong):
+        k = wrong[0]
+        raise ValueError(
+            f"log_weight of {called} is {np.broadcast_to(value, h.shape)[k]} at h = {h[k]:g} nats; "
+            "it must be finite at every margin, negative ones too, or -inf, which leaves a pair "
+            "out: use xp.softplus, xp.log1p and the like, which do not overflow"
+        )
 
 
 def weighting_of(weighting):

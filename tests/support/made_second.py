@@ -134,7 +134,10 @@ def write(folder, tables):
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("summary", "prompts", "pairs", "steps", "texts", "responses"):
         getattr(tables, name).to_parquet(folder / f"{name}.parquet", index=False)
-    env = {run: {"commit": "made", "seconds": 36.0} for run in tables.summary["run"]}
+    env = {
+        run: {"commit": "made", "seconds": 36.0, "dtype": "bfloat16"}
+        for run in tables.summary["run"]
+    }
     (folder / "env.json").write_text(json.dumps(env))
     (folder / "config.json").write_text(json.dumps(configs))
     return folder

@@ -12,7 +12,15 @@ from . import errors, loss, steps, targets
 from .inquiry import ASKED, OTHER, Answer, Inquiry, undecided
 from .steps import first_step_gains, label_shares
 
-__all__ = ["QUESTIONS", "Answer", "Inquiry", "ask", "first_step_gains", "label_shares"]
+__all__ = [
+    "POINT_ENOUGH",
+    "QUESTIONS",
+    "Answer",
+    "Inquiry",
+    "ask",
+    "first_step_gains",
+    "label_shares",
+]
 
 QUESTIONS = {
     name: (asked, function)
@@ -21,6 +29,10 @@ QUESTIONS = {
     if function.__module__ == room.__name__
 }
 """{id: (question, function)}, in the sheet's order."""
+
+POINT_ENOUGH = {"amplifies": 1.0, "dampens": 0.0}
+"""{id: number} of the questions whether there is some margin: a "yes" needs no more than a point at
+which the number is passed, and a "no" needs all of them."""
 
 
 def ask(inquiry, progress=None):

@@ -47,8 +47,9 @@ def influence(q):
     return bounded(
         q, found, "A wrong reward model moves a target by at most {value} nats.",
         "A wrong reward model can move a target as far as it likes: clip its margins.",
-        f"import math\nfar = max(abs(method.target(0.0, h) - method.target(0.0, 0.0)) for h in "
-        f"(1e4, {spelled(max(abs(at), 1e4))}, 10.0))\nassert far > 5.0 or math.isinf(far)",
+        "moved = lambda h: abs(method.target(0.0, h) - method.target(0.0, 0.0))\n"
+        f"assert moved(1e6) > moved(1e4) > 5.0 or float('inf') in map(moved, "
+        f"(1e6, 1e4, {spelled(at)}))",
     )  # fmt: skip
 
 
@@ -61,9 +62,6 @@ def _influence_searched(q):
         ),
         default=0.0,
     )
-    nearer = max(abs(q.target(t, h) - q.target(t, 0.0)) for t in (0.0, 1.0, 4.0) for h in (-30, 30))
-    if found > 1.5 * nearer > 5:
-        return Found(found, math.inf, {"h": 60.0}, "searched up to |ĥ| = 60 nats", "searched")
     return Found(found, math.inf, {"h": 60.0}, "searched up to |ĥ| = 60 nats", "searched")
 
 

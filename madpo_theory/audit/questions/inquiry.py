@@ -178,7 +178,9 @@ class Inquiry:
         margins = np.concatenate([np.linspace(0, 60, even), np.geomspace(1e-3, 60, fine)])
         margins = np.unique(margins)
         with np.errstate(all="ignore"):
-            return margins, np.asarray(self.subject.method.target(margins, margins))
+            targets = np.asarray(self.subject.method.target(margins, margins))
+        # A search that ended knows of no infinite target, only of none so near.
+        return margins, targets if self.in_closed_form else _told(targets)
 
     @cached_property
     def endless(self):
@@ -186,6 +188,11 @@ class Inquiry:
         margins, targets = self.sampled
         inside = (margins > 0) & (margins <= 30) & np.isinf(targets)
         return float(margins[inside][0]) if inside.any() else None
+
+    @property
+    def all_endless(self):
+        """Whether every exact target is infinite, which a formula of them says."""
+        return self.endless is not None and self.curve[3]["sides"]["h"][1] == 0
 
     @property
     def determined(self):
@@ -200,6 +207,12 @@ class Inquiry:
         """Whether no target sits at a kink, which a curve of stationary points would not show."""
         bend = self.loss.resolved(self.bend())
         return self.in_closed_form or all(n.kind != "pulse" for n in topological(bend))
+
+    @cached_property
+    def analytic(self):
+        """Whether the loss is one formula without branches: level nowhere unless everywhere."""
+        branches = ("where", "minimum", "pulse")
+        return all(n.kind not in branches for n in topological(self.loss.node))
 
     @cached_property
     def forward(self):
@@ -239,8 +252,30 @@ class Inquiry:
         )  # fmt: skip
         if found.whole or self.quick:
             return found
-        reached = math.inf if found.lower >= 200 else found.lower
-        return Found(reached, math.inf, found.witness, "up to 240 nats", found.kind)
+        if found.lower >= 200 and _always_pushed(self):
+            return Found(math.inf, math.inf, found.witness, kind=found.kind)
+        return Found(found.lower, math.inf, found.witness, "up to 240 nats", found.kind)
+
+
+def _always_pushed(q):
+    """Whether a sure label pushes a pair on, however far it is, at ĥ = 0: f_1(z) < 0 for z > 240.
+
+    The tail's enclosure excludes a push back; that there is one forward, a formula without branches
+    says, or else points up to 1e300 nats.
+    """
+    node = q.loss.resolved(q.slope())
+    if node.kind == "number":
+        return node.value < 0
+    tail = np.array([[(240.0, math.inf), (0.0, 0.0)][: len(q.loss.names)]])
+    pushed = enclosures([node], tail, q.loss.names)[0][1][0] <= 0
+    if not pushed or q.analytic:
+        return bool(pushed)
+    return bool((slopes_at(q, np.geomspace(240, 1e300, 1201), 0.0)[0] < 0).all())
+
+
+def _told(targets):
+    """Targets, NaN for what is infinite."""
+    return np.where(np.isinf(targets), np.nan, targets)
 
 
 def unknown():

@@ -6,10 +6,11 @@ from itertools import product
 import numpy as np
 
 from ...methods import Method
+from ...ops import numpy_world
 from .. import graph
 from ..boxes import enclosures
 from ..examiner import RESOLUTION, Found, grows, magnitude, maximum
-from ..graph import number, released, topological
+from ..graph import number, released
 from ..subject import Formula
 from .inquiry import (
     OTHER,
@@ -190,9 +191,10 @@ def curvature(q):
         found = q.ask.sup(Formula(node, ("h",)), graph.derivative(0))
     else:
         found = q.ask.sup(q.loss, q.bend(), seconds=1.0)
-        kink = next((n for n in topological(q.loss.resolved(q.bend())) if n.kind == "pulse"), None)
-        if found.upper == math.inf and kink is not None:
-            found = Found(math.inf, math.inf, {"z": (q.subject.breaks["z"] or [0.0])[-1]})
+        if found.upper == math.inf and not q.analytic:
+            kinks = _kinks(q)
+            if len(kinks):
+                found = Found(math.inf, math.inf, {"z": kinks[-1]})
     z = (found.witness or {}).get("z", 0.0)
     return bounded(
         q, found,
@@ -204,6 +206,20 @@ def curvature(q):
         f"places = {spelled(z)}, {spelled(-z)}, -50.0, 50.0, 1e3\n"
         "assert any(abs(bend(z, s)) > 1e2 for z in places for s in (1e-4, 1e-3))",
     )  # fmt: skip
+
+
+def _kinks(q):
+    """Branch points in z at which the slope jumps, at ĥ = 0: a second difference over a step grows
+    as the step shrinks."""
+    z = np.array(q.subject.breaks["z"] or [0.0])
+
+    def bend(s):
+        here, *there = (
+            q.subject.method.margin_loss(numpy_world, x, 0 * x) for x in (z, z - s, z + s)
+        )
+        return (sum(there) - 2 * here) / s**2
+
+    return z[bend(1e-4) > 3 * np.maximum(bend(1e-3), 1e-3)].tolist()
 
 
 def _other_margin_form(q):

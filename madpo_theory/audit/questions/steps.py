@@ -7,7 +7,7 @@ import numpy as np
 from ...methods import Method
 from .. import graph
 from ..examiner import RESOLUTION, Found, constant, magnitude
-from ..graph import number, substitute
+from ..graph import mapped, number, substitute
 from ..subject import Formula
 from .inquiry import (
     HALF_LINE,
@@ -32,17 +32,28 @@ def first_step(q):
         return answer(found, "yes", "No pair starts slower than under DPO at the same β.")
     h = (found.witness or {}).get("h", 0.0)
     if upper < 1 - RESOLUTION:
+        most = (1 + upper) / 2
+        if upper <= RESOLUTION:
+            most = max(upper / 2, -1.0) if upper < -RESOLUTION else 1e-6
         shown = (
             "from madpo_theory.ops import numpy_world as xp\n"
             f"h, step = {spelled(h)}, 1e-6\n"
             "push = -(method.margin_loss(xp, step, h) - method.margin_loss(xp, -step, h)) / step\n"
-            f"assert push < 1 - {spelled(min(0.5, (1 - upper) / 2))}"
+            f"assert push < {spelled(most)}"
         )
-        return answer(
-            found, "no", f"Some pairs start at {nats(max(upper, 0))} of DPO's push: they need more "
-            "steps.", shown=shown,
-        )  # fmt: skip
+        return answer(found, "no", _slowest(upper), shown=shown)
     return answer(found, "undecided", "Whether some pair starts slower than under DPO is open.")
+
+
+def _slowest(push):
+    """What a smallest first push below DPO's, which is 1, means for its pairs."""
+    if push == -math.inf:
+        return "Some pairs are first pushed against their label, without bound."
+    if push < -RESOLUTION:
+        return f"Some pairs are first pushed against their label, at {nats(-push)} of DPO's push."
+    if push <= RESOLUTION:
+        return "Some pairs are not pushed at all at first."
+    return f"Some pairs start at {nats(push)} of DPO's push: they need more steps."
 
 
 @question("information", "it uses all of a label's information at its own target (N4)")
@@ -50,10 +61,16 @@ def information(q):
     if not q.determined:
         return undecided(NO_TARGET)
     if not q.smooth:
-        return answer(
-            Found(0.0, 0.0, kind="proved"), "no",
+        between = mapped(
+            q.loss.resolved(q.bend()), lambda n: number(0, None) if n.kind == "pulse" else None
+        )
+        if between.kind != "number" or between.value != 0:
+            return undecided("What a label counts at a kink was not decided.")
+        return proved(
+            "no",
             "Between its kinks it has no curvature: sizes of margins are not learned from labels.",
-        )  # fmt: skip
+            0.0,
+        )
     if not q.forward:
         return undecided(NO_TARGET)
     a, am, c, cm = q.slope(), q.slope(True), q.bend(), q.bend(True)
@@ -221,7 +238,8 @@ def _worst_triple(q):
     with np.errstate(all="ignore"):
         ta, tb, tab = (np.asarray(q.subject.method.target(x, x)) for x in (a, b, a + b))
         sizes = np.abs(ta + tb - tab)
-    sizes = np.where(np.isnan(sizes), math.inf, sizes)  # infinite targets do not add up
+    # Infinite targets do not add up; a search that ended knows of none.
+    sizes = np.where(np.isfinite(sizes), sizes, math.inf if q.in_closed_form else -math.inf)
     k = int(np.argmax(sizes))
     return (float(a[k]), float(b[k])), float(sizes[k])
 

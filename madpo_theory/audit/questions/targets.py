@@ -51,6 +51,9 @@ def target_unique(q):
         return several
     found = q.ask.sup(q.loss, wrong, {**whole, "z": (0.0, 240.0)}, goal=-1e-300, seconds=2.0)
     reach = _reach(q)
+    # One valley in all: what lies between 240 nats and far out need not be looked at.
+    if strongly.verdict == "yes" and strongly.domain == "every margin" and q.analytic:
+        reach = max(reach, _reach(q, 1e30))
     if found.upper < 0 and reach > 0:
         limit = "every h*" if reach == math.inf else f"|h*| <= {min(reach, 180):.0f}"
         domain = limit + (", |ĥ| <= 60 nats" if q.uses_model else "")
@@ -118,7 +121,7 @@ def _several_targets(q):
             text = f"h* = {h_true:g}" + (f", ĥ = {h:g} nats" if q.uses_model else " nats")
             # level because two pushes cancel, or because there is none; not because both fade
             flat = (sign == 0) & ((p * np.abs(a[0]) > 1e-6) | ((a[0] == 0) & (b[0] == 0)))
-            if flat.sum() > 8:
+            if flat.sum() > 8 and (flat.all() or not q.analytic):
                 first, last = z[flat][0], z[flat][-1]
                 return _without_one(
                     q, h_true, h, (first, last), "level",
@@ -135,12 +138,39 @@ def _several_targets(q):
                     f"At {text} the risk falls, rises and falls again: where a pair ends depends "
                     "on where it starts.",
                 )  # fmt: skip
-            if len(told) and (told == told[0]).all() and abs(h_true) <= 10 and h_true:
-                return _without_one(
-                    q, h_true, h, (-240.0, 240.0), "endless",
-                    f"At {text} the risk falls as far as 240 nats: such a pair is never done.",
-                )  # fmt: skip
+            if len(told) and (told == told[0]).all() and h_true:
+                side = -float(told[0])
+                far = _falls_to(q, h_true, h, side)
+                if far > 0:
+                    how_far = "without end" if far == math.inf else f"as far as {far:.3g} nats"
+                    return _without_one(
+                        q, h_true, h, (0.0, 240.0 * side), "endless",
+                        f"At {text} the risk falls {how_far}: such a pair is never done.",
+                    )  # fmt: skip
     return None
+
+
+def _falls_to(q, h_true, h, side):
+    """How far from 240 nats on the risk falls toward `side`, 1 or -1, as it does up to there.
+
+    inf where its slope keeps its sign in an enclosure of the whole tail; else the farthest of
+    points up to 1e300 nats at which it is told from 0, all of which fall; 0 where it turns.
+    """
+    p = 1 / (1 + math.exp(-h_true))
+    node = q.loss.resolved(side * (p * q.slope() - (1 - p) * q.slope(True)))  # rises where > 0
+    if node.kind == "number":
+        return math.inf if node.value < 0 else 0.0
+    z = side * np.geomspace(240.0, 1e300, 1201)
+    ends = np.stack([z, z], axis=1)
+    ends = np.concatenate([ends, [sorted((240.0 * side, math.inf * side))]])
+    boxes = np.stack([ends, np.full_like(ends, h)], axis=1)[:, : len(q.loss.names)]
+    ((low, high),) = enclosures([node], boxes, q.loss.names)
+    if (low[:-1] > 0).any():
+        return 0.0
+    if high[-1] <= 0:
+        return math.inf
+    told = high[:-1] < 0
+    return float(np.abs(z[told]).max()) if told.any() else 240.0
 
 
 def _without_one(q, h_true, h, between, how, reading):
@@ -150,8 +180,9 @@ def _without_one(q, h_true, h, between, how, reading):
         "hump": f"a, b = {first}, {last}\n"
         "slope = lambda z: (risk(z + 1e-5) - risk(z - 1e-5)) / 2e-5\n"
         "assert slope(a) > 0 > slope(b)",
-        "endless": "assert risk(240.0) <= risk(60.0) <= risk(10.0) < risk(0.0) or "
-        "risk(-240.0) <= risk(-60.0) <= risk(-10.0) < risk(0.0)",
+        "endless": f"side = {spelled(math.copysign(1.0, between[1]))}\n"
+        "falling = [risk(side * z) for z in (0.0, 10.0, 60.0, 240.0, 1e4, 1e6)]\n"
+        "assert falling[0] > falling[1] and falling == sorted(falling, reverse=True)",
     }[how]
     shown = (
         "from madpo_theory.ops import numpy_world as xp\n"
@@ -162,15 +193,15 @@ def _without_one(q, h_true, h, between, how, reading):
     return Answer("no", "searched", reading, domain=f"h* = {h_true:g} nats", shown=shown)
 
 
-def _reach(q):
-    """The largest |h*| for which R' is known to be positive beyond z = 240, whatever h."""
+def _reach(q, far=240.0):
+    """The largest |h*| for which R' is known to be positive beyond z = far, whatever h."""
     nodes = [q.loss.resolved(s) for s in (q.slope(), q.slope(True))]
     edges = np.linspace(-60, 60, 241)
     names = q.loss.names
     if "h" in names:
-        boxes = np.array([[(240.0, math.inf), (a, b)] for a, b in itertools.pairwise(edges)])
+        boxes = np.array([[(far, math.inf), (a, b)] for a, b in itertools.pairwise(edges)])
     else:
-        boxes = np.array([[(240.0, math.inf)]])
+        boxes = np.array([[(far, math.inf)]])
     (a, _), (_, bm) = (
         enclosures(
             [n if n.kind != "number" else 0 * graph.variable("z") + n for n in nodes], boxes, names
@@ -230,7 +261,7 @@ def order(q):
     if not q.determined:
         return undecided(NO_TARGET)
     formula, _, _, options = q.curve
-    if q.endless is not None and options["sides"]["h"][1] == 0:
+    if q.all_endless:
         return proved("yes", "Every target is infinite alike.", 0.0)
     if q.in_closed_form:
         falling = -graph.derivative(1)
@@ -296,7 +327,7 @@ def _fall_limit(q, lost):
 def amplifies(q):
     if not q.determined:
         return undecided(NO_TARGET)
-    if q.endless is not None and q.curve[3]["sides"]["h"][1] == 0:
+    if q.all_endless:
         return proved("yes", "Every pair is trained toward an infinite target.", math.inf)
     _, h, target, _ = q.curve
     over = sign_then_size(q, target - h)
@@ -354,7 +385,7 @@ def _largest_ratio(q):
     margins, targets = q.sampled
     with np.errstate(all="ignore"):
         seen = np.abs(targets[margins > 0]) / margins[margins > 0]
-    lower = max(far.lower, float(np.nanmax(seen)) * (1 - 1e-12))
+    lower = max(far.lower, float(np.nanmax(seen, initial=-np.inf)) * (1 - 1e-12))
     return Found(lower, max(near.upper, far.upper), far.witness,
                  certificates=near.certificates + far.certificates)  # fmt: skip
 
@@ -364,7 +395,7 @@ def dampens(q):
     if not q.determined:
         return undecided(NO_TARGET)
     _, h, target, _ = q.curve
-    if q.endless is not None and q.curve[3]["sides"]["h"][1] == 0:
+    if q.all_endless:
         return proved("no", "No pair is held below its margin: targets are infinite.", 0.0)
     least = sign_then_size(q, -target)  # a target of the label's sign is its own size
     found = sign_then_size(q, h - (target if least.upper <= RESOLUTION else magnitude(target)))
@@ -377,7 +408,9 @@ def dampens(q):
     if verdict == "undecided" and size > RESOLUTION:
         verdict, found.kind, found.lower = "yes", "searched", max(found.lower, size)
     reading = {
-        "yes": f"Pairs near {at:.3g} nats are held {nats(size)} nats short of their margin.",
+        "yes": f"Pairs near {at:.3g} nats are held {nats(size)} nats short of their margin."
+        if size > RESOLUTION
+        else "Pairs of margins beyond 60 nats are held short of them.",
         "no": "No pair is held below its margin.",
         "undecided": "Whether any pair is held below its margin was not decided.",
     }[verdict]
@@ -402,13 +435,14 @@ def saturates(q):
         return answer(
             found, "no", "A sure label asks for an infinite margin: with few labels a pair, the "
             "step count and not the loss decides how far it goes.",
-            shown="import numpy as np\nassert abs(method.target(np.array([700.0]), "
-            f"np.array([{spelled(_certain_model(q))}]))[0]) > 50",
+            shown="import numpy as np\nh = np.array([100.0, 300.0, 700.0])\n"
+            f"near, far, farther = abs(method.target(h, {_certain_model(q)}))\n"
+            "assert farther == float('inf') or 50 < near < far < farther",
         )  # fmt: skip
     return answer(found, "undecided", "How far a sure label pushes was not decided.")
 
 
 def _certain_model(q):
-    if q.has_slots:
-        return 700.0 if q.subject.slots[0].label is not None else 0.0
-    return 700.0 if q.in_closed_form and q.uses_model else 0.0
+    """As Python, the reward model's margins with which targets grow as the label becomes sure."""
+    soft = q.subject.slots[0].label is not None if q.has_slots else q.in_closed_form
+    return "h" if soft and q.uses_model else "0 * h"
