@@ -46,7 +46,7 @@ CLAIM = Claim(
     statement="MADPO's advantage holds across a sweep of decoding temperatures.",
     reading="At one beta it earns more at every temperature, least where all texts are near the "
     "best; at equal KL nothing is left at any, and half of what was published is excluded "
-    "wherever any text could have earned it: at temperature 0.5 none could.",
+    "wherever any text could have earned it; the coldest leaves no room.",
     source="arXiv 2510.05342v2",
     assumptions="as A7, on sentiment (the second version's task is summarization); decoding "
     "temperatures 0.5 to 1.25, KL at temperature 1",

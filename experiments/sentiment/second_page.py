@@ -167,8 +167,8 @@ def answers(known, rows):
         by_seed = {share: gap("madpo", less=share, by_seed=True)(known) for share in own}
         yield (
             f"At the same β it earns {gained:+.2f}, published {SMALLEST_PUBLISHED:g} to "
-            f"{max(GAINS.values()):g}. As MADPO's own, of it, {excluded(own)}; if a seed's "
-            f"tiers count as one, {excluded(by_seed)}."
+            f"{max(GAINS.values()):g}. As MADPO's own: {excluded(own)}; if a seed's "
+            f"tiers count as one: {excluded(by_seed)}."
         )
     yield f"DPO at β/4 earns {told_of(difference('dpo 0.025', 'madpo'))} over it."
     found = [f"{at:g}: {told_of(gap('madpo', temperature=at))}" for at in DECODED]
@@ -220,8 +220,9 @@ def excluded(own):
 
     own : share -> the gain at equal KL less that share of the gain at one beta.
     """
+    words = {1: "all of it", 0.5: "half"}
     return ", ".join(
-        f"{'all' if share == 1 else 'half'} is{' not' * (found.high >= 0)} excluded ({found:+.2f})"
+        f"{words[share]}{' not' * (found.high >= 0)} excluded ({found:+.2f})"
         for share, found in own.items()
     )
 

@@ -384,7 +384,7 @@ def test_the_page_begins_with_what_the_gain_at_equal_kl_comes_to(low, high, said
     if equal.low <= 0 and equal.high < 0.235:
         assert "neither 0 nor all of MADPO's" in second_page.in_words(equal, gained, own)
     assert second_page.excluded(own) == (
-        "all is not excluded (-0.20 [-0.50, +0.10]), half is excluded (-0.20 [-0.30, -0.10])"
+        "all of it not excluded (-0.20 [-0.50, +0.10]), half excluded (-0.20 [-0.30, -0.10])"
     )
 
 
