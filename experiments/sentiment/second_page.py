@@ -285,11 +285,29 @@ def minds(known, steps):
         f"{step('exact', LABEL_NOISE)} times, and one trained on those labels "
         f"{step('as trained', LABEL_NOISE)} times (MADPO there at equal KL: "
         f"{at(gap('madpo noise'))}; the offset, which suppresses no label, minus MADPO: "
-        f"{at(gap_between('offset noise', 'madpo noise'))}).",
+        f"{at(gap_between('offset noise', 'madpo noise'))})." + knowing(known),
         f"A KL of MADPO beyond that of DPO at β/4 ({at(beyond_quarter)} in log KL): then it is "
         "more than the temperature that theory says it is.",
         "A larger model, a better reward model, longer training: these runs are 270 M parameters "
         "and one epoch.",
+    )
+
+
+def knowing(known):
+    """What an exact reward model earns on wrong labels, where it may lie beyond DPO's line."""
+    last = f"dpo {min(BETAS):g} noise"
+    arms = [one.name for one in KNOWING]
+    if any(len(known.cells(arm, last)) < 2 for arm in arms):
+        return ""
+    said = " and ".join(
+        f"{ARMS[arm].label} {difference(arm, last)(known):+.2f} in reward and "
+        f"{difference(arm, last, what='log KL')(known):+.2f} in log KL"
+        for arm in arms
+    )
+    beyond = [f"{inside(known, arm)[2]} of {len(known.cells(arm))}" for arm in arms]
+    return (
+        f" Run so, against DPO at its smallest β on the same labels: {said}. Beyond DPO's line, so "
+        f"not judged, lie {' and '.join(beyond)} of their cells."
     )
 
 

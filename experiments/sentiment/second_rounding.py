@@ -59,7 +59,7 @@ def reading(folder, known):
     """In which number format the KL is, and what its rounding adds where that was measured."""
     folder = Path(folder)
     env = json.loads((folder / "env.json").read_text(encoding="utf-8"))
-    formats = sorted({row.get("dtype") or "unknown" for row in env.values()})
+    formats = sorted({row["dtype"] for row in env.values() if row.get("dtype")}) or ["model"]
     kept = next(iter(listed(known.size()).values())).evaluate.kl_dtype
     said = f"KL is computed in {' or '.join(formats) if kept == 'model' else kept}"
     if not (folder / TABLE).is_file():
