@@ -16,7 +16,7 @@ from madpo_theory.simulate.predictions import probability, told, told_probabilit
 from . import second_rounding
 from .page import at_full_scale, drawn_beside
 from .predictions import step_over_dpo
-from .published import GAINS, SMALLEST_PUBLISHED
+from .published import COEFFICIENT, GAINS, SMALLEST_PUBLISHED
 from .second import (
     ARMS,
     BETAS,
@@ -391,14 +391,15 @@ def weak(rows, known):
         f"{id} ({rival.replace('_', ' ')})" for (id, rival), p in adjusted.items()
         if p >= 0.05 and refuted[id, rival] < REFUTED
     ]  # fmt: skip
-    published, floor = 0.08, next(row for row in rows if row["id"] == "F4")["rivals"]["paper"]
+    floor = next(row for row in rows if row["id"] == "F4")["rivals"]["paper"]
+    published = min(COEFFICIENT[4.0][tier] - COEFFICIENT[2.0][tier] for tier in TIERS)
     found = gap_between("madpo", "madpo 2")(known)
     p = told_probability(probability(found, (published / 2, math.inf)))
     return [
         f"With all {len(refuted)} rivals' p at once (Holm, 5 %) "
         + (f"these are not refuted: {', '.join(alone)}. " if alone else "the same are refuted. ")
         + f"F4's rival asks for {floor['predicted'][0]:g} or more, above the smallest published "
-        f"difference, {published:g}, where others ask for half of the smallest: for half of it, "
+        f"difference, {published:.2g}, where others ask for half of the smallest: for half of it, "
         f"{p}."
     ]  # fmt: skip
 
