@@ -9,7 +9,7 @@ from madpo_theory import METHODS, WEIGHTS, MarginSchedule, cli, registry
 from madpo_theory.certify import QUANTITIES, supremum
 from madpo_theory.diagnose import diagnose
 from madpo_theory.diagnose.effects import asked_weighting, no_enclosure
-from madpo_theory.methods.search import tried
+from madpo_theory.methods.trial import tried
 from madpo_theory.registry import class_of_file
 
 HEAD = """

@@ -179,7 +179,7 @@ def answers(known, rows):
         if found.worlds:
             yield f"With {done} it earns {found:+.2f} at equal KL, in the tier high."
     gaps = {arm: found for arm in OTHERS if not math.isnan((found := gap(arm)(known)).value)}
-    adjusted = dict(zip(gaps, holm([p_of_zero(found) for found in gaps.values()]), strict=True))
+    adjusted = together({arm: p_of_zero(found) for arm, found in gaps.items()})
     sides = []
     for side, sign in (("above", 1), ("below", -1)):
         arms = [f"{ARMS[arm].label} ({gaps[arm].value:+.2f})" for arm, p in adjusted.items()
@@ -235,6 +235,13 @@ OUTCOMES = {
     "no room": "no text earns what the rival asks for",
     "not measured": "nothing was measured",
 }
+SURVIVED = ("theory", "rival", "both", "neither")
+"""Those in which the measurement could decide."""
+
+
+def together(p):
+    """Holm's p of many that are read at once, by key."""
+    return dict(zip(p, holm(list(p.values())), strict=True))
 
 
 def decisions(rows):
@@ -346,11 +353,10 @@ def predicted(rows, known):
         "Written and committed before any run; X1 to X3 later, after runs with noisy labels and "
         f"before those that they read. {', '.join(REPLICATIONS[:-1])} and {REPLICATIONS[-1]} "
         "repeat what the first study had measured by then ([its page](sentiment.md)). Theory and "
-        "rival allow "
-        "intervals that do not meet; p is how probable a measurement at least so far outside an "
-        f"interval was, were the truth inside; below {REFUTED:g} refutes. Where both survive, the "
-        "study was too small to decide. No room: the rival asks for more than any text of the "
-        f"study earns ({known.ceiling:.2f}), so nothing could have been decided.",
+        "rival allow intervals that do not meet; p is how probable a measurement at least so far "
+        f"outside an interval was, were the truth inside; below {REFUTED:g} refutes. Where both "
+        "survive, the study was too small to decide. No room: the rival asks for more than any "
+        f"text of the study earns ({known.ceiling:.2f}), so nothing could have been decided.",
         "",
         *by_rival(rows),
         "",
@@ -372,8 +378,7 @@ def by_rival(rows):
             outcomes.setdefault(rival, []).append(decided(row, rival))
     shown = [key for key in OUTCOMES if any(key in of_rival for of_rival in outcomes.values())]
     return markdown_table(
-        ("against", "predictions", *(f"survived: {key}" if key in ("theory", "rival", "both",
-         "neither") else key for key in shown)),
+        ("against", "predictions", *("survived: " * (key in SURVIVED) + key for key in shown)),
         ((name.replace("_", " "), str(len(of_rival)), *(str(of_rival.count(key)) for key in shown))
          for name, of_rival in outcomes.items()),
     )  # fmt: skip
@@ -384,9 +389,9 @@ def weak(rows, known):
     refuted = {
         (row["id"], rival): row["rivals"][rival]["probability"]
         for row in rows for rival in row["rivals"]
-        if decided(row, rival) in ("theory", "rival", "both", "neither")
+        if decided(row, rival) in SURVIVED
     }  # fmt: skip
-    adjusted = dict(zip(refuted, holm(list(refuted.values())), strict=True))
+    adjusted = together(refuted)
     alone = [
         f"{id} ({rival.replace('_', ' ')})" for (id, rival), p in adjusted.items()
         if p >= 0.05 and refuted[id, rival] < REFUTED
@@ -444,10 +449,10 @@ def cells_of(there, below, above):
 def compared(known):
     """Lines: every arm at equal KL."""
     gaps = {arm: gap(arm)(known) for arm in OTHERS}
-    adjusted = holm([p_of_zero(found) for found in gaps.values()])
+    adjusted = together({arm: p_of_zero(found) for arm, found in gaps.items()})
 
     def cells():
-        for (arm, found), p in zip(gaps.items(), adjusted, strict=True):
+        for arm, found in gaps.items():
             where = inside(known, arm)
             if any(where):
                 measured = not math.isnan(found.value)
@@ -456,7 +461,7 @@ def compared(known):
                     cells_of(*where),
                     ", ".join(judged_in(known, arm)),
                     at_equal_kl(known, arm),
-                    f"{p:.2g}" if measured else "",
+                    f"{adjusted[arm]:.2g}" if measured else "",
                     f"{could_see(found):.2f}" if measured else "",
                 )
 
@@ -519,11 +524,8 @@ def by_temperature(known):
         (arm, at): found for arm in OTHERS for at in DECODED
         if not math.isnan((found := gap(arm, temperature=at)(known)).value)
     }  # fmt: skip
-    adjusted = holm([p_of_zero(found) for found in measured.values()])
-    differ = [
-        f"{ARMS[arm].label} at {at:g}"
-        for (arm, at), p in zip(measured, adjusted, strict=True) if p < 0.05
-    ]  # fmt: skip
+    adjusted = together({key: p_of_zero(found) for key, found in measured.items()})
+    differ = [f"{ARMS[arm].label} at {at:g}" for (arm, at), p in adjusted.items() if p < 0.05]
     room = ("room above MADPO's DPO", *(
         f"{measured['madpo', at].most:+.2f}" if ("madpo", at) in measured else "" for at in DECODED
     ))  # fmt: skip

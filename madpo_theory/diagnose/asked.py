@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..methods import Madpo, Method, method_from, settings_of
-from ..methods.search import tried
+from ..methods.trial import tried
 from ..ops import check_number
 from ..registry import in_user_file
 from ..schedule import MarginSchedule, check_schedule

@@ -27,7 +27,8 @@ from ..files import write_text
 from ..losses import dpo
 from ..methods import Pairs, check_needs, method_of, settings_of
 from ..methods.base import check_beta
-from ..methods.search import tried
+from ..methods.trial import tried
+from ..ops import STABLE
 from ..theory.efficiency import effective_sample_size
 from ..weights import weight, weighting_of
 
@@ -508,8 +509,7 @@ class PreferenceTrainer(_ColumnTrainer):
                 raise ValueError(
                     f"method {self.method.title} gives a batch the loss {loss.item()} after step "
                     f"{self.state.global_step}, of log-probabilities that are finite; a loss must "
-                    "be so at every pair: use xp.softplus, xp.log1p and the like, which do not "
-                    "overflow"
+                    f"be so at every pair: {STABLE}"
                 )
             return loss
 

@@ -28,13 +28,15 @@ from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["PRIMITIVES", "check_number", "elementwise", "world_of"]
+__all__ = ["PRIMITIVES", "STABLE", "check_number", "elementwise", "world_of"]
 
 PRIMITIVES = (
     "exp, expm1, log, log1p, sigmoid, softplus, tanh, sinh, asinh, minimum, where_greater, "
     "stop_gradient and number"
 )
 """The primitives that a user's formula is written in, for messages."""
+STABLE = "use xp.softplus, xp.log1p and the like, which do not overflow"
+"""What mends a formula that is not finite, for messages."""
 
 # (package that must already be imported, attribute names of its value types, world module)
 _WORLDS = (

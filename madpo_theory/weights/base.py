@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from ..ops import PRIMITIVES, elementwise, numpy_world
+from ..ops import PRIMITIVES, STABLE, elementwise, numpy_world
 from ..registry import Named, Registry
 from ..schedule import MarginSchedule
 
@@ -103,7 +103,7 @@ def check_log_weight(called, formula):
         raise ValueError(
             f"log_weight of {called} is {np.broadcast_to(value, h.shape)[k]} at h = {h[k]:g} nats; "
             "it must be finite at every margin, negative ones too, or -inf, which leaves a pair "
-            "out: use xp.softplus, xp.log1p and the like, which do not overflow"
+            f"out: {STABLE}"
         )
 
 
